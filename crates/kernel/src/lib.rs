@@ -1,0 +1,13 @@
+//! The small vocabulary every other crate speaks: time, ids, secrets, principals, audit records, events.
+//!
+//! No I/O, no async, no HTTP and no SQL: those live in `store`, `server` and `api`.
+
+pub mod audit;
+pub mod clock;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod page;
+pub mod principal;
+pub mod secret;
+pub mod tenant;
