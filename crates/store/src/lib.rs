@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The seam to SQLite and PostgreSQL: named statements in, rows out, guarded batches committed as a whole.
+//!
+//! Nothing outside this crate names an engine. Every commit carries a [`kernel::audit::Record`]; only
+//! [`Store::upkeep`] does without, for the closed list of [`Upkeep`].
+
+pub mod batch;
+pub mod error;
+pub mod stmt;
+pub mod value;
+
+pub use batch::{Batch, Change, ChangeKind, Step, Upkeep};
+pub use error::Error;
+pub use stmt::Stmt;
+pub use value::{Row, Value};

@@ -1,0 +1,161 @@
+//! What one commit does: guarded statements, changes for caches, events for others.
+
+use kernel::event::Event;
+use kernel::tenant::TenantId;
+
+use crate::stmt::Stmt;
+use crate::value::Value;
+
+/// One statement of a batch.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The statement.
+    pub stmt: &'static Stmt,
+    /// Its parameters.
+    pub params: Vec<Value>,
+    /// How many rows it must touch; another number rolls the whole batch back as a `Conflict`.
+    pub expect_rows: Option<u64>,
+}
+
+/// What a cache must forget or learn once a commit is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// A client, its scopes or its credentials; the key is the public `client_id`.
+    Client,
+    /// The APIs and scopes of a tenant.
+    Apis,
+    /// The signing keys of a tenant.
+    Keys,
+    /// A tenant's own row; the key is its slug.
+    Tenant,
+    /// A token id or family id on the denylist, until the given time.
+    Denied,
+    /// A not-before number; the key names what it applies to. The number is the commit's own `seq`.
+    Epoch,
+}
+
+impl ChangeKind {
+    /// The stable name in the `change` table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Apis => "apis",
+            Self::Keys => "keys",
+            Self::Tenant => "tenant",
+            Self::Denied => "denied",
+            Self::Epoch => "epoch",
+        }
+    }
+}
+
+/// One line of the change feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The feed number of the commit in the tenant's shard.
+    pub seq: u64,
+    /// Whose object changed.
+    pub tenant: TenantId,
+    /// What kind of object.
+    pub kind: ChangeKind,
+    /// Which one.
+    pub key: String,
+    /// Microseconds of machine time until which the line matters (denylist); otherwise 0.
+    pub until: i64,
+}
+
+/// Guarded statements with their changes and events, committed as a whole or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Statements in order.
+    pub steps: Vec<Step>,
+    /// Statements that run after the feed number was taken, so that they may read it with
+    /// `(SELECT seq FROM change_head WHERE shard = ?N)`.
+    pub stamped: Vec<Step>,
+    /// Lines for the change feed: kind, key, until.
+    pub changes: Vec<(ChangeKind, String, i64)>,
+    /// Events for the outbox.
+    pub events: Vec<Event>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a statement that may touch any number of rows.
+    #[must_use]
+    pub fn run(mut self, stmt: &'static Stmt, params: Vec<Value>) -> Self {
+        self.steps.push(Step { stmt, params, expect_rows: None });
+        self
+    }
+
+    /// Adds a statement that must touch exactly this many rows.
+    #[must_use]
+    pub fn expect(mut self, rows: u64, stmt: &'static Stmt, params: Vec<Value>) -> Self {
+        self.steps.push(Step { stmt, params, expect_rows: Some(rows) });
+        self
+    }
+
+    /// Adds a statement that runs once the commit's feed number is known.
+    #[must_use]
+    pub fn stamp(mut self, stmt: &'static Stmt, params: Vec<Value>) -> Self {
+        self.stamped.push(Step { stmt, params, expect_rows: None });
+        self
+    }
+
+    /// Adds a line to the change feed.
+    #[must_use]
+    pub fn change(mut self, kind: ChangeKind, key: impl Into<String>) -> Self {
+        self.changes.push((kind, key.into(), 0));
+        self
+    }
+
+    /// Adds a line to the change feed that matters until a time (microseconds).
+    #[must_use]
+    pub fn change_until(mut self, kind: ChangeKind, key: impl Into<String>, until: i64) -> Self {
+        self.changes.push((kind, key.into(), until));
+        self
+    }
+
+    /// Adds an event to the outbox.
+    #[must_use]
+    pub fn event(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+}
+
+/// The closed list of writes that need no record (DESIGN: upkeep), with the tables each may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upkeep {
+    /// Taking, renewing or giving back a lease.
+    Lease,
+    /// Forgetting rows whose time has passed.
+    Purge,
+    /// Folding segments into blocks, numbering leaves, writing checkpoints.
+    Fold,
+    /// Writing `last_used_at` computed from the journal.
+    LastUsed,
+    /// Raising a quota counter one slice ahead.
+    QuotaSlice,
+    /// Root and data keys, and marks such as the time floor.
+    Keyring,
+    /// Noting which expiry announcements were written.
+    Announced,
+}
+
+impl Upkeep {
+    /// The tables this upkeep may write.
+    pub const fn tables(self) -> &'static [&'static str] {
+        match self {
+            Self::Lease => &["lease"],
+            Self::Purge => &["opaque_token", "denied", "epoch", "idempotency", "family", "change", "quota"],
+            Self::Fold => &["journal_segment", "journal_block", "audit_leaf", "audit_record", "audit_checkpoint"],
+            Self::LastUsed => &["credential"],
+            Self::QuotaSlice => &["quota"],
+            Self::Keyring => &["root_key", "data_key", "mark"],
+            Self::Announced => &["credential", "outbox"],
+        }
+    }
+}
