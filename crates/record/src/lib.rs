@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What happened, provably: the audit tree, the issuance journal, checkpoints, proofs and queries.
+//!
+//! Commits write records and journal segments through `store`; this crate owns their formats, folds segments
+//! into blocks, numbers the leaves of each tenant's Merkle tree and signs its checkpoints.
+
+pub mod action;
+pub mod entry;
+mod wire;

@@ -1,0 +1,84 @@
+//! The names of audited actions: stable strings, each listed once.
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $text;)*
+        /// Every action.
+        pub const ALL: &[&str] = &[$($name),*];
+    };
+}
+
+actions! {
+    /// A client was created.
+    CLIENT_CREATED = "client.created";
+    /// A client's settings were changed.
+    CLIENT_UPDATED = "client.updated";
+    /// A client was disabled.
+    CLIENT_DISABLED = "client.disabled";
+    /// A client was enabled.
+    CLIENT_ENABLED = "client.enabled";
+    /// A client was deleted.
+    CLIENT_DELETED = "client.deleted";
+    /// Every token of a client was revoked.
+    CLIENT_TOKENS_REVOKED = "client.tokens_revoked";
+    /// A secret was added to a client.
+    SECRET_CREATED = "secret.created";
+    /// A secret was ended by hand.
+    SECRET_REVOKED = "secret.revoked";
+    /// One token was revoked.
+    TOKEN_REVOKED = "token.revoked";
+    /// A refresh-token family was started.
+    FAMILY_STARTED = "family.started";
+    /// A refresh-token family was revoked.
+    FAMILY_REVOKED = "family.revoked";
+    /// A used refresh token came again outside its window, and its family ended.
+    FAMILY_REUSE_DETECTED = "family.reuse_detected";
+    /// An API was created.
+    API_CREATED = "api.created";
+    /// An API was changed.
+    API_UPDATED = "api.updated";
+    /// An API was deleted.
+    API_DELETED = "api.deleted";
+    /// A scope was created.
+    SCOPE_CREATED = "scope.created";
+    /// A scope was changed.
+    SCOPE_UPDATED = "scope.updated";
+    /// A scope was deleted.
+    SCOPE_DELETED = "scope.deleted";
+    /// A staged signing key became the active one.
+    KEY_ROTATED = "key.rotated";
+    /// A rotation was scheduled.
+    KEY_SCHEDULED = "key.scheduled";
+    /// A signing key was destroyed in an emergency.
+    KEY_REVOKED = "key.revoked";
+    /// A signing key was made and published ahead of its use.
+    KEY_STAGED = "key.staged";
+    /// A tenant was created.
+    TENANT_CREATED = "tenant.created";
+    /// A tenant was changed.
+    TENANT_UPDATED = "tenant.updated";
+    /// A tenant's settings were changed.
+    SETTINGS_UPDATED = "settings.updated";
+    /// A client's limits were changed.
+    LIMITS_UPDATED = "limits.updated";
+    /// An administrator's client was created.
+    ADMIN_CLIENT_CREATED = "admin_client.created";
+    /// A configuration was loaded.
+    CONFIG_LOADED = "config.loaded";
+    /// The business clock of a sandbox was moved forward.
+    CLOCK_ADVANCED = "clock.advanced";
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_action_is_an_object_and_a_past_event_and_listed_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for action in super::ALL {
+            assert!(seen.insert(action), "{action} is listed twice");
+            let (object, event) = action.split_once('.').unwrap();
+            let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            assert!(word(object) && word(event), "{action}");
+        }
+    }
+}
