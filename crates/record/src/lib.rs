@@ -4,5 +4,8 @@
 //! into blocks, numbers the leaves of each tenant's Merkle tree and signs its checkpoints.
 
 pub mod action;
+pub mod canonical;
 pub mod entry;
+pub mod segment;
+pub mod tree;
 mod wire;

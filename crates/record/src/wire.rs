@@ -62,6 +62,10 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
         let (front, rest) = self.rest.split_at_checked(count).ok_or(FormatError::Short)?;
         self.rest = rest;

@@ -84,7 +84,7 @@ fn a_jti_is_its_token_its_origin_and_its_feed_number() {
     let jti = Jti::parse(&text).unwrap();
     assert_eq!(jti, Jti { token: [7; 16], origin: issuance().origin, seq: 4_294_967_299 });
     let (front, _) = text.rsplit_once('.').unwrap();
-    for bad in ["", ".0", ".04", ".zzzzzzzzzzzzz", ".i", ".A", ".1.1", ".00"] {
+    for bad in ["", ".04", ".zzzzzzzzzzzzz", ".i", ".A", ".1.1", ".00"] {
         assert_eq!(Jti::parse(&format!("{front}{bad}")), None, "{bad}");
     }
     assert!(Jti::parse(&format!("{front}.0")).is_some());
