@@ -17,7 +17,7 @@ pub const MAX_HEADER_BYTES: usize = 2 * 1024;
 
 /// Header members that are refused wherever they appear: those that bring a key (RFC 8725 §3.10), those that change
 /// how the rest is read (`crit`, `b64`, `zip`), and those of encryption.
-const FORBIDDEN: [&str; 12] = ["crit", "b64", "zip", "jku", "x5u", "jwk", "x5c", "enc", "epk", "p2c", "p2s", "apu"];
+const FORBIDDEN: [&str; 11] = ["crit", "b64", "zip", "jku", "x5u", "jwk", "x5c", "enc", "epk", "p2c", "p2s"];
 
 /// A JWS taken apart; nothing in it is trusted before [`verify`] or [`VerifyKey::verify`] said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
