@@ -4,8 +4,11 @@
 //! into blocks, numbers the leaves of each tenant's Merkle tree and signs its checkpoints.
 
 pub mod action;
+pub mod block;
 pub mod canonical;
+pub mod checkpoint;
 pub mod entry;
+pub mod refusal;
 pub mod segment;
 pub mod tree;
 mod wire;
