@@ -48,6 +48,10 @@ pub trait CheckpointSigner: Send + Sync {
     fn sign(&self, text: &[u8]) -> Result<Vec<u8>, NoteError>;
     /// The raw public key.
     fn public_key(&self) -> [u8; 32];
+    /// During a rotation, the other key, which signs too; its own overlap is not asked for.
+    fn overlap(&self) -> Option<&dyn CheckpointSigner> {
+        None
+    }
 }
 
 /// A signer over one key in memory.
@@ -194,9 +198,11 @@ impl Checkpoint {
     /// [`NoteError`] when the signature cannot be made.
     pub fn sign(head: Head, signer: &dyn CheckpointSigner) -> Result<Self, NoteError> {
         let text = format!("{}\n{}\n{}\n", signer.origin(), head.size, STANDARD.encode(head.root));
-        let mut signature = note_key_hash(signer.name(), &signer.public_key()).to_vec();
-        signature.extend_from_slice(&signer.sign(text.as_bytes())?);
-        let note = format!("{text}\n\u{2014} {} {}\n", signer.name(), STANDARD.encode(signature));
+        let mut note = format!("{text}\n");
+        push_signature(&mut note, &text, signer)?;
+        if let Some(other) = signer.overlap() {
+            push_signature(&mut note, &text, other)?;
+        }
         Ok(Self { origin: signer.origin().to_owned(), size: head.size, root: head.root, note })
     }
 
@@ -255,6 +261,17 @@ impl Checkpoint {
     pub const fn head(&self) -> Head {
         Head { size: self.size, root: self.root }
     }
+}
+
+fn push_signature(note: &mut String, text: &str, signer: &dyn CheckpointSigner) -> Result<(), NoteError> {
+    let mut signature = note_key_hash(signer.name(), &signer.public_key()).to_vec();
+    signature.extend_from_slice(&signer.sign(text.as_bytes())?);
+    note.push_str("\u{2014} ");
+    note.push_str(signer.name());
+    note.push(' ');
+    note.push_str(&STANDARD.encode(signature));
+    note.push('\n');
+    Ok(())
 }
 
 /// The signed text with its last newline, and the signature lines.

@@ -8,7 +8,12 @@ pub mod block;
 pub mod canonical;
 pub mod checkpoint;
 pub mod entry;
+pub mod error;
 pub mod refusal;
 pub mod segment;
+pub mod sql;
 pub mod tree;
 mod wire;
+
+pub use checkpoint::{Checkpoint, CheckpointSigner, KeySigner, Verifier};
+pub use error::Error;

@@ -1,0 +1,67 @@
+//! The SQL of the audit tree, the journal and the outbox.
+
+store::statements! {
+    /// Records without a place in the tree, in commit order.
+    UNSEQUENCED_RECORDS = "SELECT commit_id, actor, credential, action, object_kind, object_id, before, after, at, \
+        business_at, source, request, leaf FROM audit_record WHERE tenant_id = ?1 AND leaf IS NULL \
+        ORDER BY commit_id LIMIT ?2";
+    /// How many records have no place in the tree.
+    UNSEQUENCED_COUNT = "SELECT COUNT(*) FROM audit_record WHERE tenant_id = ?1 AND leaf IS NULL";
+    /// Segments after an id, in commit order.
+    SEGMENTS_AFTER = "SELECT id, entries, body FROM journal_segment WHERE tenant_id = ?1 AND id > ?2 \
+        ORDER BY id LIMIT ?3";
+    /// How many segments wait to be folded, and how many entries they hold.
+    SEGMENTS_COUNT = "SELECT COUNT(*), CAST(COALESCE(SUM(entries), 0) AS {int}) FROM journal_segment \
+        WHERE tenant_id = ?1";
+    /// Segments before an id whose time span meets another, newest first.
+    SEGMENTS_BEFORE = "SELECT id, body FROM journal_segment WHERE tenant_id = ?1 AND id < ?2 AND last_at >= ?3 \
+        AND first_at <= ?4 ORDER BY id DESC LIMIT ?5";
+    /// Forgets the segments of a range of ids once they are folded.
+    DELETE_SEGMENTS = "DELETE FROM journal_segment WHERE tenant_id = ?1 AND id >= ?2 AND id <= ?3";
+    /// Gives a record its place in the tree.
+    NUMBER_RECORD = "UPDATE audit_record SET leaf = ?3 WHERE tenant_id = ?1 AND commit_id = ?2 AND leaf IS NULL";
+    /// Adds a leaf hash.
+    INSERT_LEAF = "INSERT INTO audit_leaf (tenant_id, leaf, hash) VALUES (?1, ?2, ?3)";
+    /// Adds a folded block.
+    INSERT_BLOCK = "INSERT INTO journal_block (tenant_id, leaf, first_at, last_at, entries, members, body) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    /// Adds a checkpoint.
+    INSERT_CHECKPOINT = "INSERT INTO audit_checkpoint (tenant_id, size, root, note, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    /// Moves a credential's last use forward.
+    TOUCH_CREDENTIAL = "UPDATE credential SET last_used_at = ?3 WHERE tenant_id = ?1 AND id = ?2 \
+        AND (last_used_at IS NULL OR last_used_at < ?3)";
+    /// Leaf hashes from an index on.
+    LEAVES_FROM = "SELECT leaf, hash FROM audit_leaf WHERE tenant_id = ?1 AND leaf >= ?2 ORDER BY leaf LIMIT ?3";
+    /// The newest leaf.
+    LAST_LEAF = "SELECT leaf FROM audit_leaf WHERE tenant_id = ?1 ORDER BY leaf DESC LIMIT 1";
+    /// The newest checkpoint.
+    LAST_CHECKPOINT = "SELECT size, root, note, at FROM audit_checkpoint WHERE tenant_id = ?1 \
+        ORDER BY size DESC LIMIT 1";
+    /// Checkpoints past a size, oldest first.
+    CHECKPOINTS_AFTER = "SELECT size, root, note, at FROM audit_checkpoint WHERE tenant_id = ?1 AND size > ?2 \
+        ORDER BY size LIMIT ?3";
+    /// Records after a commit, oldest first.
+    RECORDS_AFTER = "SELECT commit_id, actor, credential, action, object_kind, object_id, before, after, at, \
+        business_at, source, request, leaf FROM audit_record WHERE tenant_id = ?1 AND commit_id > ?2 \
+        ORDER BY commit_id LIMIT ?3";
+    /// Records before a commit, newest first; an empty text stands for any.
+    RECORDS_BEFORE = "SELECT commit_id, actor, credential, action, object_kind, object_id, before, after, at, \
+        business_at, source, request, leaf FROM audit_record WHERE tenant_id = ?1 AND commit_id < ?2 \
+        AND at >= ?3 AND at < ?4 AND (?5 = '' OR actor = ?5) AND (?6 = '' OR action = ?6) \
+        AND (?7 = '' OR object_kind = ?7) AND (?8 = '' OR object_id = ?8) ORDER BY commit_id DESC LIMIT ?9";
+    /// Records about one object before a commit, newest first; an empty text stands for any.
+    RECORDS_OF_OBJECT = "SELECT commit_id, actor, credential, action, object_kind, object_id, before, after, at, \
+        business_at, source, request, leaf FROM audit_record WHERE tenant_id = ?1 AND object_kind = ?7 \
+        AND object_id = ?8 AND commit_id < ?2 AND at >= ?3 AND at < ?4 AND (?5 = '' OR actor = ?5) \
+        AND (?6 = '' OR action = ?6) ORDER BY commit_id DESC LIMIT ?9";
+    /// Blocks after a leaf without their bodies, in leaf order.
+    BLOCKS_AFTER = "SELECT leaf, entries FROM journal_block WHERE tenant_id = ?1 AND leaf > ?2 ORDER BY leaf LIMIT ?3";
+    /// One block's body.
+    BLOCK_BODY = "SELECT entries, body FROM journal_block WHERE tenant_id = ?1 AND leaf = ?2";
+    /// Blocks whose time span meets another, latest first, from a place on.
+    BLOCKS_BEFORE = "SELECT leaf, last_at, members FROM journal_block WHERE tenant_id = ?1 \
+        AND (last_at, leaf) < (?2, ?3) AND last_at >= ?4 AND first_at <= ?5 \
+        ORDER BY last_at DESC, leaf DESC LIMIT ?6";
+    /// Events after one, oldest first.
+    EVENTS_AFTER = "SELECT id, kind, at, data FROM outbox WHERE tenant_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+}
