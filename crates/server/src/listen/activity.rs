@@ -18,6 +18,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// HTTP/2 requests a peer may cancel within [`RESET_WINDOW`] before the connection is closed (CVE-2023-44487).
 const RESETS: u32 = 200;
 const RESET_WINDOW: Duration = Duration::from_secs(10);
+/// Writes of HTTP/2 below this many bytes are control frames (a ping has 17), which keep nothing alive.
+const DATA_WRITE: usize = 256;
 
 /// What a connection has been told from outside; later values include earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,10 +123,14 @@ impl Activity {
         }
     }
 
-    /// The peer took something.
-    pub(super) fn wrote(&self) {
+    /// The peer took this many bytes.
+    pub(super) fn wrote(&self, bytes: usize) {
         if self.blocked_since.load(Ordering::Relaxed) != 0 {
             self.blocked_since.store(0, Ordering::Relaxed);
+        }
+        // The last frames of an HTTP/2 answer leave after its body was dropped: the connection is not idle yet.
+        if bytes >= DATA_WRITE && self.is_h2.load(Ordering::Relaxed) {
+            self.idle_since.store(self.now(), Ordering::Relaxed);
         }
     }
 
@@ -303,7 +309,7 @@ mod tests {
         assert!(matches!(verdict_in(1000, &activity), Verdict::Until(_)));
         activity.blocked();
         assert_eq!(verdict_in(20, &activity), Verdict::Broken);
-        activity.wrote();
+        activity.wrote(1);
         assert!(matches!(verdict_in(20, &activity), Verdict::Until(_)));
         drop(flight);
         assert_eq!(verdict_in(60, &activity), Verdict::Idle);

@@ -31,7 +31,7 @@ impl Watched {
     fn note(&self, result: &Poll<io::Result<usize>>) {
         match result {
             Poll::Pending => self.activity.blocked(),
-            Poll::Ready(Ok(_)) => self.activity.wrote(),
+            Poll::Ready(Ok(bytes)) => self.activity.wrote(*bytes),
             Poll::Ready(Err(_)) => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Request heads that are too large, malformed, or meant to be read in two ways.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::rig::{Rig, answers, limits};
 
 async fn status(request: &str) -> String {
@@ -66,7 +68,8 @@ async fn heads_that_two_readers_would_read_differently_get_400_and_close() {
 
 #[tokio::test]
 async fn two_equal_content_lengths_count_as_one() {
-    let request = "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok";
+    let request =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok";
     let rig = Rig::plain(limits()).await;
     let answer = rig.exchange(request).await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nok"), "{answer}");
@@ -75,12 +78,12 @@ async fn two_equal_content_lengths_count_as_one() {
 #[tokio::test]
 async fn transfer_encoding_decides_over_content_length_and_then_the_connection_closes() {
     let rig = Rig::plain(limits()).await;
-    for (te, cl) in [("Transfer-Encoding: chunked\r\n", "Content-Length: 6\r\n")] {
-        for fields in [format!("{te}{cl}"), format!("{cl}{te}")] {
-            let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\n{fields}\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
-            let answer = rig.exchange(&request).await;
-            assert!(answer.starts_with("HTTP/1.1 200 ") && answers(&answer) == 1, "{answer}");
-        }
+    let (te, cl) = ("Transfer-Encoding: chunked\r\n", "Content-Length: 6\r\n");
+    for fields in [format!("{te}{cl}"), format!("{cl}{te}")] {
+        let smuggled = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\n{fields}\r\n0\r\n\r\n{smuggled}");
+        let answer = rig.exchange(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answers(&answer) == 1, "{answer}");
     }
 }
 
@@ -96,4 +99,16 @@ async fn a_bare_line_feed_ends_a_line_and_never_makes_two_requests_of_one() {
                  1;\nx\r\n1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let answer = rig.exchange(chunk).await;
     assert!(answers(&answer) == 1 && answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+#[tokio::test]
+async fn an_early_refusal_reaches_a_peer_that_is_still_sending() {
+    let rig = Rig::plain(limits()).await;
+    let mut peer = rig.connect().await;
+    let (path, body) = ("a".repeat(9000), "b".repeat(512 << 10));
+    peer.send(&format!("POST /{path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+    peer.0.shutdown().await.unwrap();
+    let mut answer = String::new();
+    peer.0.read_to_string(&mut answer).await.expect("the connection was reset");
+    assert!(answer.starts_with("HTTP/1.1 414 "), "{answer}");
 }

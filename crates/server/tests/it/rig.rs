@@ -1,7 +1,10 @@
 //! A listener with a small application, and raw peers to talk to it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use api::peer::{ClientAddress, Transport, is_body_too_slow};
@@ -10,7 +13,9 @@ use axum::body::Body;
 use axum::extract::{Extension, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use server::config::{Config, Limits, Overrides};
 use server::listen::{ListenOptions, ListenStats, serve};
@@ -91,7 +96,20 @@ fn app(release: Arc<Notify>, entered: Arc<Notify>) -> Router {
         .route("/who", get(who))
         .route("/echo", post(echo))
         .route("/held", get(held))
+        .route("/endless", get(async || Body::new(Endless)))
         .route("/large", get(async || vec![b'x'; 32 << 20]))
+}
+
+/// A body whose next frame is always ready.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 16 << 10])))))
+    }
 }
 
 async fn who(
