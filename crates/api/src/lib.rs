@@ -1,1 +1,3 @@
-//! Placeholder.
+//! HTTP surfaces: OAuth endpoints, metadata and the admin API.
+
+pub mod peer;
