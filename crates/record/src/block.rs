@@ -22,6 +22,8 @@ const VERSION: u8 = 1;
 pub const ENTRIES_MAX: usize = 1 << 20;
 /// Most bytes of a block before compression; a body that unpacks to more is refused.
 pub const RAW_MAX: usize = 1 << 26;
+/// Most bytes of a block's entries together; they may share long texts, so this is bounded apart from [`RAW_MAX`].
+pub const EXPANDED_MAX: usize = 1 << 28;
 /// Level 6 stores 20,000 tokens of 10,000 clients in 37 bytes each (the test in `block::tests` prints it).
 const LEVEL: u8 = 6;
 
@@ -126,8 +128,8 @@ impl Step {
 
 /// The first 48 bits of a UUIDv7 made at this time.
 fn token_time(at: Timestamp) -> [u8; 6] {
-    let [_, _, a, b, c, d, e, f] = at.as_millis().to_be_bytes();
-    [a, b, c, d, e, f]
+    let [_, _, t0, t1, t2, t3, t4, t5] = at.as_millis().to_be_bytes();
+    [t0, t1, t2, t3, t4, t5]
 }
 
 /// The columns of a block, in the order they are written.
@@ -155,9 +157,10 @@ impl Columns {
 /// are being upgraded) are kept byte for byte.
 ///
 /// # Errors
-/// [`FormatError::TooLong`] past [`ENTRIES_MAX`] or [`RAW_MAX`]; [`FormatError::Short`] when there is no entry.
+/// [`FormatError::TooLong`] past [`ENTRIES_MAX`], [`EXPANDED_MAX`] or [`RAW_MAX`]; [`FormatError::Short`] when there is no entry.
 pub fn fold(entries: &[&[u8]]) -> Result<Block, FormatError> {
-    if entries.len() > ENTRIES_MAX {
+    let expanded = entries.iter().fold(0_usize, |sum, bytes| sum.saturating_add(bytes.len()));
+    if entries.len() > ENTRIES_MAX || expanded > EXPANDED_MAX {
         return Err(FormatError::TooLong("entries"));
     }
     let mut profiles = Dictionary::new();
@@ -362,8 +365,7 @@ pub fn unfold(body: &[u8]) -> Result<Vec<Vec<u8>>, FormatError> {
     let [flags_column, profile_column, times, seqs, source_column, tokens, rare] = &mut columns;
     let (mut profile_step, mut time_step, mut seq_step) = (Step(0), Step(0), Step(0));
     let mut entries = Vec::new();
-    // Entries may share one long text, so their bytes are bounded apart from the block's own.
-    let mut budget = RAW_MAX.saturating_mul(8);
+    let mut budget = EXPANDED_MAX;
     for _ in 0..count {
         let flags = flags_column.byte()?;
         if flags == VERBATIM {

@@ -1,0 +1,407 @@
+//! Reading: the audit log, the journal across segments and blocks, proofs, checkpoints and the outbox.
+//!
+//! Lists are newest first and go on from a key, so what is folded or added between two pages neither repeats
+//! nor hides an entry.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use kernel::clock::Timestamp;
+use kernel::id::{self, Commit, Id};
+use kernel::page::{MAX_LIMIT, Page};
+use kernel::tenant::TenantId;
+use store::{Store, params};
+
+use crate::block::{self, Members};
+pub use crate::canonical::AuditView;
+use crate::checkpoint::Checkpoint;
+use crate::entry::{self, Entry, Jti};
+use crate::error::Error;
+use crate::segment;
+use crate::sequence::{index, leaves};
+use crate::sql;
+use crate::tree::{self, Hash};
+
+/// Which audit records to list.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Who acted.
+    pub actor: Option<String>,
+    /// What was done.
+    pub action: Option<String>,
+    /// The kind of object.
+    pub object_kind: Option<String>,
+    /// The object's public id.
+    pub object_id: Option<String>,
+    /// Machine time from which on.
+    pub from: Option<Timestamp>,
+    /// Machine time before which.
+    pub to: Option<Timestamp>,
+    /// How many at most: 1 ..= 200.
+    pub limit: u32,
+    /// The last record of the page before.
+    pub after: Option<Id<Commit>>,
+}
+
+/// Lists audit records, newest first.
+///
+/// # Errors
+/// Store errors.
+pub async fn audit(store: &Store, tenant: TenantId, filter: &AuditFilter) -> Result<Vec<AuditView>, Error> {
+    let any = |text: &Option<String>| text.clone().unwrap_or_default();
+    let stmt = match (&filter.object_kind, &filter.object_id) {
+        (Some(_), Some(_)) => &sql::RECORDS_OF_OBJECT,
+        _ => &sql::RECORDS_BEFORE,
+    };
+    let values = params![
+        tenant,
+        filter.after.unwrap_or(Id::from_bytes([0xff; 16])),
+        filter.from.map_or(i64::MIN, Timestamp::as_micros),
+        filter.to.map_or(i64::MAX, Timestamp::as_micros),
+        any(&filter.actor),
+        any(&filter.action),
+        any(&filter.object_kind),
+        any(&filter.object_id),
+        i64::from(filter.limit.clamp(1, MAX_LIMIT)),
+    ];
+    let rows = store.read_all(stmt, values).await?;
+    Ok(rows.iter().map(AuditView::of_row).collect::<Result<_, _>>()?)
+}
+
+/// What became of a request for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A token was issued.
+    Issued,
+    /// The request was refused.
+    Refused,
+}
+
+/// Which journal entries to list.
+#[derive(Debug, Clone, Default)]
+pub struct JournalFilter {
+    /// The client's public id, or the id that a refused request presented.
+    pub client_id: Option<String>,
+    /// Machine time from which on.
+    pub from: Option<Timestamp>,
+    /// Machine time before which.
+    pub to: Option<Timestamp>,
+    /// Issued or refused.
+    pub outcome: Option<Outcome>,
+    /// The one token.
+    pub jti: Option<Jti>,
+    /// How many at most: 1 ..= 200.
+    pub limit: u32,
+    /// [`Page::next`] of the page before.
+    pub cursor: Option<Vec<u8>>,
+}
+
+/// The order of journal entries: by time, then by the hash of their bytes. An entry that is read twice, from
+/// a segment and from the block it was folded into meanwhile, has one key.
+type Key = (Timestamp, Hash);
+
+/// Segments per read.
+const SEGMENTS_PER_READ: usize = 64;
+/// Block heads per read.
+const BLOCKS_PER_READ: usize = 200;
+/// Most blocks that one page unpacks; past it the page ends early and the next one goes on.
+const UNFOLDED_PER_PAGE: u32 = 64;
+/// A token's own time and its entry's differ by less than this.
+const TOKEN_TIME_SLACK_SECONDS: i64 = 60;
+
+/// A filter with its bounds worked out.
+struct Search<'a> {
+    filter: &'a JournalFilter,
+    from: Timestamp,
+    to: Timestamp,
+    /// Only entries with a smaller key are listed.
+    before: Key,
+    limit: usize,
+    found: BTreeMap<Reverse<Key>, Entry>,
+}
+
+impl<'a> Search<'a> {
+    fn new(filter: &'a JournalFilter) -> Result<Self, Error> {
+        let mut from = filter.from.unwrap_or(Timestamp::from_micros(i64::MIN));
+        let mut to = filter.to.unwrap_or(Timestamp::from_micros(i64::MAX));
+        if let Some(jti) = &filter.jti {
+            // The first 48 bits of a UUIDv7 are its milliseconds (RFC 9562 §5.7).
+            let millis = i64::try_from(u128::from_be_bytes(jti.token) >> 80).unwrap_or(0);
+            let made_at = Timestamp::from_micros(millis.saturating_mul(1000));
+            from = from.max(made_at.plus_seconds(TOKEN_TIME_SLACK_SECONDS.saturating_neg()));
+            to = to.min(made_at.plus_seconds(TOKEN_TIME_SLACK_SECONDS));
+        }
+        let before = match &filter.cursor {
+            Some(cursor) => read_cursor(cursor)?,
+            None => (Timestamp::from_micros(i64::MAX), [0xff; 32]),
+        };
+        let limit = usize::try_from(filter.limit.clamp(1, MAX_LIMIT)).unwrap_or(1);
+        Ok(Self { filter, from, to, before, limit, found: BTreeMap::new() })
+    }
+
+    /// The latest time an entry may have.
+    fn latest(&self) -> Timestamp {
+        self.to.min(self.before.0)
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        // An entry of a later version cannot be shown by this program; the tree holds it all the same.
+        let Ok(entry) = entry::decode(bytes) else { return };
+        let at = entry.at();
+        let key = (at, tree::leaf_hash(bytes));
+        if at < self.from || at >= self.to || key >= self.before || !self.matches(&entry) {
+            return;
+        }
+        self.found.insert(Reverse(key), entry);
+        if self.found.len() > self.limit.saturating_add(1) {
+            self.found.pop_last();
+        }
+    }
+
+    fn matches(&self, entry: &Entry) -> bool {
+        let client = self.filter.client_id.as_deref().is_none_or(|id| entry.client_id() == Some(id));
+        let outcome = self.filter.outcome.is_none_or(|outcome| {
+            outcome == if matches!(entry, Entry::Issuance(_)) { Outcome::Issued } else { Outcome::Refused }
+        });
+        let jti = self.filter.jti.as_ref().is_none_or(|jti| {
+            matches!(entry, Entry::Issuance(issuance)
+                if issuance.token == jti.token && issuance.origin == jti.origin && issuance.seq == jti.seq)
+        });
+        client && outcome && jti
+    }
+
+    /// Whether a block may hold what is asked for; an index that cannot be read passes over nothing.
+    fn may_match(&self, members: &[u8]) -> bool {
+        let Ok(members) = Members::decode(members) else { return true };
+        let client = self.filter.client_id.as_deref().is_none_or(|id| members.may_hold_client(id));
+        let outcome = if self.filter.jti.is_some() { Some(Outcome::Issued) } else { self.filter.outcome };
+        client
+            && match outcome {
+                None => true,
+                Some(Outcome::Issued) => members.may_hold_issuances(),
+                Some(Outcome::Refused) => members.may_hold_refusals(),
+            }
+    }
+
+    /// Whether the page is full of entries later than anything a block can hold that ended at this time.
+    fn is_settled(&self, block_ended: Timestamp) -> bool {
+        self.found.len() > self.limit
+            && self.found.last_key_value().is_some_and(|(Reverse((at, _)), _)| *at > block_ended)
+    }
+
+    fn page(mut self) -> Page<Entry> {
+        let more = self.found.len() > self.limit;
+        if more {
+            self.found.pop_last();
+        }
+        let next = self.found.last_key_value().filter(|_| more).map(|(Reverse(key), _)| write_cursor(key));
+        Page { items: self.found.into_values().collect(), next }
+    }
+
+    /// A page that ends early: blocks that ended at this time or before were not read.
+    fn partial(mut self, unread: Timestamp) -> Page<Entry> {
+        let bound = (unread, [0xff; 32]);
+        self.found.retain(|Reverse(key), _| *key > bound);
+        if self.found.len() > self.limit {
+            return self.page();
+        }
+        Page { items: self.found.into_values().collect(), next: Some(write_cursor(&bound)) }
+    }
+}
+
+fn write_cursor((at, hash): &Key) -> Vec<u8> {
+    let mut cursor = at.as_micros().to_be_bytes().to_vec();
+    cursor.extend_from_slice(hash);
+    cursor
+}
+
+fn read_cursor(cursor: &[u8]) -> Result<Key, Error> {
+    let (at, hash) = cursor.split_first_chunk::<8>().ok_or(Error::Cursor)?;
+    let hash = Hash::try_from(hash).map_err(|_| Error::Cursor)?;
+    Ok((Timestamp::from_micros(i64::from_be_bytes(*at)), hash))
+}
+
+/// Lists journal entries, newest first. A page may hold fewer entries than asked for and still have a next one.
+///
+/// # Errors
+/// [`Error::Cursor`] for a cursor that no page gave; store and format errors.
+pub async fn journal(store: &Store, tenant: TenantId, filter: &JournalFilter) -> Result<Page<Entry>, Error> {
+    let mut search = Search::new(filter)?;
+    // Segments first: what is folded in between is then met again in a block, and not lost.
+    let limit = i64::try_from(SEGMENTS_PER_READ).unwrap_or(i64::MAX);
+    let mut before = Id::<Commit>::from_bytes([0xff; 16]);
+    loop {
+        let values = params![tenant, before, search.from, search.latest(), limit];
+        let rows = store.read_all(&sql::SEGMENTS_BEFORE, values).await?;
+        for row in &rows {
+            before = row.id(0)?;
+            for bytes in segment::entries(row.bytes(1)?) {
+                search.take(bytes?);
+            }
+        }
+        if rows.len() < SEGMENTS_PER_READ {
+            break;
+        }
+    }
+    let limit = i64::try_from(BLOCKS_PER_READ).unwrap_or(i64::MAX);
+    let mut place = (i64::MAX, i64::MAX);
+    let mut unfolded = 0;
+    loop {
+        let values = params![tenant, place.0, place.1, search.from, search.latest(), limit];
+        let rows = store.read_all(&sql::BLOCKS_BEFORE, values).await?;
+        for row in &rows {
+            let (leaf, ended) = (row.int(0)?, row.time(1)?);
+            place = (ended.as_micros(), leaf);
+            if search.is_settled(ended) {
+                return Ok(search.page());
+            }
+            if !search.may_match(row.bytes(2)?) {
+                continue;
+            }
+            // Not within the page's own latest time: that page could never end.
+            if unfolded >= UNFOLDED_PER_PAGE && ended < search.latest() {
+                return Ok(search.partial(ended));
+            }
+            unfolded = unfolded.saturating_add(1);
+            let Some(row) = store.read(&sql::BLOCK_BODY, params![tenant, leaf]).await? else { continue };
+            let body = row.bytes(1)?.to_vec();
+            let unfold = tokio::task::spawn_blocking(move || block::unfold(&body));
+            for bytes in unfold.await.map_err(|_| Error::Stopped)?? {
+                search.take(&bytes);
+            }
+        }
+        if rows.len() < BLOCKS_PER_READ {
+            return Ok(search.page());
+        }
+    }
+}
+
+/// What leads from a leaf to a signed root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The leaf's index.
+    pub leaf: u64,
+    /// The leaf's hash.
+    pub hash: Hash,
+    /// The audit path (RFC 6962 §2.1.1), from the leaf up.
+    pub path: Vec<Hash>,
+    /// The checkpoint whose root the path leads to.
+    pub checkpoint: Checkpoint,
+}
+
+async fn last_checkpoint(store: &Store, tenant: TenantId) -> Result<Option<Checkpoint>, Error> {
+    let row = store.read(&sql::LAST_CHECKPOINT, params![tenant]).await?;
+    row.map(|row| Ok(Checkpoint::parse(row.text(2)?)?)).transpose()
+}
+
+/// The newest checkpoint of a tenant's tree; `None` before the first.
+///
+/// # Errors
+/// Store errors; [`Error::Note`] when the stored note cannot be read.
+pub async fn checkpoint(store: &Store, tenant: TenantId) -> Result<Option<Checkpoint>, Error> {
+    last_checkpoint(store, tenant).await
+}
+
+/// Checkpoints past a size, oldest first, at most 200.
+///
+/// # Errors
+/// As [`checkpoint`].
+pub async fn checkpoints(store: &Store, tenant: TenantId, past_size: u64) -> Result<Vec<Checkpoint>, Error> {
+    let values = params![tenant, index(past_size)?, i64::from(MAX_LIMIT)];
+    let rows = store.read_all(&sql::CHECKPOINTS_AFTER, values).await?;
+    rows.iter().map(|row| Ok(Checkpoint::parse(row.text(2)?)?)).collect()
+}
+
+/// The inclusion proof of a leaf under the newest checkpoint; `None` when there is no such leaf.
+///
+/// # Errors
+/// [`Error::Broken`] when leaves are missing; store errors.
+pub async fn proof(store: &Store, tenant: TenantId, leaf: u64) -> Result<Option<Proof>, Error> {
+    let Some(checkpoint) = last_checkpoint(store, tenant).await? else { return Ok(None) };
+    if leaf >= checkpoint.size {
+        return Ok(None);
+    }
+    let hashes = leaves(store, tenant, Some(checkpoint.size)).await?;
+    let at = usize::try_from(leaf).map_err(|_| Error::Broken)?;
+    let hash = *hashes.get(at).ok_or(Error::Broken)?;
+    Ok(tree::inclusion_proof(&hashes, at).map(|path| Proof { leaf, hash, path, checkpoint }))
+}
+
+/// The proof that an older checkpoint's tree is a prefix of the newest one's; `None` when no such sizes exist.
+///
+/// # Errors
+/// [`Error::Broken`] when leaves are missing; store errors.
+pub async fn consistency(
+    store: &Store,
+    tenant: TenantId,
+    older: u64,
+) -> Result<Option<(Vec<Hash>, Checkpoint)>, Error> {
+    let Some(checkpoint) = last_checkpoint(store, tenant).await? else { return Ok(None) };
+    if older > checkpoint.size {
+        return Ok(None);
+    }
+    let hashes = leaves(store, tenant, Some(checkpoint.size)).await?;
+    let older = usize::try_from(older).map_err(|_| Error::Broken)?;
+    Ok(tree::consistency_proof(&hashes, older).map(|path| (path, checkpoint)))
+}
+
+/// One journal entry with its path to the root of its block; the block's own [`Proof`] leads on from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryProof {
+    /// The entry's own bytes.
+    pub bytes: Vec<u8>,
+    /// Its index in the block.
+    pub index: u64,
+    /// How many entries the block holds.
+    pub entries: u64,
+    /// The path from the entry to the block's root.
+    pub path: Vec<Hash>,
+    /// The block's root, which [`crate::canonical::block_leaf_hash`] makes a leaf of.
+    pub root: Hash,
+}
+
+/// The proof of one entry of a block; `None` when there is no such block or entry.
+///
+/// # Errors
+/// Store and format errors.
+pub async fn entry_proof(store: &Store, tenant: TenantId, leaf: u64, entry: u64) -> Result<Option<EntryProof>, Error> {
+    let Some(row) = store.read(&sql::BLOCK_BODY, params![tenant, index(leaf)?]).await? else { return Ok(None) };
+    let entries = block::unfold(row.bytes(1)?)?;
+    let hashes: Vec<Hash> = entries.iter().map(|bytes| tree::leaf_hash(bytes)).collect();
+    let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    let Some(at) = usize::try_from(entry).ok() else { return Ok(None) };
+    let found = tree::inclusion_proof(&hashes, at).zip(entries.into_iter().nth(at));
+    Ok(found.map(|(path, bytes)| EntryProof { bytes, index: entry, entries: count, path, root: tree::root(&hashes) }))
+}
+
+/// One event as the outbox holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventView {
+    /// Its id, kept across deliveries.
+    pub id: Id<id::Event>,
+    /// Its stable type name.
+    pub kind: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// JSON object with the details.
+    pub data: String,
+}
+
+/// Lists the outbox, oldest first, from after an event on.
+///
+/// # Errors
+/// Store errors.
+pub async fn events(
+    store: &Store,
+    tenant: TenantId,
+    after: Option<Id<id::Event>>,
+    limit: u32,
+) -> Result<Vec<EventView>, Error> {
+    let after = after.unwrap_or(Id::from_bytes([0; 16]));
+    let values = params![tenant, after, i64::from(limit.clamp(1, MAX_LIMIT))];
+    let rows = store.read_all(&sql::EVENTS_AFTER, values).await?;
+    let view = |row: &store::Row| -> Result<EventView, store::Error> {
+        Ok(EventView { id: row.id(0)?, kind: row.text(1)?.to_owned(), at: row.time(2)?, data: row.text(3)?.to_owned() })
+    };
+    Ok(rows.iter().map(view).collect::<Result<_, _>>()?)
+}
