@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Machine authentication: tenants, clients, dated secrets, scopes and APIs, keys, tokens, refresh families, limits.
+//!
+//! Decisions are pure or end in a [`plan::Planned`] batch; HTTP lives in `api`, SQL engines in `store`.
+
+pub mod catalog;
+pub mod client;
+pub mod credential;
+pub mod denial;
+pub mod directory;
+pub mod error;
+pub mod family;
+pub mod grant;
+pub mod introspect;
+pub mod key;
+pub mod limit;
+pub mod plan;
+pub mod revoke;
+pub mod sql;
+pub mod tenant;
+pub mod token;
+
+pub use directory::{Auth, Settings};

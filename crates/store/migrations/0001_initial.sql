@@ -96,6 +96,7 @@ CREATE TABLE signing_key (
   promoted_at {int},
   retired_at {int},
   remove_after {int},
+  replace_at {int},
   destroyed_at {int},
   PRIMARY KEY (tenant_id, id)
 ) {table};

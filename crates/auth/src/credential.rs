@@ -1,0 +1,353 @@
+//! Client authentication: dated secrets, compared by keyed hash when generated, by Argon2id when chosen.
+//!
+//! The work follows the shape of the presented text, never the record (no oracle by time): a text with the
+//! generated prefix and a good checksum costs one HMAC, with a bad one nothing, any other text one Argon2id.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use jose::mac::HmacKey;
+use kernel::clock::Timestamp;
+use kernel::id::{self, Entropy, Id};
+use kernel::secret::{CLIENT_SECRET, Secret, has_good_checksum};
+use quick_cache::sync::Cache;
+use store::Row;
+use tokio::sync::Semaphore;
+
+use crate::client::{AuthMethod, Client, Status};
+use crate::error::OauthError;
+use crate::limit::FailureLimiter;
+use crate::tenant::Tenant;
+
+/// How the hash of a credential was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// 256 random bits: HMAC-SHA-256 under the tenant's pepper.
+    Generated,
+    /// Chosen by a person: Argon2id.
+    Chosen,
+}
+
+impl SecretKind {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Chosen => "chosen",
+        }
+    }
+}
+
+/// One dated secret.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Its id, named in audit and issuance records.
+    pub id: Id<id::Secret>,
+    /// The client it belongs to.
+    pub client: Id<id::Client>,
+    /// Label for people.
+    pub label: String,
+    /// How the hash was made.
+    pub kind: SecretKind,
+    /// Keyed hash, or salt and Argon2id hash.
+    pub hash: Vec<u8>,
+    /// Version of the root key behind a keyed hash.
+    pub root_version: u32,
+    /// The last four characters, or empty.
+    pub hint: String,
+    /// A narrower set of scopes, when given.
+    pub scopes: Option<Vec<Arc<str>>>,
+    /// First moment it is good.
+    pub not_before: Timestamp,
+    /// First moment it is no longer good.
+    pub expires_at: Option<Timestamp>,
+    /// When it was ended by hand.
+    pub revoked_at: Option<Timestamp>,
+    /// Last use that the journal's folding has seen.
+    pub last_used_at: Option<Timestamp>,
+    /// Creation.
+    pub created_at: Timestamp,
+}
+
+impl Credential {
+    /// Reads a row of [`crate::sql::CREDENTIALS_BY_CLIENT_ID`].
+    ///
+    /// # Errors
+    /// [`store::Error::RowCorrupt`] when the row is not a credential.
+    pub fn from_row(row: &Row) -> Result<Self, store::Error> {
+        let kind = match row.text(3)? {
+            "generated" => SecretKind::Generated,
+            "chosen" => SecretKind::Chosen,
+            _ => return Err(store::Error::RowCorrupt),
+        };
+        Ok(Self {
+            id: row.id(0)?,
+            client: row.id(1)?,
+            label: row.text(2)?.to_owned(),
+            kind,
+            hash: row.bytes(4)?.to_vec(),
+            root_version: u32::try_from(row.int(5)?).map_err(|_| store::Error::RowCorrupt)?,
+            hint: row.text(6)?.to_owned(),
+            scopes: row.text_opt(7)?.map(|text| text.split(' ').filter(|s| !s.is_empty()).map(Arc::from).collect()),
+            not_before: row.time(8)?,
+            expires_at: row.time_opt(9)?,
+            revoked_at: row.time_opt(10)?,
+            last_used_at: row.time_opt(11)?,
+            created_at: row.time(12)?,
+        })
+    }
+
+    /// Whether it authenticates now.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.not_before <= now && self.expires_at.is_none_or(|end| end > now)
+    }
+
+    /// Whether it has not ended: live or pending.
+    pub fn is_unended(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| end > now)
+    }
+
+    /// `pending`, `active`, `expired` or `revoked`.
+    pub fn status(&self, now: Timestamp) -> &'static str {
+        if self.revoked_at.is_some() {
+            "revoked"
+        } else if self.expires_at.is_some_and(|end| end <= now) {
+            "expired"
+        } else if self.not_before > now {
+            "pending"
+        } else {
+            "active"
+        }
+    }
+}
+
+/// Where the client put its credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// `Authorization: Basic`.
+    Basic,
+    /// The request body.
+    Body,
+}
+
+/// What a client presented.
+pub struct Presented {
+    /// The public id.
+    pub client_id: String,
+    /// The secret as RFC 6749 §2.3.1 decodes it.
+    pub secret: Option<Secret<String>>,
+    /// The secret before form-decoding, when it differs: many clients do not encode.
+    pub raw_secret: Option<Secret<String>>,
+    /// Where it came from.
+    pub place: Place,
+}
+
+/// An authenticated client and the credential that proved it.
+#[derive(Clone)]
+pub struct Authenticated {
+    /// The client.
+    pub client: Arc<Client>,
+    /// The credential; `None` for a public client.
+    pub credential: Option<Id<id::Secret>>,
+    /// The narrower scopes of the credential.
+    pub narrowed: Option<Vec<Arc<str>>>,
+}
+
+/// The parts that client authentication needs beside the record.
+pub struct Authenticator {
+    slow: SlowHash,
+    failures: FailureLimiter,
+}
+
+impl Authenticator {
+    /// With a pool for slow hashes and a limiter of failures.
+    pub fn new(failures: FailureLimiter, memo_key: HmacKey, workers: usize) -> Self {
+        Self { slow: SlowHash::new(memo_key, workers), failures }
+    }
+
+    /// Hashes a chosen secret in the bounded pool.
+    ///
+    /// # Errors
+    /// [`OauthError::Unavailable`] when the pool is full.
+    pub async fn hash_chosen(&self, secret: &str, entropy: &mut dyn Entropy) -> Result<Vec<u8>, OauthError> {
+        let mut salt = [0_u8; 16];
+        entropy.fill(&mut salt);
+        let hash = self.slow.run(secret.to_owned(), salt).await?;
+        Ok([salt.as_slice(), &hash].concat())
+    }
+
+    /// Decides whether the presented credentials prove the client.
+    ///
+    /// # Errors
+    /// [`OauthError::InvalidClient`] for every failure of proof, whatever its cause; [`OauthError::SlowDown`]
+    /// when a source fails too often; [`OauthError::Unavailable`] when the slow pool is full.
+    pub async fn authenticate(
+        &self,
+        tenant: &Tenant,
+        client: Option<Arc<Client>>,
+        presented: &Presented,
+        source: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Authenticated, OauthError> {
+        let Some(secret) = &presented.secret else {
+            // A public client is identified by its id alone (RFC 6749 §2.3.1 does not apply to it).
+            return match client {
+                Some(client)
+                    if client.settings.token_endpoint_auth_method == AuthMethod::None
+                        && client.status(now) == Status::Active =>
+                {
+                    Ok(Authenticated { client, credential: None, narrowed: None })
+                }
+                _ => Err(OauthError::InvalidClient),
+            };
+        };
+        let candidates = [Some(secret), presented.raw_secret.as_ref()];
+        let mut slow_done = false;
+        let mut found = None;
+        for candidate in candidates.into_iter().flatten() {
+            let text = candidate.reveal();
+            if text.starts_with(CLIENT_SECRET) {
+                if has_good_checksum(CLIENT_SECRET, text) {
+                    found = found.or(match_generated(tenant, client.as_deref(), text, now));
+                }
+            } else if !slow_done {
+                slow_done = true;
+                found = found.or(self.match_chosen(client.as_deref(), presented, text, source, now).await?);
+            }
+            if found.is_some() {
+                break;
+            }
+        }
+        match (client, found) {
+            (Some(client), Some(id)) if usable(&client, presented.place, now) => {
+                let narrowed = client.credentials.iter().find(|c| c.id == id).and_then(|c| c.scopes.clone());
+                Ok(Authenticated { client, credential: Some(id), narrowed })
+            }
+            _ => Err(OauthError::InvalidClient),
+        }
+    }
+
+    async fn match_chosen(
+        &self,
+        client: Option<&Client>,
+        presented: &Presented,
+        text: &str,
+        source: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Option<Id<id::Secret>>, OauthError> {
+        let chosen = client.and_then(|c| c.credentials.iter().find(|c| c.kind == SecretKind::Chosen && c.is_live(now)));
+        if let Some(credential) = chosen
+            && self.slow.remembers(credential.id, text)
+        {
+            return Ok(Some(credential.id));
+        }
+        self.failures.admit(&presented.client_id, source, now)?;
+        let (salt, stored) = chosen.and_then(|c| c.hash.split_first_chunk::<16>()).unwrap_or((&[0; 16], &[]));
+        let computed = self.slow.run(text.to_owned(), *salt).await?;
+        let matches = jose::constant_time_eq(&computed, stored);
+        match chosen {
+            Some(credential) if matches => {
+                self.slow.remember(credential.id, text);
+                self.failures.forgive(&presented.client_id, source, now);
+                Ok(Some(credential.id))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Whether the record allows what the secret proved.
+fn usable(client: &Client, place: Place, now: Timestamp) -> bool {
+    let method = match (client.settings.token_endpoint_auth_method, place) {
+        (AuthMethod::ClientSecretBasic, _) | (AuthMethod::ClientSecretPost, Place::Body) => true,
+        (AuthMethod::ClientSecretPost, Place::Basic) | (AuthMethod::None, _) => false,
+    };
+    method && client.status(now) == Status::Active
+}
+
+fn match_generated(tenant: &Tenant, client: Option<&Client>, text: &str, now: Timestamp) -> Option<Id<id::Secret>> {
+    let tag = tenant.pepper.tag(text.as_bytes());
+    let credentials = client.map(|c| c.credentials.as_slice()).unwrap_or_default();
+    credentials
+        .iter()
+        .filter(|c| c.kind == SecretKind::Generated && c.is_live(now))
+        .find(|c| jose::constant_time_eq(&tag, &c.hash))
+        .map(|c| c.id)
+}
+
+/// Argon2id in a bounded pool, with a memory of what it verified.
+struct SlowHash {
+    workers: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    memo_key: HmacKey,
+    memo: Cache<Id<id::Secret>, [u8; 32]>,
+}
+
+/// Memory cost in KiB, passes and lanes: the OWASP minimum for Argon2id.
+const ARGON2_COST: (u32, u32, u32) = (19 * 1024, 2, 1);
+const ARGON2_QUEUE: usize = 64;
+const ARGON2_WAIT: Duration = Duration::from_secs(1);
+
+impl SlowHash {
+    fn new(memo_key: HmacKey, workers: usize) -> Self {
+        Self {
+            workers: Arc::new(Semaphore::new(workers.max(1))),
+            waiting: Arc::new(Semaphore::new(ARGON2_QUEUE)),
+            memo_key,
+            memo: Cache::new(100_000),
+        }
+    }
+
+    fn remembers(&self, id: Id<id::Secret>, text: &str) -> bool {
+        let tag = self.memo_key.tag(text.as_bytes());
+        self.memo.get(&id).is_some_and(|known| jose::constant_time_eq(&known, &tag))
+    }
+
+    fn remember(&self, id: Id<id::Secret>, text: &str) {
+        self.memo.insert(id, self.memo_key.tag(text.as_bytes()));
+    }
+
+    async fn run(&self, text: String, salt: [u8; 16]) -> Result<Vec<u8>, OauthError> {
+        let _place = self.waiting.clone().try_acquire_owned().map_err(|_| OauthError::Unavailable)?;
+        let worker = tokio::time::timeout(ARGON2_WAIT, self.workers.clone().acquire_owned())
+            .await
+            .map_err(|_| OauthError::Unavailable)?
+            .map_err(|_| OauthError::Unavailable)?;
+        let text = Secret::new(text);
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _worker = worker;
+            let (memory, passes, lanes) = ARGON2_COST;
+            let params = Params::new(memory, passes, lanes, Some(32)).ok()?;
+            let mut out = vec![0_u8; 32];
+            Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+                .hash_password_into(text.reveal().as_bytes(), &salt, &mut out)
+                .ok()?;
+            Some(out)
+        })
+        .await;
+        match hashed {
+            Ok(Some(hash)) => Ok(hash),
+            Ok(None) => Err(OauthError::Internal(None)),
+            Err(error) => Err(OauthError::Internal(Some(Box::new(error)))),
+        }
+    }
+}
+
+/// Bits of a chosen secret, estimated from its length and the variety of its characters; never too high for
+/// words, since it counts classes and repeats only.
+pub fn estimated_bits(text: &str) -> f64 {
+    let mut distinct: Vec<char> = text.chars().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let classes: [(fn(char) -> bool, f64); 4] = [
+        (|c| c.is_ascii_lowercase(), 26.0),
+        (|c| c.is_ascii_uppercase(), 26.0),
+        (|c| c.is_ascii_digit(), 10.0),
+        (|c| !c.is_ascii_alphanumeric(), 33.0),
+    ];
+    let alphabet: f64 = classes.iter().filter(|(is, _)| text.chars().any(is)).map(|(_, n)| n).sum();
+    let per_character = alphabet.max(1.0).log2().min(f64::from(u32::try_from(distinct.len()).unwrap_or(u32::MAX)).log2());
+    per_character * f64::from(u32::try_from(text.chars().count()).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,100 @@
+//! What is no longer good although its signature and `exp` are: a denylist and not-before numbers.
+//!
+//! Small, in memory, and fed by the change feed. No clock is compared between nodes: an epoch is a feed number.
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+
+use kernel::clock::Timestamp;
+use kernel::id::{self, Id};
+use kernel::tenant::TenantId;
+use record::entry::{Jti, Origin};
+use store::{Change, ChangeKind, Store, params};
+
+use crate::sql;
+
+/// The denylist and the epochs of every tenant.
+#[derive(Default)]
+pub struct Denials {
+    denied: RwLock<HashMap<(TenantId, [u8; 16]), i64>>,
+    epochs: RwLock<HashMap<(TenantId, [u8; 16]), u64>>,
+}
+
+/// The text under which a token id is denied.
+pub fn token_key(token: [u8; 16]) -> String {
+    Id::<id::Token>::from_bytes(token).to_string()
+}
+
+fn key_bytes(text: &str) -> Option<[u8; 16]> {
+    let (_, digits) = text.split_once('_')?;
+    id::base32_decode(digits)
+}
+
+impl Denials {
+    /// Reads what can still matter.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn load(&self, store: &Store, now: Timestamp) -> Result<(), store::Error> {
+        for row in store.read_all(&sql::DENIED_ALL, params![now]).await? {
+            self.deny(row.id(0)?, row.text(1)?, row.int(2)?);
+        }
+        for row in store.read_all(&sql::EPOCH_ALL, params![now]).await? {
+            self.raise(row.id(0)?, row.text(1)?, u64::try_from(row.int(2)?).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Applies a line of the change feed.
+    pub fn apply(&self, change: &Change) {
+        match change.kind {
+            ChangeKind::Denied => self.deny(change.tenant, &change.key, change.until),
+            ChangeKind::Epoch => self.raise(change.tenant, &change.key, change.seq),
+            ChangeKind::Client | ChangeKind::Apis | ChangeKind::Keys | ChangeKind::Tenant => {}
+        }
+    }
+
+    fn deny(&self, tenant: TenantId, key: &str, until: i64) {
+        if let (Some(bytes), Ok(mut map)) = (key_bytes(key), self.denied.write()) {
+            map.insert((tenant, bytes), until);
+        }
+    }
+
+    fn raise(&self, tenant: TenantId, key: &str, seq: u64) {
+        if let (Some(bytes), Ok(mut map)) = (key_bytes(key), self.epochs.write()) {
+            let slot = map.entry((tenant, bytes)).or_default();
+            *slot = seq.max(*slot);
+        }
+    }
+
+    /// Whether a token is still good as far as revocations go. A poisoned table answers no.
+    pub fn allows(&self, tenant: TenantId, client: Id<id::Client>, jti: &Jti) -> bool {
+        let origin = match &jti.origin {
+            Origin::Credential(id) => *id.as_bytes(),
+            Origin::Family(id) => *id.as_bytes(),
+        };
+        let (Ok(denied), Ok(epochs)) = (self.denied.read(), self.epochs.read()) else { return false };
+        let listed = [jti.token, origin].iter().any(|key| denied.contains_key(&(tenant, *key)));
+        let outdated = [*client.as_bytes(), origin, *tenant.as_bytes()]
+            .iter()
+            .any(|key| epochs.get(&(tenant, *key)).is_some_and(|not_before| jti.seq < *not_before));
+        !listed && !outdated
+    }
+
+    /// Forgets denylist entries whose token cannot be unexpired any more.
+    pub fn purge(&self, now: Timestamp) {
+        if let Ok(mut map) = self.denied.write() {
+            map.retain(|_, until| *until >= now.as_micros());
+        }
+    }
+
+    /// Entries on the denylist, for metrics.
+    pub fn len(&self) -> usize {
+        self.denied.read().map_or(0, |map| map.len())
+    }
+
+    /// Whether the denylist is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,610 @@
+//! The token endpoint's use-case: who asks, for what, within which limits, and the token.
+//!
+//! The order of checks is fixed, so that every bad request has one defined answer: client authentication and
+//! limits, `grant_type`, parameters of the grant, `resource`, `scope`, quota. A refusal never rotates a
+//! refresh token: rotation happens in the commit that issues.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jose::Alg;
+use kernel::audit::{Entry, Record};
+use kernel::clock::Timestamp;
+use kernel::event::Type;
+use kernel::id::{self, Id};
+use kernel::secret::{ACCESS_TOKEN, Secret, generate_credential};
+use record::action;
+use record::entry::{Grant, Issuance, Jti, Origin, TokenKind};
+use store::{Batch, ChangeKind, params};
+
+use crate::catalog::{Ask, Granted};
+use crate::client::{
+    CLIENT_CREDENTIALS, Client, REFRESH_IDLE_DEFAULT_SECONDS, REFRESH_TOKEN, REFRESH_TTL_DEFAULT_SECONDS,
+    REUSE_WINDOW_DEFAULT_SECONDS, Settings, TokenFormat,
+};
+use crate::credential::{Authenticated, Presented};
+use crate::directory::Auth;
+use crate::error::OauthError;
+use crate::family::{Family, Judgment, RefreshToken, new_handle, token_text};
+use crate::key::KeyPurpose;
+use crate::limit::{LimitState, rate_of};
+use crate::plan::{change_record, event};
+use crate::sql;
+use crate::tenant::Tenant;
+use crate::token::Claims;
+
+/// One request at the token endpoint, parsed.
+pub struct TokenRequest<'a> {
+    /// `grant_type`.
+    pub grant_type: Option<&'a str>,
+    /// `scope`.
+    pub scope: Option<&'a str>,
+    /// `resource`, any number.
+    pub resources: Vec<&'a str>,
+    /// `refresh_token`.
+    pub refresh_token: Option<&'a str>,
+    /// Peer address.
+    pub source: Option<IpAddr>,
+    /// The request; its id becomes the first part of `jti`.
+    pub request: Id<id::Request>,
+}
+
+/// What the endpoint answers.
+pub struct TokenAnswer {
+    /// The access token.
+    pub access_token: Secret<String>,
+    /// Seconds it lives.
+    pub expires_in: u32,
+    /// Granted scopes.
+    pub scope: Arc<str>,
+    /// The refresh token, where the client has that grant.
+    pub refresh_token: Option<Secret<String>>,
+}
+
+/// An outcome with the limit headers that go with it, once a client was identified.
+pub struct Outcome<T> {
+    /// Header state.
+    pub limits: LimitState,
+    /// The answer or the refusal.
+    pub result: Result<T, OauthError>,
+}
+
+/// Everything an issuance needs once it is allowed.
+struct Issue<'a> {
+    tenant: &'a Tenant,
+    who: &'a Authenticated,
+    credential: Id<id::Secret>,
+    granted: &'a Granted,
+    origin: Origin,
+    seq: u64,
+    grant: Grant,
+    generation: Option<u32>,
+    source: Option<IpAddr>,
+    request: Id<id::Request>,
+    now: Timestamp,
+}
+
+struct Issued {
+    access_token: Secret<String>,
+    lifetime_seconds: u32,
+    entry: Entry,
+    opaque: Option<(Vec<u8>, String)>,
+}
+
+impl Auth {
+    /// Authenticates a client and counts the request against its rate.
+    ///
+    /// # Errors
+    /// Inside the outcome: [`OauthError::InvalidClient`], [`OauthError::SlowDown`], the store's.
+    pub async fn identify(
+        &self,
+        tenant: &Tenant,
+        presented: &Presented,
+        source: Option<IpAddr>,
+    ) -> Outcome<Authenticated> {
+        let mut limits = LimitState::default();
+        let result = self.identify_within(tenant, presented, source, &mut limits).await;
+        if let Err(error) = &result {
+            if matches!(error, OauthError::InvalidClient) {
+                self.counters.failed_authentications.fetch_add(1, Ordering::Relaxed);
+            }
+            self.note_refusal(tenant, Some(&presented.client_id), source, error);
+        }
+        Outcome { limits, result }
+    }
+
+    async fn identify_within(
+        &self,
+        tenant: &Tenant,
+        presented: &Presented,
+        source: Option<IpAddr>,
+        limits: &mut LimitState,
+    ) -> Result<Authenticated, OauthError> {
+        let now = self.clock.now();
+        let client = self.client(tenant.id, &presented.client_id).await?;
+        let who = self.authenticator.authenticate(tenant, client, presented, source, now).await?;
+        let (rate, enforce) = rate_of(who.client.settings.rate_limit, self.settings.client_rate);
+        if rate.limit > 0 {
+            let verdict = self.client_rates.count(&who.client.id, rate, now);
+            limits.add("client", rate.limit, rate.window_s, verdict.remaining, verdict.reset_seconds);
+            if !verdict.allowed {
+                self.counters.limited.fetch_add(1, Ordering::Relaxed);
+                if enforce {
+                    return Err(OauthError::SlowDown { policy: "client", retry_after_seconds: verdict.reset_seconds });
+                }
+                self.note(tenant, Some(&presented.client_id), source, "rate_limit_monitored");
+            }
+        }
+        Ok(who)
+    }
+
+    fn note_refusal(&self, tenant: &Tenant, client_id: Option<&str>, source: Option<IpAddr>, error: &OauthError) {
+        self.note(tenant, client_id, source, error.reason());
+    }
+
+    fn note(&self, tenant: &Tenant, client_id: Option<&str>, source: Option<IpAddr>, reason: &str) {
+        let now = self.clock.now();
+        let request = self.with_entropy(|entropy| Id::generate(now, entropy));
+        self.refusals.add(tenant.id, client_id, source, reason, now, request);
+    }
+
+    /// Issues a token to an authenticated client.
+    ///
+    /// # Errors
+    /// Inside the outcome: every variant of [`OauthError`] but `InvalidClient`.
+    pub async fn token(
+        &self,
+        tenant: &Tenant,
+        who: &Authenticated,
+        request: &TokenRequest<'_>,
+        limits: LimitState,
+    ) -> Outcome<TokenAnswer> {
+        let mut limits = limits;
+        let result = self.token_within(tenant, who, request, &mut limits).await;
+        if let Err(error) = &result {
+            self.note_refusal(tenant, Some(&who.client.client_id), request.source, error);
+        }
+        Outcome { limits, result }
+    }
+
+    async fn token_within(
+        &self,
+        tenant: &Tenant,
+        who: &Authenticated,
+        request: &TokenRequest<'_>,
+        limits: &mut LimitState,
+    ) -> Result<TokenAnswer, OauthError> {
+        let grant_type = request
+            .grant_type
+            .ok_or(OauthError::InvalidRequest("grant_type is missing; send client_credentials".into()))?;
+        let grant = match grant_type {
+            CLIENT_CREDENTIALS => Grant::ClientCredentials,
+            REFRESH_TOKEN => Grant::RefreshToken,
+            _ => return Err(OauthError::UnsupportedGrantType),
+        };
+        if !who.client.may_use(grant_type) {
+            return Err(OauthError::UnauthorizedClient("this client may not use this grant_type".into()));
+        }
+        match grant {
+            Grant::ClientCredentials => self.client_credentials(tenant, who, request, limits).await,
+            Grant::RefreshToken => self.refresh(tenant, who, request, limits).await,
+        }
+    }
+
+    async fn client_credentials(
+        &self,
+        tenant: &Tenant,
+        who: &Authenticated,
+        request: &TokenRequest<'_>,
+        limits: &mut LimitState,
+    ) -> Result<TokenAnswer, OauthError> {
+        let Some(credential) = who.credential else {
+            return Err(OauthError::UnauthorizedClient(
+                "client_credentials is for confidential clients (RFC 6749 section 4.4)".into(),
+            ));
+        };
+        // Read before anything that the token's life depends on: a change that comes later has a higher number.
+        let seq = self.store.applied(tenant.id);
+        let now = self.clock.now();
+        let catalog = self.catalog(tenant).await?;
+        let ask = Ask { scope: request.scope, resources: request.resources.clone() };
+        let granted = catalog.grant(&who.client, who.narrowed.as_deref(), &ask)?;
+        self.take_quota(tenant, &who.client, limits, now).await?;
+        let starts_family = who.client.may_use(REFRESH_TOKEN);
+        let family = self.with_entropy(|entropy| Id::<id::Family>::generate(now, entropy));
+        let issue = Issue {
+            tenant,
+            who,
+            credential,
+            granted: &granted,
+            origin: if starts_family { Origin::Family(family) } else { Origin::Credential(credential) },
+            seq,
+            grant: Grant::ClientCredentials,
+            generation: starts_family.then_some(0),
+            source: request.source,
+            request: request.request,
+            now,
+        };
+        let issued = self.issue(&issue).await?;
+        self.counters.issued_client_credentials.fetch_add(1, Ordering::Relaxed);
+        let mut batch = Batch::new();
+        let mut refresh_token = None;
+        if starts_family {
+            let handle = self.with_entropy(new_handle);
+            batch = self.start_family(batch, &issue, family, handle).await?;
+            refresh_token = Some(token_text(tenant, family, &handle, 0));
+        }
+        self.finish(tenant, batch, issued, &granted, refresh_token).await
+    }
+
+    /// Appends the issuance to the journal, in the commit of its rows where it has any, and answers after.
+    async fn finish(
+        &self,
+        tenant: &Tenant,
+        batch: Batch,
+        issued: Issued,
+        granted: &Granted,
+        refresh_token: Option<Secret<String>>,
+    ) -> Result<TokenAnswer, OauthError> {
+        let Issued { access_token, lifetime_seconds, entry, opaque } = issued;
+        let batch = match opaque {
+            Some((hash, claims)) => {
+                let end = entry.at.plus_seconds(i64::from(lifetime_seconds));
+                batch.expect(1, &sql::OPAQUE_INSERT, params![tenant.id, hash, claims, end])
+            }
+            None => batch,
+        };
+        if batch.steps.is_empty() {
+            self.store.journal(entry).await?;
+        } else {
+            self.store.commit(batch, Record::Issued(entry)).await?;
+        }
+        Ok(TokenAnswer {
+            access_token,
+            expires_in: lifetime_seconds,
+            scope: Arc::clone(&granted.scope),
+            refresh_token,
+        })
+    }
+
+    async fn start_family(
+        &self,
+        batch: Batch,
+        issue: &Issue<'_>,
+        family: Id<id::Family>,
+        handle: [u8; 16],
+    ) -> Result<Batch, OauthError> {
+        let (tenant, client, now) = (issue.tenant, &issue.who.client, issue.now);
+        let settings = &client.settings;
+        let absolute = i64::from(settings.refresh_token_ttl_seconds.unwrap_or(REFRESH_TTL_DEFAULT_SECONDS));
+        let idle = i64::from(settings.refresh_token_idle_seconds.unwrap_or(REFRESH_IDLE_DEFAULT_SECONDS)).min(absolute);
+        let none = Id::<id::Family>::from_bytes([0; 16]);
+        let limit = i64::try_from(self.settings.max_families.saturating_add(1)).unwrap_or(i64::MAX);
+        let live =
+            self.store.read_all(&sql::FAMILIES_OF_CLIENT, params![tenant.id, client.id, now, none, limit]).await?;
+        let mut batch = batch;
+        if live.len() >= self.settings.max_families
+            && let Some(oldest) = live.first()
+        {
+            let oldest = Family::from_row(oldest)?;
+            self.end_family(tenant, client, &oldest, "too_many_families").await?;
+        }
+        let absolute_deadline = now.plus_seconds(absolute);
+        batch = batch.expect(
+            1,
+            &sql::FAMILY_INSERT,
+            params![
+                tenant.id,
+                family,
+                handle.as_slice(),
+                client.id,
+                issue.credential,
+                &*issue.granted.scope,
+                issue.granted.audience.join(" "),
+                now,
+                idle,
+                now.plus_seconds(idle),
+                absolute_deadline,
+            ],
+        );
+        Ok(batch)
+    }
+
+    /// Ends a family in a commit of its own, with its tokens listed.
+    async fn end_family(
+        &self,
+        tenant: &Tenant,
+        client: &Client,
+        family: &Family,
+        reason: &'static str,
+    ) -> Result<(), OauthError> {
+        let now = self.clock.now();
+        let until = now.plus_seconds(86_400 + 60);
+        let id = family.id.to_string();
+        let who = self.system(tenant, "families");
+        let (kind, audit) = match reason {
+            "reuse" => (Type::TokenReuseDetected, action::FAMILY_REUSE_DETECTED),
+            _ => (Type::TokenRevoked, action::FAMILY_REVOKED),
+        };
+        let data = serde_json::json!({
+            "family": id, "client_id": client.client_id, "credential": family.credential.to_string(), "reason": reason,
+            "at": now.to_string(),
+            "rotated_at": family.rotations.last().map(|(_, at)| at.to_string()),
+        });
+        let batch = Batch::new()
+            .expect(1, &sql::FAMILY_END, params![tenant.id, family.id, now, reason])
+            .run(&sql::DENIED_INSERT, params![tenant.id, id.as_str(), client.id, until])
+            .change_until(ChangeKind::Denied, id.as_str(), until.as_micros())
+            .event(event(self, kind, &data));
+        let record = change_record(self, &who, tenant, audit, ("family", &id), (None, Some(data)));
+        match self.store.commit_reserved(batch, record).await {
+            Ok(_) | Err(store::Error::Conflict(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn take_quota(
+        &self,
+        tenant: &Tenant,
+        client: &Client,
+        limits: &mut LimitState,
+        now: Timestamp,
+    ) -> Result<(), OauthError> {
+        let Some(quota) = client.settings.token_quota else { return Ok(()) };
+        let taken = self.quotas.take(&self.store, tenant.id, client.id, quota, now).await?;
+        if !taken.limits.policy.is_empty() {
+            let separator = if limits.policy.is_empty() { "" } else { ", " };
+            limits.policy = format!("{}{separator}{}", limits.policy, taken.limits.policy);
+            limits.state = format!("{}{separator}{}", limits.state, taken.limits.state);
+        }
+        for (window, percent) in &taken.passed {
+            self.announce_limit(tenant, client, window, *percent).await?;
+        }
+        match taken.refused {
+            Some((policy, retry_after_seconds)) => {
+                self.counters.limited.fetch_add(1, Ordering::Relaxed);
+                Err(OauthError::SlowDown { policy, retry_after_seconds })
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn announce_limit(
+        &self,
+        tenant: &Tenant,
+        client: &Client,
+        window: &str,
+        percent: u32,
+    ) -> Result<(), OauthError> {
+        let who = self.system(tenant, "limits");
+        let data = serde_json::json!({"client_id": client.client_id, "policy": window, "percent": percent});
+        let batch = Batch::new().event(event(self, Type::LimitReached, &data));
+        let record = change_record(
+            self,
+            &who,
+            tenant,
+            action::LIMIT_REACHED,
+            ("client", &client.client_id),
+            (None, Some(data)),
+        );
+        self.store.commit(batch, record).await?;
+        Ok(())
+    }
+
+    async fn refresh(
+        &self,
+        tenant: &Tenant,
+        who: &Authenticated,
+        request: &TokenRequest<'_>,
+        limits: &mut LimitState,
+    ) -> Result<TokenAnswer, OauthError> {
+        const DEAD: OauthError = OauthError::InvalidGrant("the refresh token is not valid, has ended or is another client's");
+        let text = request
+            .refresh_token
+            .ok_or(OauthError::InvalidRequest("refresh_token is missing".into()))?;
+        let presented = RefreshToken::parse(tenant, text).ok_or(DEAD)?;
+        let settings = &who.client.settings;
+        let window = settings.refresh_reuse_window_seconds.unwrap_or(REUSE_WINDOW_DEFAULT_SECONDS);
+        let mut quota_taken = false;
+        // A lost swap means that another request rotated: read again, where this token is now a repeat.
+        for _ in 0..8 {
+            let seq = self.store.applied(tenant.id);
+            let row = self
+                .store
+                .read(&sql::FAMILY_BY_HANDLE, params![tenant.id, presented.handle.as_slice()])
+                .await?
+                .ok_or(DEAD)?;
+            let family = Family::from_row(&row)?;
+            let now = self.clock.now();
+            if !presented.is_of(tenant, &family) || family.client != who.client.id || !family.is_live(now) {
+                return Err(DEAD);
+            }
+            // The credential that started the family must not have ended (RFC 6749 §10.4).
+            let starter = who.client.credentials.iter().find(|c| c.id == family.credential);
+            if !starter.is_some_and(|c| c.is_unended(now)) {
+                return Err(DEAD);
+            }
+            let judgment = family.judge(presented.generation, window, now);
+            if let Judgment::Reuse(_) = judgment {
+                self.end_family(tenant, &who.client, &family, "reuse").await?;
+                return Err(OauthError::InvalidGrant(
+                    "the refresh token was used before; its family has been revoked",
+                ));
+            }
+            let granted = self.regrant(tenant, &who.client, &family, request).await?;
+            if !quota_taken {
+                self.take_quota(tenant, &who.client, limits, now).await?;
+                quota_taken = true;
+            }
+            let generation = match judgment {
+                Judgment::Current => family.generation.checked_add(1).ok_or(DEAD)?,
+                Judgment::Repeat | Judgment::Reuse(_) => family.generation,
+            };
+            let issued = self
+                .issue(&Issue {
+                    tenant,
+                    who,
+                    credential: family.credential,
+                    granted: &granted,
+                    origin: Origin::Family(family.id),
+                    seq,
+                    grant: Grant::RefreshToken,
+                    generation: Some(generation),
+                    source: request.source,
+                    request: request.request,
+                    now,
+                })
+                .await?;
+            let batch = match judgment {
+                Judgment::Current => Batch::new().expect(
+                    1,
+                    &sql::FAMILY_ROTATE,
+                    params![
+                        tenant.id,
+                        family.id,
+                        family.generation,
+                        family.rotated(window, now),
+                        family.next_idle_deadline(now),
+                    ],
+                ),
+                Judgment::Repeat | Judgment::Reuse(_) => {
+                    Batch::new().expect(1, &sql::FAMILY_REPEAT, params![tenant.id, family.id, family.generation])
+                }
+            };
+            let refresh_token = Some(token_text(tenant, family.id, &family.handle, generation));
+            match self.finish(tenant, batch, issued, &granted, refresh_token).await {
+                Err(OauthError::Unavailable) if self.lost_swap(tenant, &family).await? => {}
+                other => {
+                    if other.is_ok() {
+                        self.counters.issued_refresh.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return other;
+                }
+            }
+        }
+        Err(OauthError::Unavailable)
+    }
+
+    /// Whether the family moved on or ended since it was read: then the failed commit was a lost swap.
+    async fn lost_swap(&self, tenant: &Tenant, family: &Family) -> Result<bool, OauthError> {
+        let row = self.store.read(&sql::FAMILY_BY_ID, params![tenant.id, family.id]).await?;
+        let now = row.as_ref().map(Family::from_row).transpose()?;
+        Ok(now.is_none_or(|f| f.generation != family.generation || f.ended_at != family.ended_at))
+    }
+
+    /// Scopes and audience of a refresh: within the original grant, and within what the client may still have.
+    async fn regrant(
+        &self,
+        tenant: &Tenant,
+        client: &Client,
+        family: &Family,
+        request: &TokenRequest<'_>,
+    ) -> Result<Granted, OauthError> {
+        let original: Vec<Arc<str>> = family.scope.split(' ').filter(|s| !s.is_empty()).map(Arc::from).collect();
+        let audiences: Vec<&str> = family.audience.split(' ').filter(|a| !a.is_empty()).collect();
+        let catalog = self.catalog(tenant).await?;
+        let asked = match request.scope {
+            Some(scope) => {
+                let asked = crate::catalog::parse_scope(scope)?;
+                if let Some(wider) = asked.iter().find(|s| !original.iter().any(|o| &&**o == *s)) {
+                    return Err(OauthError::InvalidScope(format!("the scope {wider} is not in the original grant")));
+                }
+                scope.to_owned()
+            }
+            // Scopes the client has lost since then fall away; none may be added.
+            None => original
+                .iter()
+                .filter(|s| client.settings.scopes.contains(s))
+                .map(|s| &**s)
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
+        if asked.is_empty() && !original.is_empty() {
+            return Err(OauthError::InvalidScope("the client no longer has any scope of the original grant".to_owned()));
+        }
+        let resources = if request.resources.is_empty() { audiences.clone() } else { request.resources.clone() };
+        for resource in &resources {
+            let named = catalog.by_resource(resource).map(|api| &*api.identifier);
+            if !named.is_some_and(|identifier| audiences.contains(&identifier)) {
+                return Err(OauthError::InvalidTarget("the resource is not in the original grant".to_owned()));
+            }
+        }
+        let scope = (!asked.is_empty()).then_some(asked.as_str());
+        if scope.is_none() {
+            // A grant without scopes stays one, whatever the client's defaults are by now.
+            let bare = Client {
+                settings: Settings { scopes: Vec::new(), default_scopes: Vec::new(), ..client.settings.clone() },
+                ..client.clone()
+            };
+            return catalog.grant(&bare, None, &Ask { scope: None, resources });
+        }
+        catalog.grant(client, Some(&original), &Ask { scope, resources })
+    }
+
+    /// Makes the token and its journal entry; writes nothing.
+    async fn issue(&self, issue: &Issue<'_>) -> Result<Issued, OauthError> {
+        let client = &issue.who.client;
+        let lifetime_seconds = client.access_ttl_seconds(issue.granted.token_ttl_seconds, issue.now);
+        if lifetime_seconds == 0 {
+            return Err(OauthError::InvalidClient);
+        }
+        let token = *issue.request.as_bytes();
+        let jti = Jti { token, origin: issue.origin, seq: issue.seq }.to_string();
+        let claims = Claims {
+            tenant: issue.tenant,
+            client,
+            audience: &issue.granted.audience,
+            scope: &issue.granted.scope,
+            jti: &jti,
+            issued_at: issue.now,
+            lifetime_seconds,
+        }
+        .encode();
+        let (access_token, kind, opaque) = match client.settings.access_token_format {
+            TokenFormat::Jwt => (self.sign(issue, &claims).await?, TokenKind::Jwt, None),
+            TokenFormat::Opaque => {
+                let token = self.with_entropy(|entropy| generate_credential(ACCESS_TOKEN, entropy));
+                let hash = issue.tenant.pepper.tag(token.reveal().as_bytes()).to_vec();
+                (token, TokenKind::Opaque, Some((hash, claims)))
+            }
+        };
+        let audience = match issue.granted.audience.as_slice() {
+            [one] => Arc::clone(one),
+            several => Arc::from(several.join(" ")),
+        };
+        let issuance = Issuance {
+            at: issue.now,
+            token,
+            origin: issue.origin,
+            seq: issue.seq,
+            client: client.id,
+            client_id: Arc::clone(&client.client_id),
+            credential: issue.credential,
+            grant: issue.grant,
+            kind,
+            scope: Arc::clone(&issue.granted.scope),
+            audience,
+            lifetime_seconds,
+            source: issue.source,
+            request: issue.request,
+            generation: issue.generation,
+        };
+        let entry = Entry { tenant: issue.tenant.id, at: issue.now, bytes: issuance.encode() };
+        Ok(Issued { access_token, lifetime_seconds, entry, opaque })
+    }
+
+    async fn sign(&self, issue: &Issue<'_>, claims: &str) -> Result<Secret<String>, OauthError> {
+        let own = issue.who.client.settings.signing_alg.as_deref().and_then(Alg::parse);
+        let alg = own.or(issue.granted.signing_alg).unwrap_or(Alg::Es256);
+        let mut keys = self.keys(issue.tenant).await?;
+        if keys.active(KeyPurpose::Token, alg).is_none() {
+            self.ensure_keys(issue.tenant, KeyPurpose::Token, alg)
+                .await
+                .map_err(|error| OauthError::Internal(Some(Box::new(error))))?;
+            keys = self.keys(issue.tenant).await?;
+        }
+        let active = keys.active(KeyPurpose::Token, alg).ok_or(OauthError::Internal(None))?;
+        Ok(Secret::new(active.key.sign_compact(&active.access_token_header, claims.as_bytes())?))
+    }
+}

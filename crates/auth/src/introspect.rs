@@ -1,0 +1,238 @@
+//! What a presented token is worth: introspection (RFC 7662) and the admin API's own bearer check (RFC 9068 §4).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use kernel::clock::Timestamp;
+use kernel::id::{self, Id};
+use kernel::principal::{Principal, Subject};
+use kernel::secret::{ACCESS_TOKEN, REFRESH_TOKEN, has_good_checksum};
+use record::entry::{Jti, Origin};
+use serde_json::{Map, Value, json};
+use store::params;
+
+use crate::client::{Client, Status};
+use crate::directory::Auth;
+use crate::error::OauthError;
+use crate::family::{Family, RefreshToken};
+use crate::key::KeyPurpose;
+use crate::sql;
+use crate::tenant::Tenant;
+use crate::token::Presented;
+
+/// Longest token that is looked at, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 16_384;
+
+/// A token whose signature (or row) is good; whether it is still alive is asked at every use.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Its claims.
+    pub claims: Presented,
+    /// Its id, taken apart.
+    pub jti: Jti,
+    /// The claims as they were issued.
+    pub raw: Map<String, Value>,
+    kid: Option<String>,
+}
+
+/// Who asks about a token.
+pub enum Caller<'a> {
+    /// An authenticated client.
+    Client(&'a Client),
+    /// A bearer of `tokens:introspect`.
+    Bearer(&'a Principal),
+}
+
+impl Caller<'_> {
+    fn may_see(&self, token: &Verified) -> bool {
+        match self {
+            Self::Bearer(principal) => principal.holds("tokens:introspect"),
+            Self::Client(client) => {
+                *client.client_id == *token.claims.client_id
+                    || client.settings.introspects.iter().any(|audience| token.claims.aud.contains(audience))
+                    || client.settings.scopes.iter().any(|s| matches!(&**s, "tokens:introspect" | "admin"))
+            }
+        }
+    }
+}
+
+impl Auth {
+    /// Verifies an access token of this tenant, JWT or opaque, without asking whether it is still alive.
+    ///
+    /// # Errors
+    /// The store's. `Ok(None)` for everything that is not such a token.
+    pub async fn verify_access_token(
+        &self,
+        tenant: &Tenant,
+        token: &str,
+    ) -> Result<Option<Arc<Verified>>, store::Error> {
+        if token.len() > MAX_TOKEN_BYTES || !token.is_ascii() {
+            return Ok(None);
+        }
+        if token.starts_with(ACCESS_TOKEN) {
+            return self.verify_opaque(tenant, token).await;
+        }
+        let digest = jose::hash::sha256(token.as_bytes());
+        let keys = self.keys(tenant).await?;
+        if let Some(known) = self.verified.get(&digest)
+            && known.claims.tenant == *tenant.slug
+            && known.kid.as_deref().is_some_and(|kid| keys.verifier(KeyPurpose::Token, kid).is_some())
+        {
+            return Ok(Some(known));
+        }
+        let Ok(parsed) = jose::jws::parse(token) else { return Ok(None) };
+        let Some(kid) = parsed.header.kid.clone() else { return Ok(None) };
+        let typ = parsed.header.typ.as_deref().unwrap_or_default();
+        if !typ.eq_ignore_ascii_case("at+jwt") && !typ.eq_ignore_ascii_case("application/at+jwt") {
+            return Ok(None);
+        }
+        let Some(key) = keys.verifier(KeyPurpose::Token, &kid) else { return Ok(None) };
+        let Ok(payload) = jose::jws::verify(token, key) else { return Ok(None) };
+        let verified = read_claims(tenant, &payload, Some(kid));
+        if let Some(verified) = &verified {
+            self.verified.insert(digest, Arc::clone(verified));
+        }
+        Ok(verified)
+    }
+
+    async fn verify_opaque(&self, tenant: &Tenant, token: &str) -> Result<Option<Arc<Verified>>, store::Error> {
+        if !has_good_checksum(ACCESS_TOKEN, token) {
+            return Ok(None);
+        }
+        let hash = tenant.pepper.tag(token.as_bytes());
+        let row = self.store.read(&sql::OPAQUE_BY_HASH, params![tenant.id, hash.as_slice()]).await?;
+        match row {
+            Some(row) => Ok(read_claims(tenant, row.text(0)?.as_bytes(), None)),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a verified token is alive: unexpired, not revoked, its client in order.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn alive(&self, tenant: &Tenant, token: &Verified) -> Result<Option<Arc<Client>>, store::Error> {
+        let now = self.clock.now();
+        if !fresh(token, now) || tenant.disabled_at.is_some() {
+            return Ok(None);
+        }
+        let Some(client) = self.client(tenant.id, &token.claims.client_id).await? else { return Ok(None) };
+        let good = client.status(now) == Status::Active && self.denials.allows(tenant.id, client.id, &token.jti);
+        Ok(good.then_some(client))
+    }
+
+    /// Answers an introspection request: the members of RFC 7662 §2.2 for a live token that the caller may
+    /// see, exactly `{"active":false}` otherwise.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn introspect(&self, tenant: &Tenant, caller: &Caller<'_>, token: &str) -> Result<Value, OauthError> {
+        let inactive = || json!({"active": false});
+        if token.starts_with(REFRESH_TOKEN) {
+            return Ok(self.introspect_refresh(tenant, caller, token).await?.unwrap_or_else(inactive));
+        }
+        let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(inactive()) };
+        if !caller.may_see(&verified) || self.alive(tenant, &verified).await?.is_none() {
+            return Ok(inactive());
+        }
+        let mut members = Map::new();
+        members.insert("active".to_owned(), Value::Bool(true));
+        members.insert("token_type".to_owned(), Value::from("Bearer"));
+        members.extend(verified.raw.iter().map(|(k, v)| (k.clone(), v.clone())));
+        Ok(Value::Object(members))
+    }
+
+    async fn introspect_refresh(
+        &self,
+        tenant: &Tenant,
+        caller: &Caller<'_>,
+        token: &str,
+    ) -> Result<Option<Value>, OauthError> {
+        let Some(presented) = RefreshToken::parse(tenant, token) else { return Ok(None) };
+        let Some(family) = self.family_of(tenant, &presented).await? else { return Ok(None) };
+        let now = self.clock.now();
+        let row = self.store.read(&sql::CLIENT_BY_ID, params![tenant.id, family.client]).await?;
+        let Some(client) = row.map(|row| Client::from_row(&row, Vec::new())).transpose()? else { return Ok(None) };
+        let owner = match caller {
+            Caller::Client(asking) => asking.id == family.client || asking.settings.scopes.iter().any(|s| &**s == "admin" || &**s == "tokens:introspect"),
+            Caller::Bearer(principal) => principal.holds("tokens:introspect"),
+        };
+        let live = family.is_live(now) && presented.generation == family.generation;
+        if !owner || !live || client.status(now) != Status::Active {
+            return Ok(None);
+        }
+        let audience: Vec<&str> = family.audience.split(' ').collect();
+        Ok(Some(json!({
+            "active": true, "iss": &*tenant.issuer, "client_id": &*client.client_id, "sub": &*client.client_id,
+            "scope": family.scope, "aud": if let [one] = audience.as_slice() { json!(one) } else { json!(audience) },
+            "exp": family.idle_deadline.min(family.absolute_deadline).as_seconds(),
+            "iat": family.created_at.as_seconds(), "token_type": "refresh_token", "tenant": &*tenant.slug,
+        })))
+    }
+
+    /// The family that a refresh token belongs to, when this server made the token.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn family_of(&self, tenant: &Tenant, token: &RefreshToken) -> Result<Option<Family>, store::Error> {
+        let row = self.store.read(&sql::FAMILY_BY_HANDLE, params![tenant.id, token.handle.as_slice()]).await?;
+        let family = row.as_ref().map(Family::from_row).transpose()?;
+        Ok(family.filter(|family| token.is_of(tenant, family)))
+    }
+
+    /// The principal behind a bearer token at the admin API: audience `<issuer>/api`, alive.
+    ///
+    /// # Errors
+    /// The store's. `Ok(None)` for every token that is not good here.
+    pub async fn principal(
+        &self,
+        tenant: &Tenant,
+        token: &str,
+        source: Option<IpAddr>,
+        request: Id<id::Request>,
+    ) -> Result<Option<(Principal, Arc<Client>)>, store::Error> {
+        let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(None) };
+        if !verified.claims.aud.contains(&tenant.api_audience) {
+            return Ok(None);
+        }
+        let Some(client) = self.alive(tenant, &verified).await? else { return Ok(None) };
+        // A scope that was taken from the client is gone from its live tokens too.
+        let scopes: Vec<Arc<str>> = verified
+            .claims
+            .scope
+            .split(' ')
+            .filter_map(|s| client.settings.scopes.iter().find(|held| &***held == s).cloned())
+            .collect();
+        let credential = match &verified.jti.origin {
+            Origin::Credential(id) => Some(*id),
+            Origin::Family(_) => None,
+        };
+        let principal = Principal {
+            tenant: tenant.id,
+            subject: Subject::Client(Arc::clone(&client.client_id)),
+            credential,
+            scopes: Arc::from(scopes),
+            source,
+            request,
+        };
+        Ok(Some((principal, client)))
+    }
+}
+
+fn read_claims(tenant: &Tenant, payload: &[u8], kid: Option<String>) -> Option<Arc<Verified>> {
+    let (claims, jti) = Presented::parse(payload)?;
+    if claims.iss != *tenant.issuer || claims.tenant != *tenant.slug {
+        return None;
+    }
+    let raw = match serde_json::from_slice(payload).ok()? {
+        Value::Object(members) => members,
+        _ => return None,
+    };
+    Some(Arc::new(Verified { claims, jti, raw, kid }))
+}
+
+fn fresh(token: &Verified, now: Timestamp) -> bool {
+    let now = now.as_seconds();
+    // Our own clock made these times; a small skew is allowed for a node that was ahead.
+    token.claims.exp > now && token.claims.nbf <= now.saturating_add(60)
+}

@@ -1,0 +1,296 @@
+//! Rate limits (GCRA, in memory) and token quotas (leased from the store in slices).
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use kernel::clock::Timestamp;
+use kernel::id::{self, Id};
+use kernel::tenant::TenantId;
+use store::{Batch, Store, Upkeep, params};
+
+use crate::client::{RateLimit, TokenQuota};
+use crate::error::OauthError;
+use crate::sql;
+
+const SHARDS: usize = 16;
+const KEYS_PER_SHARD: usize = 62_500;
+const MICROS: i64 = 1_000_000;
+
+/// What a limiter says about one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the request is inside the limit.
+    pub allowed: bool,
+    /// How many more may come at once now.
+    pub remaining: u32,
+    /// Seconds until a request would be allowed, or until the burst is whole again.
+    pub reset_seconds: u32,
+}
+
+/// One limit: `limit` requests per `window_s`, `burst` of them at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests per window; 0 means no limit.
+    pub limit: u32,
+    /// Window in seconds.
+    pub window_s: u32,
+    /// Requests that may come at once.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// Per second, with a burst.
+    pub const fn per_second(limit: u32, burst: u32) -> Self {
+        Self { limit, window_s: 1, burst }
+    }
+
+    /// Decides one request, pure: the theoretical arrival time goes in, the next one comes out (GCRA).
+    pub fn decide(self, tat: i64, now: Timestamp) -> (i64, Verdict) {
+        let now = now.as_micros();
+        let limit = i64::from(self.limit).max(1);
+        let interval = i64::from(self.window_s).max(1).saturating_mul(MICROS).checked_div(limit).unwrap_or(1).max(1);
+        let tolerance = interval.saturating_mul(i64::from(self.burst.max(1)));
+        let start = tat.max(now);
+        let next = start.saturating_add(interval);
+        let room = now.saturating_add(tolerance).saturating_sub(next);
+        let seconds = |micros: i64| u32::try_from(micros.max(0).saturating_add(MICROS - 1) / MICROS).unwrap_or(u32::MAX);
+        if room < 0 {
+            let wait = room.saturating_neg();
+            return (tat, Verdict { allowed: false, remaining: 0, reset_seconds: seconds(wait).max(1) });
+        }
+        let remaining = u32::try_from(room.checked_div(interval).unwrap_or(0)).unwrap_or(u32::MAX);
+        (next, Verdict { allowed: true, remaining, reset_seconds: seconds(next.saturating_sub(now)).max(1) })
+    }
+}
+
+/// Limits by key, bounded: a full shard forgets the keys whose burst is whole again, then everything.
+pub struct Limiter<K> {
+    shards: Vec<Mutex<HashMap<K, i64>>>,
+    hasher: RandomState,
+}
+
+impl<K: Hash + Eq + Clone> Default for Limiter<K> {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    /// Counts one request of the key. A limit of 0 allows everything and counts nothing.
+    pub fn count(&self, key: &K, rate: Rate, now: Timestamp) -> Verdict {
+        if rate.limit == 0 {
+            return Verdict { allowed: true, remaining: u32::MAX, reset_seconds: 0 };
+        }
+        let shard = usize::try_from(self.hasher.hash_one(key) % (SHARDS as u64)).unwrap_or(0);
+        let Some(Ok(mut map)) = self.shards.get(shard).map(Mutex::lock) else {
+            // A poisoned limiter fails closed.
+            return Verdict { allowed: false, remaining: 0, reset_seconds: 1 };
+        };
+        let (next, verdict) = rate.decide(map.get(key).copied().unwrap_or(0), now);
+        if let Some(tat) = map.get_mut(key) {
+            *tat = next;
+        } else {
+            if map.len() >= KEYS_PER_SHARD {
+                map.retain(|_, tat| *tat > now.as_micros());
+                if map.len() >= KEYS_PER_SHARD {
+                    map.clear();
+                }
+            }
+            map.insert(key.clone(), next);
+        }
+        verdict
+    }
+
+    /// Forgets a key.
+    pub fn forget(&self, key: &K) {
+        let shard = usize::try_from(self.hasher.hash_one(key) % (SHARDS as u64)).unwrap_or(0);
+        if let Some(Ok(mut map)) = self.shards.get(shard).map(Mutex::lock) {
+            map.remove(key);
+        }
+    }
+}
+
+/// An address as limits see it: IPv4 whole, IPv6 by its /64.
+pub fn source_key(source: IpAddr) -> u128 {
+    match source.to_canonical() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits() & (u128::MAX << 64),
+    }
+}
+
+/// Failures of slow authentication, per (client, source) and per source; consulted before Argon2id only.
+pub struct FailureLimiter {
+    pairs: Limiter<(String, u128)>,
+    sources: Limiter<u128>,
+    pair_rate: Rate,
+    source_rate: Rate,
+}
+
+impl FailureLimiter {
+    /// With the two rates.
+    pub fn new(pair_rate: Rate, source_rate: Rate) -> Self {
+        Self { pairs: Limiter::default(), sources: Limiter::default(), pair_rate, source_rate }
+    }
+
+    /// Counts an attempt before its slow hash.
+    ///
+    /// # Errors
+    /// [`OauthError::SlowDown`] when the pair or the source has failed too often.
+    pub fn admit(&self, client_id: &str, source: Option<IpAddr>, now: Timestamp) -> Result<(), OauthError> {
+        let source = source.map_or(0, source_key);
+        let pair = self.pairs.count(&(client_id.chars().take(128).collect(), source), self.pair_rate, now);
+        let whole = self.sources.count(&source, self.source_rate, now);
+        match (pair.allowed, whole.allowed) {
+            (true, true) => Ok(()),
+            _ => Err(OauthError::SlowDown {
+                policy: "authentication-failures",
+                retry_after_seconds: if pair.allowed { whole.reset_seconds } else { pair.reset_seconds },
+            }),
+        }
+    }
+
+    /// Takes an attempt back that turned out right.
+    pub fn forgive(&self, client_id: &str, source: Option<IpAddr>, _now: Timestamp) {
+        self.pairs.forget(&(client_id.chars().take(128).collect(), source.map_or(0, source_key)));
+    }
+}
+
+/// What the limit headers of an answer say (draft-ietf-httpapi-ratelimit-headers).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitState {
+    /// `RateLimit-Policy`.
+    pub policy: String,
+    /// `RateLimit`.
+    pub state: String,
+}
+
+impl LimitState {
+    /// Adds one policy and its state.
+    pub fn add(&mut self, name: &str, quota: u32, window_s: u32, remaining: u32, reset_seconds: u32) {
+        let separator = if self.policy.is_empty() { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ = write!(self.policy, "{separator}\"{name}\";q={quota};w={window_s}");
+        let _ = write!(self.state, "{separator}\"{name}\";r={remaining};t={reset_seconds}");
+    }
+}
+
+/// A quota window: its name in the store and headers, its length.
+const SPANS: [(&str, &str, i64); 2] = [("hour", "tokens-hour", 3_600), ("day", "tokens-day", 86_400)];
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Lease {
+    window_start: i64,
+    used: i64,
+    leased: i64,
+    announced: i64,
+}
+
+/// Token quotas: the counter row in the store is raised one slice ahead, this node hands the slice out.
+#[derive(Default)]
+pub struct Quotas {
+    leases: tokio::sync::Mutex<HashMap<(Id<id::Client>, &'static str), Lease>>,
+}
+
+/// Outcome of taking one token from a quota.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Header state of each window.
+    pub limits: LimitState,
+    /// The window that is used up and enforced, with the seconds to its end.
+    pub refused: Option<(&'static str, u32)>,
+    /// Thresholds passed by this token: window name and percentage.
+    pub passed: Vec<(&'static str, u32)>,
+}
+
+impl Quotas {
+    /// Takes one token from the client's windows.
+    ///
+    /// # Errors
+    /// The store's, when a slice could not be leased.
+    pub async fn take(
+        &self,
+        store: &Store,
+        tenant: TenantId,
+        client: Id<id::Client>,
+        quota: TokenQuota,
+        now: Timestamp,
+    ) -> Result<Taken, store::Error> {
+        let mut taken = Taken::default();
+        for (span, header, length) in SPANS {
+            let max = match span {
+                "hour" => quota.per_hour,
+                _ => quota.per_day,
+            };
+            let Some(max) = max else { continue };
+            let window_start = now.as_seconds().div_euclid(length).saturating_mul(length);
+            let ends_in = window_start.saturating_add(length).saturating_sub(now.as_seconds());
+            let ends_in = u32::try_from(ends_in.max(1)).unwrap_or(1);
+            let mut leases = self.leases.lock().await;
+            let lease = leases.entry((client, span)).or_default();
+            if lease.window_start != window_start {
+                *lease = Lease { window_start, ..Lease::default() };
+            }
+            if lease.used >= lease.leased {
+                lease_slice(store, tenant, client, span, i64::from(max), lease).await?;
+            }
+            let allowed = lease.used < lease.leased;
+            if allowed || !quota.enforce {
+                lease.used = lease.used.saturating_add(1);
+            }
+            let left = i64::from(max).saturating_sub(lease.used).max(0);
+            let percent = lease.used.saturating_mul(100).checked_div(i64::from(max).max(1)).unwrap_or(100);
+            let threshold = [100, 80, 60].into_iter().find(|t| percent >= *t).unwrap_or(0);
+            if threshold > lease.announced {
+                lease.announced = threshold;
+                taken.passed.push((header, u32::try_from(threshold).unwrap_or(100)));
+            }
+            let window = u32::try_from(length).unwrap_or(u32::MAX);
+            taken.limits.add(header, max, window, u32::try_from(left).unwrap_or(u32::MAX), ends_in);
+            if !allowed && quota.enforce {
+                taken.refused = Some((header, ends_in));
+                break;
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// Raises the counter by max(1, 1 % of what is left); leaves the lease as it is when nothing is left.
+async fn lease_slice(
+    store: &Store,
+    tenant: TenantId,
+    client: Id<id::Client>,
+    span: &'static str,
+    max: i64,
+    lease: &mut Lease,
+) -> Result<(), store::Error> {
+    let open = Batch::new().run(&sql::QUOTA_OPEN, params![tenant, client, span, lease.window_start]);
+    store.upkeep(Upkeep::QuotaSlice, open).await?;
+    let used = store.read(&sql::QUOTA_READ, params![tenant, client, span]).await?;
+    let used = used.map_or(Ok(0), |row| row.int(1))?;
+    let left = max.saturating_sub(used);
+    if left <= 0 {
+        return Ok(());
+    }
+    let slice = left.checked_div(100).unwrap_or(1).max(1);
+    let raise = Batch::new()
+        .expect(1, &sql::QUOTA_RAISE, params![tenant, client, span, lease.window_start, slice, max]);
+    match store.upkeep(Upkeep::QuotaSlice, raise).await {
+        Ok(()) => {
+            // What earlier holders took of this window counts as used here.
+            lease.used = lease.used.max(used);
+            lease.leased = used.saturating_add(slice);
+            Ok(())
+        }
+        Err(store::Error::Conflict(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The rate of a client: its own, or the server's default.
+pub fn rate_of(own: Option<RateLimit>, default: Rate) -> (Rate, bool) {
+    own.map_or((default, true), |r| (Rate { limit: r.limit, window_s: r.window_s, burst: r.burst }, r.enforce))
+}

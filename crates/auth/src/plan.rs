@@ -1,0 +1,80 @@
+//! What a use-case decided and has not committed yet: the caller may add an idempotency record to the batch.
+
+use kernel::audit::{Change, Record};
+use kernel::event::{Event, Type};
+use kernel::id::Id;
+use kernel::principal::Principal;
+use serde_json::Value;
+use store::Batch;
+
+use crate::directory::Auth;
+use crate::error::AdminError;
+use crate::tenant::Tenant;
+
+/// A decision: what to write, what to record, what to answer.
+pub struct Planned<T> {
+    /// Guarded statements, changes and events.
+    pub batch: Batch,
+    /// The record of the commit.
+    pub record: Record,
+    /// The answer once it is committed.
+    pub value: T,
+}
+
+impl Auth {
+    /// Commits a decision.
+    ///
+    /// # Errors
+    /// The store's; [`store::Error::Conflict`] when another change came first.
+    pub async fn run<T>(&self, planned: Planned<T>) -> Result<T, AdminError> {
+        self.store.commit(planned.batch, planned.record).await?;
+        Ok(planned.value)
+    }
+}
+
+/// The audit record of a change by a principal.
+pub fn change_record(
+    auth: &Auth,
+    who: &Principal,
+    tenant: &Tenant,
+    action: &'static str,
+    (object_kind, object_id): (&'static str, &str),
+    (before, after): (Option<Value>, Option<Value>),
+) -> Record {
+    let now = auth.clock.now();
+    Record::Change(Change {
+        commit: auth.with_entropy(|entropy| Id::generate(now, entropy)),
+        tenant: tenant.id,
+        actor: who.actor(),
+        credential: who.credential,
+        action,
+        object_kind,
+        object_id: object_id.to_owned(),
+        before: before.map(|v| v.to_string()),
+        after: after.map(|v| v.to_string()),
+        at: now,
+        business_at: tenant.business(now),
+        source: who.source,
+        request: Some(who.request),
+    })
+}
+
+/// An event with its details.
+pub fn event(auth: &Auth, kind: Type, data: &Value) -> Event {
+    let now = auth.clock.now();
+    Event { id: auth.with_entropy(|entropy| Id::generate(now, entropy)), kind, at: now, data: data.to_string() }
+}
+
+/// The fields of `after` that differ from `before`, as the audit log shows a change.
+pub fn difference(before: &Value, after: &Value) -> (Value, Value) {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else { return (before.clone(), after.clone()) };
+    let mut from = serde_json::Map::new();
+    let mut to = serde_json::Map::new();
+    for (key, value) in new {
+        if old.get(key) != Some(value) {
+            from.insert(key.clone(), old.get(key).cloned().unwrap_or(Value::Null));
+            to.insert(key.clone(), value.clone());
+        }
+    }
+    (Value::Object(from), Value::Object(to))
+}
