@@ -9,11 +9,15 @@ pub mod canonical;
 pub mod checkpoint;
 pub mod entry;
 pub mod error;
+pub mod query;
 pub mod refusal;
 pub mod segment;
+pub mod sequence;
 pub mod sql;
 pub mod tree;
+pub mod verify;
 mod wire;
 
 pub use checkpoint::{Checkpoint, CheckpointSigner, KeySigner, Verifier};
 pub use error::Error;
+pub use sequence::{Sequencer, sequence};
