@@ -1,0 +1,86 @@
+//! The id of a request: always one of our own, and the caller's text where it gave a good one.
+
+use http::header::{HeaderMap, HeaderName};
+use kernel::clock::Timestamp;
+use kernel::id::{Entropy, Id, Request};
+
+/// The header in which a caller may name its request, and in which the answer repeats the name.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest text that is taken over from a caller.
+pub const MAX_TEXT_LENGTH: usize = 64;
+
+/// What names a request in answers, log lines and audit records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId {
+    /// Unique, made here: a caller may send the same text twice.
+    pub id: Id<Request>,
+    /// The caller's text, or the id's.
+    pub text: String,
+}
+
+/// Names a request. An inbound text outside `[A-Za-z0-9._-]{1,64}` is not taken over, for it reaches logs and headers.
+pub fn assign(headers: &HeaderMap, now: Timestamp, entropy: &mut dyn Entropy) -> RequestId {
+    let id = Id::generate(now, entropy);
+    let mut given = headers.get_all(X_REQUEST_ID).iter();
+    let text = match (given.next(), given.next()) {
+        (Some(value), None) => value.to_str().ok().filter(|text| is_good(text)).map(str::to_owned),
+        // Of two texts neither is the caller's for certain.
+        _ => None,
+    };
+    RequestId { id, text: text.unwrap_or_else(|| id.to_string()) }
+}
+
+fn is_good(text: &str) -> bool {
+    (1..=MAX_TEXT_LENGTH).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    struct Fixed;
+    impl Entropy for Fixed {
+        fn fill(&mut self, buffer: &mut [u8]) {
+            buffer.fill(7);
+        }
+    }
+
+    fn assigned(values: &[&[u8]]) -> RequestId {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(X_REQUEST_ID, HeaderValue::from_bytes(value).unwrap());
+        }
+        assign(&headers, Timestamp::from_seconds(1_700_000_000), &mut Fixed)
+    }
+
+    #[test]
+    fn a_good_inbound_text_is_kept_beside_an_id_of_our_own() {
+        let request = assigned(&[b"Trace-1.a_b"]);
+        assert_eq!(request.text, "Trace-1.a_b");
+        assert!(request.id.to_string().starts_with("req_"));
+        let longest = "x".repeat(64);
+        assert_eq!(assigned(&[longest.as_bytes()]).text, longest);
+    }
+
+    #[test]
+    fn without_a_good_inbound_text_the_id_is_the_text() {
+        let long = [b'x'; 65];
+        for values in [&[][..], &[b"".as_slice()], &[b"a b"], &[b"a\"b"], &[b"\xff"], &[&long], &[b"a", b"a"]] {
+            let request = assigned(values);
+            assert_eq!(request.text, request.id.to_string(), "{values:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_text_is_always_safe_for_logs_and_headers(bytes: Vec<u8>) {
+            if HeaderValue::from_bytes(&bytes).is_ok() {
+                proptest::prop_assert!(is_good(&assigned(&[&bytes]).text));
+            }
+        }
+    }
+}
