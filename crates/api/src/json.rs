@@ -1,212 +1,60 @@
-//! A request body of JSON, read strictly (RFC 8259) and within bounds into a tree that keeps the order of members.
+//! A strict reader of JSON bodies (RFC 8259).
 //!
-//! serde's derive is not used for bodies: it stops at the first error, keeps the last of two equal keys and has no
-//! pointer to the place. Which members a body may have is decided by [`crate::fields`].
+//! It refuses what lenient readers disagree about: repeated keys, lone surrogates, numbers without a finite value.
+//! Depth and number of values are bounded, so neither the stack nor memory grows past what the body's size allows.
 
-use std::fmt;
+use serde_json::map::Entry;
+use serde_json::{Map, Number, Value};
 
-use crate::fields::push_token;
-
-/// Levels of arrays and objects a body may have.
+/// Deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 32;
-/// Values a body may hold, its root included.
+
+/// Most values in one body: scalars, arrays and objects together.
 pub const MAX_VALUES: usize = 20_000;
 
-/// A JSON value; members keep their order and are unique.
-#[derive(Clone, PartialEq)]
-pub enum Value {
-    /// `null`.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number as it was written.
-    Number(String),
-    /// A string, unescaped, without U+0000.
-    String(String),
-    /// An array.
-    Array(Vec<Value>),
-    /// An object.
-    Object(Vec<(String, Value)>),
-}
-
-impl fmt::Debug for Value {
-    /// The shape alone: a string may be a secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => write!(f, "{value}"),
-            Self::Number(text) => f.write_str(text),
-            Self::String(text) => write!(f, "string of {} bytes", text.len()),
-            Self::Array(items) => f.debug_list().entries(items).finish(),
-            Self::Object(members) => f.debug_map().entries(members.iter().map(|(k, v)| (k, v))).finish(),
-        }
-    }
-}
-
-/// What is wrong with a body.
+/// Why a body is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Defect {
-    /// The body ends inside a value, or is empty: 400.
-    #[error("the body ends before its value is complete")]
-    UnexpectedEnd,
-    /// A byte that cannot stand where it stands: 400.
-    #[error("a character stands where JSON does not allow it")]
-    UnexpectedByte,
-    /// The body is not UTF-8: 400.
-    #[error("the body is not UTF-8")]
-    NotUtf8,
-    /// An escape in a string is none of RFC 8259 §7: 400.
-    #[error("a string has an escape that JSON does not know")]
-    BadEscape,
-    /// An escape is one half of a surrogate pair: 400.
-    #[error("a string has half of a surrogate pair")]
-    LoneSurrogate,
-    /// A control character stands in a string without escape: 400.
-    #[error("a string has a control character that is not escaped")]
-    ControlCharacter,
-    /// A number is outside the grammar of RFC 8259 §6: 400.
-    #[error("a number is not written as JSON writes numbers")]
-    BadNumber,
-    /// An object has a key twice: 400.
-    #[error("an object has the same key twice")]
-    DuplicateKey,
-    /// More than [`MAX_DEPTH`] levels: 400.
-    #[error("the body is nested deeper than 32 levels")]
-    TooDeep,
-    /// More than [`MAX_VALUES`] values: 400.
-    #[error("the body has more than 20000 values")]
-    TooManyValues,
-    /// Something follows the value: 400.
-    #[error("something follows the value of the body")]
-    TrailingData,
-    /// A string has an escaped U+0000, which no field accepts and no text column stores: 422.
-    #[error("a string has the character U+0000")]
+pub enum JsonError {
+    /// Not JSON as this server reads it: 400.
+    #[error("the body is refused at byte {offset}: {what}")]
+    Malformed {
+        /// The byte at which reading stopped.
+        offset: usize,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A string holds U+0000, which no store keeps in a text: 422.
+    #[error("a string holds U+0000, which is not accepted")]
     Nul,
 }
 
-impl Defect {
-    /// Whether the body is JSON and only a value in it is refused: 422 instead of 400.
-    pub const fn is_unprocessable(self) -> bool {
-        matches!(self, Self::Nul)
+/// Reads one JSON text.
+///
+/// # Errors
+/// [`JsonError::Nul`] when the body is good but for U+0000 in a string, [`JsonError::Malformed`] for all else.
+pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| JsonError::Malformed { offset: error.valid_up_to(), what: "this is not UTF-8" })?;
+    let mut reader = Reader { text, at: 0, values: 0, nul: false };
+    let value = reader.value(0)?;
+    reader.skip_space();
+    if reader.peek().is_some() {
+        return Err(reader.fail("something follows the value"));
     }
+    if reader.nul { Err(JsonError::Nul) } else { Ok(value) }
 }
 
-/// Why a body was not read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{defect} (at byte {offset})")]
-pub struct JsonError {
-    /// What is wrong.
-    pub defect: Defect,
-    /// Bytes before the place.
-    pub offset: usize,
-    /// The innermost value that was being read, as an RFC 6901 pointer.
-    pub pointer: String,
-}
-
-impl JsonError {
-    fn below(mut self, token: &str) -> Self {
-        let inner = std::mem::take(&mut self.pointer);
-        push_token(&mut self.pointer, token);
-        self.pointer.push_str(&inner);
-        self
-    }
-}
-
-impl Value {
-    /// Reads a body of a size that the caller bounds.
-    ///
-    /// # Errors
-    /// [`JsonError`] with every [`Defect`].
-    pub fn parse(body: &[u8]) -> Result<Self, JsonError> {
-        let text = std::str::from_utf8(body).map_err(|error| JsonError {
-            defect: Defect::NotUtf8,
-            offset: error.valid_up_to(),
-            pointer: String::new(),
-        })?;
-        let mut parser = Parser { text, at: 0, values: 0 };
-        parser.skip_space();
-        let value = parser.value(0)?;
-        parser.skip_space();
-        if parser.at < text.len() {
-            return Err(parser.fail(Defect::TrailingData));
-        }
-        Ok(value)
-    }
-
-    /// The member of an object.
-    pub fn get(&self, name: &str) -> Option<&Self> {
-        match self {
-            Self::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
-            _ => None,
-        }
-    }
-
-    /// The text of a string.
-    pub fn as_str(&self) -> Option<&str> {
-        match self {
-            Self::String(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The value of a number that is written as an integer and fits.
-    pub fn as_i64(&self) -> Option<i64> {
-        match self {
-            Self::Number(text) => text.parse().ok(),
-            _ => None,
-        }
-    }
-
-    /// The word for the kind of value, for messages.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(_) => "a boolean",
-            Self::Number(_) => "a number",
-            Self::String(_) => "a string",
-            Self::Array(_) => "an array",
-            Self::Object(_) => "an object",
-        }
-    }
-
-    /// The same value for storing; `None` when a number is beyond what 64 bits hold.
-    pub fn to_serde(&self) -> Option<serde_json::Value> {
-        Some(match self {
-            Self::Null => serde_json::Value::Null,
-            Self::Bool(value) => serde_json::Value::Bool(*value),
-            Self::Number(text) => serde_json::Value::Number(number(text)?),
-            Self::String(text) => serde_json::Value::String(text.clone()),
-            Self::Array(items) => items.iter().map(Self::to_serde).collect::<Option<Vec<_>>>()?.into(),
-            Self::Object(members) => serde_json::Value::Object(
-                members.iter().map(|(key, value)| Some((key.clone(), value.to_serde()?))).collect::<Option<_>>()?,
-            ),
-        })
-    }
-}
-
-fn number(text: &str) -> Option<serde_json::Number> {
-    if let Ok(value) = text.parse::<i64>() {
-        return Some(value.into());
-    }
-    if let Ok(value) = text.parse::<u64>() {
-        return Some(value.into());
-    }
-    // An integer that 64 bits do not hold would come back as another number.
-    if text.bytes().all(|b| b == b'-' || b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse::<f64>().ok().and_then(serde_json::Number::from_f64)
-}
-
-struct Parser<'a> {
+struct Reader<'a> {
     text: &'a str,
+    /// Always on a character boundary: only ASCII is stepped over byte by byte.
     at: usize,
     values: usize,
+    nul: bool,
 }
 
-impl Parser<'_> {
-    const fn fail(&self, defect: Defect) -> JsonError {
-        JsonError { defect, offset: self.at, pointer: String::new() }
+impl<'a> Reader<'a> {
+    fn fail(&self, what: &'static str) -> JsonError {
+        JsonError::Malformed { offset: self.at, what }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -217,6 +65,7 @@ impl Parser<'_> {
         self.at = self.at.saturating_add(1);
     }
 
+    /// Steps over the byte when it is the next one.
     fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
@@ -225,217 +74,344 @@ impl Parser<'_> {
         found
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
-        if self.take(byte) { Ok(()) } else { Err(self.unexpected()) }
-    }
-
-    fn unexpected(&self) -> JsonError {
-        self.fail(if self.peek().is_none() { Defect::UnexpectedEnd } else { Defect::UnexpectedByte })
-    }
-
     fn skip_space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.step();
         }
     }
 
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Reads a value inside `depth` arrays and objects.
     fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
-        self.values = self.values.saturating_add(1);
-        if self.values > MAX_VALUES {
-            return Err(self.fail(Defect::TooManyValues));
+        self.skip_space();
+        if self.values >= MAX_VALUES {
+            return Err(self.fail("there are more than 20000 values"));
         }
+        self.values = self.values.saturating_add(1);
         match self.peek() {
-            Some(b'{') => self.object(self.deeper(depth)?),
-            Some(b'[') => self.array(self.deeper(depth)?),
+            Some(b'{' | b'[') if depth >= MAX_DEPTH => Err(self.fail("arrays and objects nest deeper than 32")),
+            Some(b'{') => self.object(depth.saturating_add(1)),
+            Some(b'[') => self.array(depth.saturating_add(1)),
             Some(b'"') => self.string().map(Value::String),
-            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Value::Number),
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
             Some(b'n') => self.word("null", Value::Null),
-            _ => Err(self.unexpected()),
+            Some(_) => Err(self.fail("a value was expected")),
+            None => Err(self.fail("the body ends where a value was expected")),
         }
-    }
-
-    fn deeper(&self, depth: usize) -> Result<usize, JsonError> {
-        if depth >= MAX_DEPTH { Err(self.fail(Defect::TooDeep)) } else { Ok(depth.saturating_add(1)) }
     }
 
     fn word(&mut self, word: &str, value: Value) -> Result<Value, JsonError> {
-        for byte in word.bytes() {
-            self.expect(byte)?;
-        }
-        Ok(value)
-    }
-
-    fn array(&mut self, depth: usize) -> Result<Value, JsonError> {
-        let mut items = Vec::new();
-        self.expect(b'[')?;
-        self.skip_space();
-        if self.take(b']') {
-            return Ok(Value::Array(items));
-        }
-        loop {
-            self.skip_space();
-            items.push(self.value(depth).map_err(|error| error.below(&items.len().to_string()))?);
-            self.skip_space();
-            if self.take(b']') {
-                return Ok(Value::Array(items));
-            }
-            self.expect(b',')?;
+        if self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
+            self.at = self.at.saturating_add(word.len());
+            Ok(value)
+        } else {
+            Err(self.fail("a value was expected"))
         }
     }
 
     fn object(&mut self, depth: usize) -> Result<Value, JsonError> {
-        let mut members = Vec::new();
-        let mut offsets = Vec::new();
-        self.expect(b'{')?;
+        self.step();
+        let mut members = Map::new();
         self.skip_space();
         if self.take(b'}') {
             return Ok(Value::Object(members));
         }
         loop {
             self.skip_space();
-            offsets.push(self.at);
-            let key = self.string()?;
+            if self.peek() != Some(b'"') {
+                return Err(self.fail("a member name in double quotes was expected"));
+            }
+            let start = self.at;
+            let name = self.string()?;
             self.skip_space();
-            self.expect(b':')?;
-            self.skip_space();
-            let value = self.value(depth).map_err(|error| error.below(&key))?;
-            members.push((key, value));
+            if !self.take(b':') {
+                return Err(self.fail("a colon was expected"));
+            }
+            match members.entry(name) {
+                Entry::Occupied(_) => {
+                    return Err(JsonError::Malformed { offset: start, what: "this member name is repeated" });
+                }
+                Entry::Vacant(slot) => slot.insert(self.value(depth)?),
+            };
             self.skip_space();
             if self.take(b'}') {
-                break;
+                return Ok(Value::Object(members));
             }
-            self.expect(b',')?;
-        }
-        match repeated(&members, &offsets) {
-            None => Ok(Value::Object(members)),
-            Some((key, offset)) => {
-                Err(JsonError { defect: Defect::DuplicateKey, offset, pointer: String::new() }.below(key))
+            if !self.take(b',') {
+                return Err(self.fail("a comma or the end of the object was expected"));
             }
         }
     }
 
-    fn number(&mut self) -> Result<Value, JsonError> {
-        let start = self.at;
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
+    fn array(&mut self, depth: usize) -> Result<Value, JsonError> {
+        self.step();
+        let mut items = Vec::new();
+        self.skip_space();
+        if self.take(b']') {
+            return Ok(Value::Array(items));
         }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            if !self.take(b'+') {
-                self.take(b'-');
+        loop {
+            items.push(self.value(depth)?);
+            self.skip_space();
+            if self.take(b']') {
+                return Ok(Value::Array(items));
             }
-            self.digits()?;
-        }
-        if matches!(self.peek(), Some(b'0'..=b'9' | b'.' | b'+' | b'-' | b'a'..=b'z' | b'A'..=b'Z')) {
-            return Err(self.fail(Defect::BadNumber));
-        }
-        let text = self.text.get(start..self.at).ok_or_else(|| self.fail(Defect::BadNumber))?;
-        Ok(Value::Number(text.to_owned()))
-    }
-
-    fn digits(&mut self) -> Result<(), JsonError> {
-        let start = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.step();
-        }
-        match self.peek() {
-            _ if self.at > start => Ok(()),
-            None => Err(self.fail(Defect::UnexpectedEnd)),
-            Some(_) => Err(self.fail(Defect::BadNumber)),
+            if !self.take(b',') {
+                return Err(self.fail("a comma or the end of the array was expected"));
+            }
         }
     }
 
     fn string(&mut self) -> Result<String, JsonError> {
-        self.expect(b'"')?;
+        self.step();
         let mut out = String::new();
         loop {
             let start = self.at;
-            while self.peek().is_some_and(|b| b != b'"' && b != b'\\' && b >= 0x20) {
+            while self.peek().is_some_and(|b| b >= b' ' && b != b'"' && b != b'\\') {
                 self.step();
             }
-            // Both ends stand beside an ASCII byte, so they are character boundaries.
-            out.push_str(self.text.get(start..self.at).unwrap_or_default());
+            out.push_str(self.since(start));
             match self.peek() {
                 Some(b'"') => {
                     self.step();
                     return Ok(out);
                 }
-                Some(b'\\') => out.push(self.escape()?),
-                Some(_) => return Err(self.fail(Defect::ControlCharacter)),
-                None => return Err(self.fail(Defect::UnexpectedEnd)),
+                Some(b'\\') => {
+                    let escaped = self.escape()?;
+                    self.nul |= escaped == '\0';
+                    out.push(escaped);
+                }
+                Some(_) => return Err(self.fail("a control character in a string must be escaped")),
+                None => return Err(self.fail("the body ends within a string")),
             }
         }
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.at;
-        let at = |defect| JsonError { defect, offset: start, pointer: String::new() };
         self.step();
-        let character = match self.peek() {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => {
+        let Some(letter) = self.peek() else { return Err(self.fail("the body ends within a string")) };
+        let plain = match letter {
+            b'"' | b'\\' | b'/' => char::from(letter),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
                 self.step();
-                let first = self.four_digits()?;
-                let code = match first {
-                    0xd800..=0xdbff => {
-                        if !(self.take(b'\\') && self.take(b'u')) {
-                            return Err(at(Defect::LoneSurrogate));
-                        }
-                        let second = self.four_digits()?;
-                        if !(0xdc00..=0xdfff).contains(&second) {
-                            return Err(at(Defect::LoneSurrogate));
-                        }
-                        0x1_0000 | ((first & 0x3ff) << 10).wrapping_add(second & 0x3ff)
-                    }
-                    other => other,
-                };
-                // char::from_u32 refuses exactly the low surrogates that come first.
-                return match char::from_u32(code) {
-                    Some('\0') => Err(at(Defect::Nul)),
-                    Some(character) => Ok(character),
-                    None => Err(at(Defect::LoneSurrogate)),
-                };
+                return self.code_point(start);
             }
-            Some(_) => return Err(at(Defect::BadEscape)),
-            None => return Err(self.fail(Defect::UnexpectedEnd)),
+            _ => return Err(JsonError::Malformed { offset: start, what: "there is no such escape" }),
         };
         self.step();
-        Ok(character)
+        Ok(plain)
     }
 
-    fn four_digits(&mut self) -> Result<u32, JsonError> {
-        let mut code = 0_u32;
+    /// The character of `\uXXXX`, or of two of them that are a surrogate pair (RFC 8259 §7).
+    fn code_point(&mut self, start: usize) -> Result<char, JsonError> {
+        let lone = JsonError::Malformed { offset: start, what: "a surrogate stands alone" };
+        let first = self.hex4()?;
+        if !(0xd800..=0xdfff).contains(&first) {
+            return char::from_u32(first).ok_or(lone);
+        }
+        if first >= 0xdc00 || !(self.take(b'\\') && self.take(b'u')) {
+            return Err(lone);
+        }
+        let second = self.hex4()?;
+        if !(0xdc00..=0xdfff).contains(&second) {
+            return Err(lone);
+        }
+        let joined = ((first & 0x3ff) << 10 | (second & 0x3ff)).saturating_add(0x1_0000);
+        char::from_u32(joined).ok_or(lone)
+    }
+
+    fn hex4(&mut self) -> Result<u32, JsonError> {
+        let mut value = 0_u32;
         for _ in 0..4 {
-            let Some(byte) = self.peek() else { return Err(self.fail(Defect::UnexpectedEnd)) };
-            let digit = char::from(byte).to_digit(16).ok_or_else(|| self.fail(Defect::BadEscape))?;
-            code = (code << 4) | digit;
+            let digit = self.peek().and_then(|b| char::from(b).to_digit(16));
+            let digit = digit.ok_or_else(|| self.fail("four hexadecimal digits were expected"))?;
+            value = (value << 4) | digit;
             self.step();
         }
-        Ok(code)
+        Ok(value)
     }
-}
 
-/// A key that comes twice, with the offset of its later place; sorted, so that 20,000 keys cost no square.
-fn repeated<'m>(members: &'m [(String, Value)], offsets: &[usize]) -> Option<(&'m str, usize)> {
-    let mut keys: Vec<_> = members.iter().map(|(key, _)| key.as_str()).zip(offsets.iter().copied()).collect();
-    keys.sort_unstable();
-    keys.windows(2).find_map(|pair| match pair {
-        [(one, _), (other, offset)] if one == other => Some((*other, *offset)),
-        _ => None,
-    })
+    fn digits(&mut self) -> Result<(), JsonError> {
+        if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            return Err(self.fail("a digit was expected"));
+        }
+        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            self.step();
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<Number, JsonError> {
+        let start = self.at;
+        self.take(b'-');
+        if self.take(b'0') {
+            if self.peek().is_some_and(|b| b.is_ascii_digit()) {
+                return Err(self.fail("a number does not begin with a zero that is followed by digits"));
+            }
+        } else {
+            self.digits()?;
+        }
+        let mut whole = true;
+        if self.take(b'.') {
+            whole = false;
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            whole = false;
+            if !self.take(b'+') {
+                self.take(b'-');
+            }
+            self.digits()?;
+        }
+        let text = self.since(start);
+        if whole {
+            // `-0` has a sign that no integer keeps.
+            if text != "-0"
+                && let Ok(number) = text.parse::<i64>()
+            {
+                return Ok(Number::from(number));
+            }
+            if let Ok(number) = text.parse::<u64>() {
+                return Ok(Number::from(number));
+            }
+        }
+        let number = text.parse::<f64>().ok().and_then(Number::from_f64);
+        number.ok_or(JsonError::Malformed { offset: start, what: "this number is too large" })
+    }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(text: &str) -> (usize, &'static str) {
+        match parse(text.as_bytes()) {
+            Err(JsonError::Malformed { offset, what }) => (offset, what),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_body_is_read_with_its_members_in_order() {
+        let value = parse(b" { \"b\" : [1, -2, 1.5e2, true, false, null, \"x\"], \"a\": {} }\r\n\t").unwrap();
+        assert_eq!(value, json!({"b": [1, -2, 150.0, true, false, null, "x"], "a": {}}));
+        assert_eq!(value.as_object().unwrap().keys().collect::<Vec<_>>(), ["b", "a"]);
+    }
+
+    #[test]
+    fn integers_of_64_bits_are_exact_and_larger_ones_are_floats() {
+        assert_eq!(parse(b"-9223372036854775808").unwrap(), json!(i64::MIN));
+        assert_eq!(parse(b"18446744073709551615").unwrap(), json!(u64::MAX));
+        assert!(parse(b"18446744073709551616").unwrap().is_f64());
+        assert!(parse(b"1.0").unwrap().is_f64());
+        assert_eq!(refusal("1e999"), (0, "this number is too large"));
+    }
+
+    #[test]
+    fn escapes_and_surrogate_pairs_are_decoded() {
+        let text = r#""\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00é""#;
+        assert_eq!(parse(text.as_bytes()).unwrap(), json!("\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}é"));
+    }
+
+    #[test]
+    fn lone_surrogates_are_refused() {
+        for text in [r#""\ud800""#, r#""\udc00""#, r#""\ud800x""#, r#""\ud800\n""#, r#""\ud800\ud800""#, r#""\udc00\ud800""#]
+        {
+            assert_eq!(refusal(text), (1, "a surrogate stands alone"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_member_name_is_refused_at_any_level_and_in_any_spelling() {
+        assert_eq!(refusal(r#"{"a":1,"a":1}"#), (7, "this member name is repeated"));
+        assert_eq!(refusal(r#"{"x":[{"a":1,"\u0061":2}]}"#), (13, "this member name is repeated"));
+        assert!(parse(br#"{"a":{"a":1},"A":2}"#).is_ok());
+    }
+
+    #[test]
+    fn what_lenient_readers_accept_is_refused() {
+        for text in [
+            "", " ", "{", "[", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\" 1}", "[1 2]", "01", "-", "+1", ".5", "1.", "1e",
+            "NaN", "Infinity", "nul", "True", "\"a", "\"\\x41\"", "\"\\u12g4\"", "\"a\nb\"", "1 2", "/**/1", "\u{feff}1", "\u{a0}1",
+        ] {
+            refusal(text);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_refused_where_they_stand() {
+        assert_eq!(parse(b"\"a\xff\""), Err(JsonError::Malformed { offset: 2, what: "this is not UTF-8" }));
+        assert!(parse(b"\"\xed\xa0\x80\"").is_err());
+    }
+
+    #[test]
+    fn nul_in_a_string_or_name_has_its_own_error_unless_the_body_is_malformed_too() {
+        assert_eq!(parse(br#"["a\u0000"]"#), Err(JsonError::Nul));
+        assert_eq!(parse(br#"{"\u0000":1}"#), Err(JsonError::Nul));
+        assert!(matches!(parse(br#"["\u0000""#), Err(JsonError::Malformed { .. })));
+        assert!(matches!(parse(b"\"\0\""), Err(JsonError::Malformed { .. })));
+    }
+
+    #[test]
+    fn nesting_ends_at_32_and_values_at_20000() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(nested(32).as_bytes()).is_ok());
+        assert_eq!(refusal(&nested(33)), (32, "arrays and objects nest deeper than 32"));
+        refusal(&"[".repeat(1_000_000));
+        let wide = |items: usize| format!("[{}]", vec!["0"; items].join(","));
+        assert!(parse(wide(19_999).as_bytes()).is_ok());
+        assert_eq!(refusal(&wide(20_000)).1, "there are more than 20000 values");
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            "[^\u{0}]{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 64, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec(("[^\u{0}]{0,6}", inner), 0..6)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>, text in r#"[\[\]{}",:\\u0-9a-f.eE+\- ntrs]{0,64}"#) {
+            let _ = parse(&bytes);
+            let _ = parse(text.as_bytes());
+        }
+
+        #[test]
+        fn what_is_accepted_is_json_to_serde_json_too(text in r#"[\[\]{}",:\\u0-9a-f.eE+\- ntrs]{0,24}"#) {
+            if parse(text.as_bytes()).is_ok() {
+                prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
+            }
+        }
+
+        #[test]
+        fn a_written_value_comes_back_as_it_was(value in any_value()) {
+            prop_assert_eq!(parse(value.to_string().as_bytes()), Ok(value.clone()));
+            prop_assert_eq!(parse(serde_json::to_string_pretty(&value).unwrap().as_bytes()), Ok(value));
+        }
+    }
+}
