@@ -5,10 +5,22 @@
 
 pub mod batch;
 pub mod error;
+mod feed;
+mod ident;
+mod lint;
+mod migrate;
+mod plan;
+mod rewrite;
+mod segment;
+mod sql;
+mod sqlite;
 pub mod stmt;
+mod store;
 pub mod value;
 
 pub use batch::{Batch, Change, ChangeKind, Step, Upkeep};
 pub use error::Error;
+pub use sql::ALL;
 pub use stmt::Stmt;
+pub use store::{Committed, Location, Options, Stats, Store};
 pub use value::{Row, Value};

@@ -1,0 +1,128 @@
+//! The schema's versions: forward only, each file one transaction, each file's SHA-256 kept beside it.
+
+use std::fmt::Write as _;
+
+use crate::error::Error;
+use crate::rewrite::{Dialect, Use, expand};
+
+/// One released change of the schema.
+pub(crate) struct Migration {
+    /// Its number; the schema's version once it has run.
+    pub(crate) version: i64,
+    /// What it is for.
+    pub(crate) name: &'static str,
+    /// The oldest version of the schema a program must know to run on the result.
+    pub(crate) min_reader: i64,
+    sql: &'static str,
+}
+
+/// All migrations, in order.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "initial",
+    min_reader: 1,
+    sql: include_str!("../migrations/0001_initial.sql"),
+}];
+
+const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
+  version {int} NOT NULL PRIMARY KEY,
+  name {text} NOT NULL,
+  sha256 {text} NOT NULL,
+  min_reader {int} NOT NULL,
+  applied_at {int} NOT NULL
+) {table};";
+
+/// What ran before, as the database tells it.
+pub(crate) struct Applied {
+    /// Its number.
+    pub(crate) version: i64,
+    /// SHA-256 of the file that ran.
+    pub(crate) sha256: String,
+    /// The oldest version a program must know.
+    pub(crate) min_reader: i64,
+}
+
+impl Migration {
+    /// The statements for an engine.
+    pub(crate) fn text(&self, dialect: Dialect) -> String {
+        expand(self.sql, dialect, Use::Schema)
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    pub(crate) fn sha256(&self) -> String {
+        jose::hash::sha256(self.sql.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
+            // writing to a String cannot fail
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+/// The table that lists what ran.
+pub(crate) fn history(dialect: Dialect) -> String {
+    expand(HISTORY, dialect, Use::Schema)
+}
+
+/// The newest version this program knows.
+pub(crate) fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// What is left to run.
+///
+/// # Errors
+/// [`Error::Refused`] when the database was written by a newer program that this one cannot follow, or by other files.
+pub(crate) fn pending(applied: &[Applied]) -> Result<Vec<&'static Migration>, Error> {
+    let needed = applied.iter().map(|row| row.min_reader).max().unwrap_or(0);
+    if needed > newest() {
+        let known = newest();
+        return Err(Error::Refused(format!(
+            "the database needs a program that knows schema version {needed}, this one knows version {known}: \
+             install the newer release or restore a backup made before the upgrade"
+        )));
+    }
+    for row in applied {
+        let known = MIGRATIONS.iter().find(|migration| migration.version == row.version);
+        if known.is_some_and(|migration| migration.sha256() != row.sha256) {
+            return Err(Error::Refused(format!(
+                "schema version {} of the database was made by another file than the one this program carries",
+                row.version
+            )));
+        }
+    }
+    let last = applied.iter().map(|row| row.version).max().unwrap_or(0);
+    Ok(MIGRATIONS.iter().filter(|migration| migration.version > last).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(version: i64, min_reader: i64) -> Applied {
+        let sha256 = MIGRATIONS.iter().find(|m| m.version == version).map_or(String::new(), Migration::sha256);
+        Applied { version, sha256, min_reader }
+    }
+
+    #[test]
+    fn a_newer_schema_is_followed_exactly_as_far_as_it_allows() {
+        assert_eq!(pending(&[]).unwrap().len(), MIGRATIONS.len());
+        assert!(pending(&[applied(1, 1)]).unwrap().is_empty());
+        assert!(pending(&[applied(1, 1), applied(newest() + 1, 1)]).unwrap().is_empty());
+        let refused = pending(&[applied(newest() + 1, newest() + 1)]).err().unwrap();
+        assert!(matches!(refused, Error::Refused(_)));
+    }
+
+    #[test]
+    fn a_released_file_that_changed_is_refused() {
+        let other = Applied { version: 1, sha256: "00".to_owned(), min_reader: 1 };
+        assert!(matches!(pending(&[other]), Err(Error::Refused(_))));
+    }
+
+    /// The expansions are kept beside the migrations, so that a change of either is seen in review.
+    #[test]
+    fn both_expansions_are_the_ones_on_file() {
+        let [first] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
+        assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
+        assert_eq!(first.text(Dialect::Postgres), include_str!("../tests/expanded/0001_postgres.sql"));
+    }
+}

@@ -1,0 +1,195 @@
+//! SQLite: one writer thread, a few read threads, one thread for checkpoints, one file.
+
+mod checkpoint;
+pub(crate) mod queue;
+mod reads;
+mod statements;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::batch::Step;
+use crate::error::Error;
+use crate::feed::SHARDS;
+use crate::migrate::{self, Applied};
+use crate::rewrite::Dialect;
+use crate::sql;
+use crate::store::Shared;
+use crate::value::Value;
+use queue::{Queue, Work};
+pub(crate) use reads::Ask;
+use statements::{Statements, failure};
+
+/// The open database file.
+pub(crate) struct Engine {
+    queue: Arc<Queue>,
+    readers: reads::Readers,
+    stop: Arc<checkpoint::Stop>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    checkpointer: Mutex<Option<JoinHandle<()>>>,
+    path: PathBuf,
+}
+
+impl Engine {
+    /// Opens the file, creating it when it is absent, and brings its schema up to date. Blocks.
+    pub(crate) fn open(path: &Path, shared: &Arc<Shared>) -> Result<Self, Error> {
+        create_private(path)?;
+        let connection = connect(path)?;
+        migrate(&connection, shared)?;
+        for row in Statements::new(&connection).query(&sql::HEADS, &[])? {
+            shared.feed.start_at(row.int(0)?, u64::try_from(row.int(1)?).map_err(|_| Error::RowCorrupt)?);
+        }
+        let readers = reads::Readers::start(path)?;
+        let queue = Arc::new(Queue::default());
+        let writer = {
+            let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
+            spawn("store-write", move || writer::run(&connection, queue, &shared))?
+        };
+        let stop = Arc::new(checkpoint::Stop::default());
+        let checkpointer = {
+            let (connection, stop, log) = (connect(path)?, Arc::clone(&stop), beside(path, "-wal"));
+            spawn("store-checkpoint", move || checkpoint::run(&connection, &log, &stop))?
+        };
+        Ok(Self {
+            queue,
+            readers,
+            stop,
+            writer: Mutex::new(Some(writer)),
+            checkpointer: Mutex::new(Some(checkpointer)),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Hands work to the writer and waits for its commit.
+    pub(crate) async fn write(&self, work: Work, reserved: bool) -> Result<u64, Error> {
+        let answer = self.queue.push(work, reserved)?;
+        answer.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has ended".into())))
+    }
+
+    /// Asks a read thread.
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Vec<Vec<crate::value::Row>>, Error> {
+        self.readers.ask(ask).await
+    }
+
+    /// How much work waits for the writer.
+    pub(crate) fn queue_depth(&self) -> usize {
+        self.queue.depth()
+    }
+
+    /// The file whose exclusive lock stands for the right to write.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        beside(&self.path, ".serve")
+    }
+
+    /// Finishes what is queued, empties the log and ends all threads. Blocks.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+        join(&self.writer);
+        for thread in self.readers.close() {
+            let _ = thread.join();
+        }
+        self.stop.stop();
+        join(&self.checkpointer);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // the threads end by themselves; nothing acknowledged depends on them
+        self.queue.close();
+        drop(self.readers.close());
+        self.stop.stop();
+    }
+}
+
+fn join(thread: &Mutex<Option<JoinHandle<()>>>) {
+    let taken = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(thread) = taken {
+        let _ = thread.join();
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| Error::Unavailable(Box::new(error)))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Creates the file for its owner alone; SQLite gives its log the same mode.
+fn create_private(path: &Path) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(|_| ()).map_err(|error| {
+        Error::Refused(format!("the database file {} cannot be opened: {error}", path.display()))
+    })
+}
+
+/// A connection as all threads use it.
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let refused =
+        |error: rusqlite::Error| Error::Refused(format!("the database file {} cannot be used: {error}", path.display()));
+    let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(refused)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(refused)?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(Error::Refused(format!(
+            "the database file {} cannot have a write-ahead log: use a local file system",
+            path.display()
+        )));
+    }
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; \
+             PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
+        )
+        .map_err(refused)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &Connection, shared: &Shared) -> Result<(), Error> {
+    let failed = |error| failure("MIGRATION", error);
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+    connection.execute_batch(&migrate::history(Dialect::Sqlite)).map_err(failed)?;
+    let applied = {
+        let mut statement =
+            connection.prepare("SELECT version, sha256, min_reader FROM schema_migration").map_err(failed)?;
+        let rows = statement
+            .query_map([], |row| Ok(Applied { version: row.get(0)?, sha256: row.get(1)?, min_reader: row.get(2)? }))
+            .map_err(failed)?;
+        rows.collect::<Result<Vec<_>, _>>().map_err(failed)?
+    };
+    // what fails from here on leaves the transaction open; closing the connection rolls it back
+    let pending = migrate::pending(&applied)?;
+    connection.execute_batch("COMMIT").map_err(failed)?;
+    for migration in pending {
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        connection.execute_batch(&migration.text(Dialect::Sqlite)).map_err(failed)?;
+        let now = shared.ids.now().as_micros();
+        connection
+            .execute(
+                "INSERT INTO schema_migration (version, name, sha256, min_reader, applied_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (migration.version, migration.name, migration.sha256(), migration.min_reader, now),
+            )
+            .map_err(failed)?;
+        connection.execute_batch("COMMIT").map_err(failed)?;
+    }
+    let seeds: Vec<Step> = (0..SHARDS)
+        .map(|shard| Step { stmt: &sql::HEAD_SEED, params: vec![Value::Int(shard)], expect_rows: None })
+        .collect();
+    writer::run_directly(connection, &seeds)
+}

@@ -1,0 +1,272 @@
+//! The store: one type for both engines.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kernel::audit::{Entry, Record};
+use kernel::clock::{Clock, Timestamp};
+use kernel::id::{Commit, Entropy, Id};
+use kernel::tenant::TenantId;
+
+use crate::batch::{Batch, Upkeep};
+use crate::error::Error;
+use crate::feed::{self, Feed, Listener};
+use crate::ident::Ids;
+use crate::plan::{Plan, checked};
+use crate::sqlite::queue::Work;
+use crate::sqlite::{self, Ask};
+use crate::stmt::Stmt;
+use crate::value::{Row, Value};
+use crate::{lint, migrate, sql};
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// A SQLite file; its directory exists.
+    File(PathBuf),
+    /// A PostgreSQL server: `postgres://…` or `key=value …`.
+    Server(String),
+}
+
+/// How to open a store.
+pub struct Options {
+    /// Where the data is.
+    pub location: Location,
+    /// Randomness for commit ids.
+    pub entropy: Box<dyn Entropy + Send>,
+    /// Machine time.
+    pub clock: Arc<dyn Clock>,
+    /// Accept a PostgreSQL server that may lose acknowledged commits; for tests.
+    pub allow_unsafe_durability: bool,
+}
+
+/// What a commit returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The feed number it took, or the shard's present one when it changed nothing that caches hold.
+    pub seq: u64,
+}
+
+/// Counters since the store was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Read calls.
+    pub reads: u64,
+    /// Transactions committed; each holds many batches and entries.
+    pub groups: u64,
+    /// Batches run, upkeep included.
+    pub batches: u64,
+    /// Journal entries written.
+    pub entries: u64,
+    /// Batches whose guard failed.
+    pub conflicts: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) reads: Counter,
+    pub(crate) groups: Counter,
+    pub(crate) batches: Counter,
+    pub(crate) entries: Counter,
+    pub(crate) conflicts: Counter,
+}
+
+/// What the engines' threads and tasks share with the store.
+pub(crate) struct Shared {
+    pub(crate) feed: Feed,
+    pub(crate) counters: Counters,
+    pub(crate) ids: Ids,
+}
+
+enum Engine {
+    Sqlite(Arc<sqlite::Engine>),
+}
+
+/// The open store; a clone is another handle on the same one.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    shared: Arc<Shared>,
+}
+
+impl Store {
+    /// Opens the store, creates or migrates its schema and checks that the engine keeps what it acknowledges.
+    pub async fn open(options: Options) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            feed: Feed::default(),
+            counters: Counters::default(),
+            ids: Ids::new(options.entropy, options.clock),
+        });
+        let engine = match options.location {
+            Location::File(path) => {
+                let shared = Arc::clone(&shared);
+                let opened = blocking(move || sqlite::Engine::open(&path, &shared)).await??;
+                Engine::Sqlite(Arc::new(opened))
+            }
+            Location::Server(_) => return Err(Error::Refused("PostgreSQL is not built in".to_owned())),
+        };
+        Ok(Self(Arc::new(Inner { engine, shared })))
+    }
+
+    /// The first row of a query.
+    pub async fn read(&self, stmt: &'static Stmt, params: Vec<Value>) -> Result<Option<Row>, Error> {
+        Ok(self.read_all(stmt, params).await?.into_iter().next())
+    }
+
+    /// All rows of a query, whose text bounds them.
+    pub async fn read_all(&self, stmt: &'static Stmt, params: Vec<Value>) -> Result<Vec<Row>, Error> {
+        Ok(self.read_many(vec![(stmt, params)]).await?.pop().unwrap_or_default())
+    }
+
+    /// The rows of several queries in one round trip.
+    pub async fn read_many(&self, asks: Vec<(&'static Stmt, Vec<Value>)>) -> Result<Vec<Vec<Row>>, Error> {
+        self.0.shared.counters.reads.add(1);
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.ask(Ask::Rows(asks)).await,
+        }
+    }
+
+    /// Commits a batch with its record; durable, and heard by every listener, when it returns.
+    pub async fn commit(&self, batch: Batch, record: Record) -> Result<Committed, Error> {
+        let plan = Plan::commit(batch, record, self.0.shared.ids.now())?;
+        self.write(plan, false).await
+    }
+
+    /// [`commit`](Self::commit) on the lane kept for what narrows access: revoke, disable, destroy.
+    pub async fn commit_reserved(&self, batch: Batch, record: Record) -> Result<Committed, Error> {
+        let plan = Plan::commit(batch, record, self.0.shared.ids.now())?;
+        self.write(plan, true).await
+    }
+
+    /// Appends an entry to its tenant's journal; durable when it returns.
+    pub async fn journal(&self, entry: Entry) -> Result<(), Error> {
+        let entry = checked(entry)?;
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.write(Work::Journal(entry), false).await.map(|_| ()),
+        }
+    }
+
+    /// Commits statements that need no record; each writes a table of the kind, or nothing is written.
+    pub async fn upkeep(&self, kind: Upkeep, batch: Batch) -> Result<(), Error> {
+        let plan = Plan::upkeep(kind, batch)?;
+        self.write(plan, kind == Upkeep::Lease).await.map(|_| ())
+    }
+
+    async fn write(&self, plan: Plan, reserved: bool) -> Result<Committed, Error> {
+        let seq = match &self.0.engine {
+            Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
+        };
+        Ok(Committed { seq })
+    }
+
+    /// Adds a listener that hears the changes of every later commit, in feed order, before the commit returns.
+    ///
+    /// It is called on the committing thread and must neither block nor panic.
+    pub fn on_change(&self, listener: Listener) {
+        self.0.shared.feed.listen(listener);
+    }
+
+    /// The feed number up to which the changes of the tenant's shard have been heard.
+    pub fn applied(&self, tenant: TenantId) -> u64 {
+        self.0.shared.feed.applied(feed::shard(tenant))
+    }
+
+    /// The shard of a tenant, 0 to 15.
+    pub fn shard(tenant: TenantId) -> i64 {
+        feed::shard(tenant)
+    }
+
+    /// A commit id above every one this store has given.
+    pub fn new_commit_id(&self) -> Id<Commit> {
+        self.0.shared.ids.commit()
+    }
+
+    /// The present machine time of the store's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.shared.ids.now()
+    }
+
+    /// Counters since the store was opened.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.0.shared.counters;
+        Stats {
+            reads: counters.reads.get(),
+            groups: counters.groups.get(),
+            batches: counters.batches.get(),
+            entries: counters.entries.get(),
+            conflicts: counters.conflicts.get(),
+        }
+    }
+
+    /// How much work waits to be committed.
+    pub fn queue_depth(&self) -> usize {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.queue_depth(),
+        }
+    }
+
+    /// Asks the engine for a sign of life.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.read(&sql::PING, Vec::new()).await.map(|_| ())
+    }
+
+    /// Checks the form of the statements and prepares each on the engine.
+    pub async fn prepare_all(&self, list: &[&'static Stmt]) -> Result<(), Error> {
+        for stmt in list {
+            if let Some(complaint) = lint::complaint(stmt) {
+                return Err(Error::Refused(format!("the statement {} {complaint}", stmt.name)));
+            }
+        }
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.ask(Ask::Prepare(list.to_vec())).await.map(|_| ()),
+        }
+    }
+
+    /// Finishes what was accepted, empties the write-ahead log and ends all threads and connections.
+    pub async fn close(&self) {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => {
+                let engine = Arc::clone(engine);
+                // a join that fails has nothing left to close
+                let _ = blocking(move || engine.close()).await;
+            }
+        }
+    }
+
+    /// `sqlite` or `postgresql`.
+    pub fn engine_name(&self) -> &'static str {
+        match &self.0.engine {
+            Engine::Sqlite(_) => "sqlite",
+        }
+    }
+
+    /// The version of the schema this program writes.
+    pub fn schema_version(&self) -> i64 {
+        migrate::newest()
+    }
+
+    /// The file whose lock stands for the right to write, on an engine that has one.
+    pub(crate) fn lock_path(&self) -> Option<PathBuf> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => Some(engine.lock_path()),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Unavailable(Box::new(error)))
+}
