@@ -17,8 +17,10 @@ use crate::form;
 pub const MAX_HEADER_BYTES: usize = 16_384;
 
 /// RFC 7617 asks for padding; clients that leave it out mean the same.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Why an `Authorization` header cannot be read; at the OAuth endpoints every variant answers 401 `invalid_client`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -241,7 +243,7 @@ mod tests {
 
         #[test]
         fn an_encoded_pair_comes_back_as_it_was(id in "[ -~]{0,40}", secret in "[ -~é]{0,40}") {
-            let escape = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+            let escape = |text: &str| text.bytes().flat_map(|b| format!("%{b:02X}").into_bytes()).map(char::from).collect::<String>();
             let found = credentials(&format!("Basic {}", encoded(&format!("{}:{}", escape(&id), escape(&secret)))));
             proptest::prop_assert_eq!(found.id, id);
             proptest::prop_assert_eq!(found.secret.reveal(), &secret);

@@ -329,7 +329,8 @@ mod tests {
 
     #[test]
     fn lone_surrogates_are_refused() {
-        for text in [r#""\ud800""#, r#""\udc00""#, r#""\ud800x""#, r#""\ud800\n""#, r#""\ud800\ud800""#, r#""\udc00\ud800""#]
+        for text in
+            [r#""\ud800""#, r#""\udc00""#, r#""\ud800x""#, r#""\ud800\n""#, r#""\ud800\ud800""#, r#""\udc00\ud800""#]
         {
             assert_eq!(refusal(text), (1, "a surrogate stands alone"), "{text}");
         }
@@ -345,8 +346,34 @@ mod tests {
     #[test]
     fn what_lenient_readers_accept_is_refused() {
         for text in [
-            "", " ", "{", "[", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\" 1}", "[1 2]", "01", "-", "+1", ".5", "1.", "1e",
-            "NaN", "Infinity", "nul", "True", "\"a", "\"\\x41\"", "\"\\u12g4\"", "\"a\nb\"", "1 2", "/**/1", "\u{feff}1", "\u{a0}1",
+            "",
+            " ",
+            "{",
+            "[",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{'a':1}",
+            "{\"a\" 1}",
+            "[1 2]",
+            "01",
+            "-",
+            "+1",
+            ".5",
+            "1.",
+            "1e",
+            "NaN",
+            "Infinity",
+            "nul",
+            "True",
+            "\"a",
+            "\"\\x41\"",
+            "\"\\u12g4\"",
+            "\"a\nb\"",
+            "1 2",
+            "/**/1",
+            "\u{feff}1",
+            "\u{a0}1",
         ] {
             refusal(text);
         }

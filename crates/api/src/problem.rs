@@ -198,8 +198,7 @@ impl From<JsonError> for Problem {
         match error {
             JsonError::Malformed { .. } => Self::malformed(error.to_string()),
             JsonError::Nul => {
-                let problem =
-                    FieldProblem { pointer: String::new(), code: "nul_character", detail: error.to_string() };
+                let problem = FieldProblem { pointer: String::new(), code: "nul_character", detail: error.to_string() };
                 Self::invalid(vec![problem])
             }
         }
