@@ -1,31 +1,18 @@
 //! A tenant in a store of its own, with a clock and ids under the test's control.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use jose::{Alg, SigningKey};
 use kernel::audit::{Change, Record};
 use kernel::clock::{BusinessTime, Clock, Timestamp};
-use kernel::id::{Client, Commit, Entropy, Id, Secret, Token};
+use kernel::id::{Client, Commit, Id, Secret, Token};
 use kernel::tenant::{DEFAULT, TenantId};
 use record::entry::{Entry, Grant, Issuance, Origin, Refusal, TokenKind};
 use record::verify::{Report, verify};
 use record::{Checkpoint, CheckpointSigner, KeySigner, Sequencer, Verifier};
 use store::{Batch, Location, Options, Stmt, Store, Upkeep, Value};
-
-/// A repeatable stream of bytes.
-pub(crate) struct Stream(u64);
-
-impl Entropy for Stream {
-    fn fill(&mut self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(32) {
-            self.0 += 1;
-            chunk.copy_from_slice(&jose::hash::sha256(&self.0.to_be_bytes())[..chunk.len()]);
-        }
-    }
-}
+use testkit::{FakeClock, SeededEntropy, TempDir};
 
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -33,10 +20,10 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) signer: KeySigner,
     pub(crate) sequencer: Sequencer,
-    pub(crate) stream: Stream,
-    clock: Arc<Hands>,
-    /// What must outlive the store: its directory or its database.
-    _kept: Box<dyn Send>,
+    pub(crate) stream: SeededEntropy,
+    clock: Arc<FakeClock>,
+    /// The embedded store's directory, which must outlive it.
+    _kept: Option<TempDir>,
 }
 
 const START_MICROS: i64 = 1_790_000_000_123_456;
@@ -44,17 +31,21 @@ const START_MICROS: i64 = 1_790_000_000_123_456;
 impl World {
     /// A world in an embedded store of its own.
     pub(crate) async fn embedded() -> Self {
-        let folder = folder();
-        let location = Location::File(folder.0.join("record.db"));
-        Self::open(location, Box::new(folder)).await
+        let directory = TempDir::new().unwrap();
+        Self::open(Location::File(directory.path().join("record.db")), Some(directory)).await
     }
 
-    async fn open(location: Location, kept: Box<dyn Send>) -> Self {
-        let clock = Arc::new(Hands(AtomicI64::new(START_MICROS)));
+    /// A world in a database of its own on a database server.
+    pub(crate) async fn networked() -> Self {
+        Self::open(Location::Server(testkit::postgres::fresh_database().unwrap()), None).await
+    }
+
+    async fn open(location: Location, kept: Option<TempDir>) -> Self {
+        let clock = Arc::new(FakeClock::at(Timestamp::from_micros(START_MICROS)));
         let options = Options {
             location,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            entropy: Box::new(Stream(1 << 32)),
+            entropy: Box::new(SeededEntropy::new(1)),
             allow_unsafe_durability: true,
         };
         let store = Store::open(options).await.unwrap();
@@ -65,7 +56,7 @@ impl World {
             now: Timestamp::from_micros(START_MICROS),
             signer: KeySigner::new("https://auth.example.com", key).unwrap(),
             sequencer: Sequencer::new(),
-            stream: Stream(0),
+            stream: SeededEntropy::new(0),
             clock,
             _kept: kept,
         }
@@ -73,7 +64,7 @@ impl World {
 
     pub(crate) fn advance(&mut self, seconds: i64) {
         self.now = self.now.plus_seconds(seconds);
-        self.clock.0.store(self.now.as_micros(), Ordering::SeqCst);
+        self.clock.set(self.now);
     }
 
     /// Commits one change and gives its commit id.
@@ -178,34 +169,12 @@ macro_rules! on_both_engines {
                 super::$name($crate::world::World::embedded().await).await;
             })*
         }
-        // NETWORKED
+        mod networked {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name($crate::world::World::networked().await).await;
+            })*
+        }
     };
 }
 pub(crate) use on_both_engines;
-
-/// Machine time that moves only when a test moves it.
-#[derive(Debug)]
-struct Hands(AtomicI64);
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// A directory that goes when the test ends.
-pub(crate) struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn folder() -> Folder {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::SeqCst);
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("record-{}-{number}", std::process::id()));
-    std::fs::create_dir_all(&path).unwrap();
-    Folder(path)
-}
