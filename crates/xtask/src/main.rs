@@ -1,2 +1,61 @@
-//! Entry.
-fn main() {}
+//! The tasks of the house: `cargo xtask test | lint | proof [name] | bench | openapi [--write]`.
+
+mod arrows;
+mod lint;
+mod names;
+mod openapi;
+mod output;
+mod packages;
+mod proof;
+mod size;
+mod step;
+mod suite;
+mod tree;
+mod words;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+cargo xtask test               all tests on both engines, then the interoperability clients
+cargo xtask lint               format, compiler lints, shape, documentation, dependencies
+cargo xtask shape              the part of lint that needs no compiler
+cargo xtask proof [name]       the long runs; what they found goes to docs/proof.md
+cargo xtask bench              a sitting of the load generator against a release build
+cargo xtask openapi [--write]  compare or replace openapi/bastionary.json";
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<()> {
+    // Cargo starts tasks where the caller stands; every path in this crate is relative to the root.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the crate has no workspace")?;
+    std::env::set_current_dir(root).with_context(|| format!("entering {}", root.display()))?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["test"] => suite::run(),
+        ["lint"] => lint::run(),
+        ["shape"] => lint::shape(),
+        ["proof"] => proof::run(""),
+        ["proof", name] => proof::run(name),
+        ["bench"] => bench(),
+        ["openapi"] => openapi::run(openapi::Mode::Compare),
+        ["openapi", "--write"] => openapi::run(openapi::Mode::Write),
+        _ => bail!("not a task. The tasks are:\n{USAGE}"),
+    }
+}
+
+fn bench() -> Result<()> {
+    step::run("cargo", &["build", "--release", "-p", "bastionary"], &[])?;
+    step::run("cargo", &["run", "--release", "-p", "bench", "--", "sitting"], &[])
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask lint`: format, compiler lints, the shape of the code, its documentation, its dependencies.
+
+use anyhow::{Context, Result, bail};
+
+use crate::output::say;
+use crate::{arrows, names, packages, size, step, tree, words};
+
+/// Runs every check in order; the first failing step ends it.
+pub(crate) fn run() -> Result<()> {
+    step::run("cargo", &["fmt", "--all", "--check"], &[])?;
+    step::run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
+    shape()?;
+    step::run("cargo", &["doc", "--no-deps", "--workspace"], &[("RUSTDOCFLAGS", "-D warnings")])?;
+    if step::is_installed("cargo-deny") {
+        step::run("cargo", &["deny", "check"], &[])?;
+    } else {
+        say("cargo-deny is not installed; its bans and sources were checked, advisories were not");
+    }
+    Ok(())
+}
+
+/// The checks that need nothing but the files: all breaches are shown, not the first alone.
+pub(crate) fn shape() -> Result<()> {
+    say("==> shape");
+    let files = tree::files()?;
+    let mut breaches = arrows::check(&step::output("cargo", &["metadata", "--no-deps", "--format-version", "1"])?)?;
+    breaches.extend(names::check(&files));
+    breaches.extend(size::check(&files));
+    breaches.extend(words::engines(&files));
+    breaches.extend(words::marks(&files));
+    breaches.extend(words::cryptography(&files));
+    breaches.extend(words::private_paths(&files));
+    breaches.extend(packages::lock(&std::fs::read_to_string("Cargo.lock").context("reading Cargo.lock")?));
+    let built = ["tree", "--workspace", "--edges", "normal,build", "--target", "all", "--prefix", "none"];
+    breaches.extend(packages::banned(&step::output("cargo", &built)?));
+    for breach in &breaches {
+        say(breach);
+    }
+    match breaches.len() {
+        0 => Ok(()),
+        count => bail!("{count} breaches of the shape"),
+    }
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask proof [name]`: the long runs, with what they found written down in `docs/proof.md`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::output::say;
+use crate::{step, suite};
+
+const DOCUMENT: &str = "docs/proof.md";
+
+const HEAD: &str = "# Proof\n\nWhat the long runs found, each with its command and the machine it ran on.\n";
+
+/// Runs the ignored tests whose names begin with `proof_<name>` and records the lines they print.
+pub(crate) fn run(name: &str) -> Result<()> {
+    let cluster = suite::cluster()?;
+    let filter = format!("proof_{name}");
+    let arguments = ["test", "--workspace", "--release", "--", "--ignored", "--nocapture", &filter];
+    let command = format!("cargo xtask proof {name}");
+    say(&format!("==> BASTIONARY_PROOF=full cargo {}", arguments.join(" ")));
+    let mut child = Command::new("cargo")
+        .args(arguments)
+        .env("BASTIONARY_PROOF", "full")
+        .env("INSTA_UPDATE", "no")
+        .env(testkit::postgres::SOCKET_VARIABLE, cluster.sockets())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cargo did not start")?;
+    let mut found = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines() {
+            let line = line.context("reading the output of the tests")?;
+            say(&line);
+            found.extend(finding(&line).map(ToOwned::to_owned));
+        }
+    }
+    let status = child.wait().context("waiting for cargo")?;
+    if !status.success() {
+        bail!("the proof failed ({status}); {DOCUMENT} is unchanged");
+    }
+    if found.is_empty() {
+        bail!("no test named `{filter}…` printed a finding");
+    }
+    let section = section(command.trim_end(), &machine()?, &found);
+    let before = std::fs::read_to_string(DOCUMENT).unwrap_or_else(|_| HEAD.to_owned());
+    std::fs::write(DOCUMENT, replaced(&before, &section)).with_context(|| format!("writing {DOCUMENT}"))
+}
+
+/// What follows the mark; the test harness may have written the test's name on the same line before it.
+fn finding(line: &str) -> Option<&str> {
+    let rest = if line.starts_with("test ") { line.split_once(" ... ")?.1 } else { line };
+    rest.strip_prefix("PROOF ").map(str::trim)
+}
+
+fn section(command: &str, machine: &str, found: &[String]) -> String {
+    format!("## `{command}`\n\n{machine}\n\n- {}\n", found.join("\n- "))
+}
+
+/// The document with this section in place of an older one of the same heading.
+fn replaced(document: &str, section: &str) -> String {
+    let mut parts = document.split("\n## ");
+    let mut result = parts.next().unwrap_or_default().trim_end().to_owned();
+    let heading = |text: &str| text.trim_start_matches("## ").lines().next().unwrap_or_default().to_owned();
+    let mut sections: Vec<String> = parts.map(|part| format!("## {}", part.trim_end())).collect();
+    let same = |old: &String| heading(old) == heading(section);
+    match sections.iter_mut().find(|old| same(old)) {
+        Some(old) => section.trim_end().clone_into(old),
+        None => sections.push(section.trim_end().to_owned()),
+    }
+    for section in sections {
+        result.push_str("\n\n");
+        result.push_str(&section);
+    }
+    result.push('\n');
+    result
+}
+
+/// The machine in one line: processors, model, system, and the commit that ran.
+fn machine() -> Result<String> {
+    let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = described
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model))
+        .unwrap_or("unknown model");
+    let system = step::output("uname", &["-sm"])?;
+    let commit = step::output("git", &["rev-parse", "--short", "HEAD"])?;
+    Ok(format!("{processors} processors, {model}, {}, commit {}", system.trim(), commit.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_a_line_that_begins_with_the_mark() {
+        assert_eq!(finding("PROOF crash: 10000 kills, 0 lost"), Some("crash: 10000 kills, 0 lost"));
+        assert_eq!(finding("test proof_crash ... PROOF crash: 1 kill"), Some("crash: 1 kill"));
+        assert_eq!(finding("no PROOF here"), None);
+        assert_eq!(finding("test proof_crash ... ok"), None);
+    }
+
+    #[test]
+    fn a_repeated_proof_replaces_its_own_section_and_no_other() {
+        let one = section("cargo xtask proof one", "m", &["a".to_owned()]);
+        let two = section("cargo xtask proof two", "m", &["b".to_owned()]);
+        let again = section("cargo xtask proof one", "m", &["c".to_owned()]);
+        let document = replaced(&replaced(&replaced(HEAD, &one), &two), &again);
+        assert_eq!(document, replaced(&replaced(HEAD, &again), &two));
+        assert!(document.starts_with(HEAD) && document.ends_with("- b\n"), "{document}");
+        assert!(!document.contains("- a"));
+    }
+}

@@ -1,0 +1,62 @@
+//! Running other programs and passing on what they said.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::output::say;
+
+/// Runs a program with inherited output; an error when it fails.
+pub(crate) fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let mut words: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    words.push(program.to_owned());
+    words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    let shown = words.join(" ");
+    say(&format!("==> {shown}"));
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .status()
+        .with_context(|| format!("{program} did not start"))?;
+    if !status.success() {
+        bail!("`{shown}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// The standard output of a program; an error with what it complained about when it fails.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let done = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{program} did not start"))?;
+    if !done.status.success() {
+        bail!(
+            "`{program} {}` failed ({}): {}",
+            arguments.join(" "),
+            done.status,
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+    String::from_utf8(done.stdout).with_context(|| format!("{program} wrote something that is not UTF-8"))
+}
+
+/// Whether a program is installed and answers to `--version`.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let quiet = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_fails_is_an_error_that_names_its_command_line() {
+        let error = output("sh", &["-c", "echo wrong >&2; false"]).unwrap_err().to_string();
+        assert!(error.contains("sh -c") && error.contains("wrong"), "{error}");
+        assert!(run("false", &[], &[]).is_err());
+        assert_eq!(output("echo", &["fine"]).unwrap(), "fine\n");
+    }
+}
