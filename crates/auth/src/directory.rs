@@ -168,7 +168,7 @@ pub struct Auth {
     /// Token quotas.
     pub quotas: Quotas,
     /// Refused requests, counted until they are journaled.
-    pub refusals: record::refusal::Aggregator,
+    pub refusals: record::refusal::Refusals,
     /// Counters for metrics.
     pub counters: Counters,
     /// Keys by tenant.
@@ -212,7 +212,7 @@ impl Auth {
             client_rates: Limiter::default(),
             source_rates: Limiter::default(),
             quotas: Quotas::default(),
-            refusals: record::refusal::Aggregator::default(),
+            refusals: record::refusal::Refusals::new(10_000),
             counters: Counters::default(),
             keysets: PerTenant::default(),
             verified: Cache::new(VERIFIED),

@@ -143,10 +143,11 @@ impl Auth {
         self.note(tenant, client_id, source, error.reason());
     }
 
-    fn note(&self, tenant: &Tenant, client_id: Option<&str>, source: Option<IpAddr>, reason: &str) {
+    fn note(&self, tenant: &Tenant, client_id: Option<&str>, source: Option<IpAddr>, reason: &'static str) {
         let now = self.clock.now();
         let request = self.with_entropy(|entropy| Id::generate(now, entropy));
-        self.refusals.add(tenant.id, client_id, source, reason, now, request);
+        let refused = record::refusal::Refused { tenant: tenant.id, client_id, source, reason, request };
+        self.refusals.add(&refused, now);
     }
 
     /// Issues a token to an authenticated client.
@@ -328,7 +329,7 @@ impl Auth {
             _ => (Type::TokenRevoked, action::FAMILY_REVOKED),
         };
         let data = serde_json::json!({
-            "family": id, "client_id": client.client_id, "credential": family.credential.to_string(), "reason": reason,
+            "family": id, "client_id": &*client.client_id, "credential": family.credential.to_string(), "reason": reason,
             "at": now.to_string(),
             "rotated_at": family.rotations.last().map(|(_, at)| at.to_string()),
         });

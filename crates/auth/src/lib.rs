@@ -2,8 +2,10 @@
 //!
 //! Decisions are pure or end in a [`plan::Planned`] batch; HTTP lives in `api`, SQL engines in `store`.
 
+pub mod api_change;
 pub mod catalog;
 pub mod client;
+pub mod client_change;
 pub mod credential;
 pub mod denial;
 pub mod directory;
@@ -15,6 +17,8 @@ pub mod key;
 pub mod limit;
 pub mod plan;
 pub mod revoke;
+pub mod secret_change;
+pub mod setup;
 pub mod sql;
 pub mod tenant;
 pub mod token;

@@ -51,6 +51,10 @@ actions! {
     KEY_SCHEDULED = "key.scheduled";
     /// A signing key was destroyed in an emergency.
     KEY_REVOKED = "key.revoked";
+    /// A signing key's private part was erased at the end of its retirement.
+    KEY_DESTROYED = "key.destroyed";
+    /// A threshold of a client's quota was passed.
+    LIMIT_REACHED = "limit.reached";
     /// A signing key was made and published ahead of its use.
     KEY_STAGED = "key.staged";
     /// A tenant was created.

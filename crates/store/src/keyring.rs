@@ -139,7 +139,7 @@ impl Keyring {
         for _ in 0..2 {
             if let Some(row) = store.read(&sql::DATA_KEY_READ, params![tenant, purpose]).await? {
                 let opened =
-                    self.master.open(row.bytes(0)?, &data_aad(tenant, purpose)).map_err(|_| Error::RowCorrupt)?;
+                    self.master.open(row.bytes(1)?, &data_aad(tenant, purpose)).map_err(|_| Error::RowCorrupt)?;
                 let key = <[u8; 32]>::try_from(opened.reveal().as_slice()).map_err(|_| Error::RowCorrupt)?;
                 return Ok(SealKey::new(Secret::new(key).reveal()));
             }
@@ -150,7 +150,7 @@ impl Keyring {
                 .master
                 .seal(key.reveal(), &data_aad(tenant, purpose), entropy)
                 .map_err(|e| Error::Defect("data_key", Some(Box::new(e))))?;
-            let batch = Batch::new().expect(1, &sql::DATA_KEY_INSERT, params![tenant, purpose, wrapped, now]);
+            let batch = Batch::new().expect(1, &sql::DATA_KEY_INSERT, params![tenant, purpose, 1_i64, wrapped, now]);
             match store.upkeep(Upkeep::Keyring, batch).await {
                 Ok(()) => return Ok(SealKey::new(key.reveal())),
                 // Another request made it first: read theirs.
