@@ -1,7 +1,6 @@
 //! The audit tree and the journal on a real store.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 
 mod queries;
 mod tampering;
