@@ -1,0 +1,445 @@
+//! The one list of routes of the admin API: the router, the OpenAPI document and the coverage tests read it.
+//!
+//! Paths are those of the tenant `default`; every other tenant has the same below `/t/{tenant}`, except for the routes
+//! marked [`Route::default_tenant_only`]. The OAuth endpoints and the documents under `/.well-known` are no part of it:
+//! their errors, limits and authentication are of another kind.
+
+use http::Method;
+use record::action;
+
+/// Largest body of a request to the admin API, in bytes.
+pub const BODY_LIMIT_BYTES: usize = 1_048_576;
+
+/// The methods of the admin API; HEAD follows from GET.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Reads.
+    Get,
+    /// Creates, or does something.
+    Post,
+    /// Changes by merge patch (RFC 7396).
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Verb {
+    /// The method on the wire.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Post => Method::POST,
+            Self::Patch => Method::PATCH,
+            Self::Delete => Method::DELETE,
+        }
+    }
+
+    /// The key of an OpenAPI path item.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// One operation of the admin API.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// Its method.
+    pub method: Verb,
+    /// Its path, in the form axum and OpenAPI share: `/api/clients/{client_id}`.
+    pub path: &'static str,
+    /// The scope a token needs; `None`: any token, or none at all when it is [`Route::public`].
+    pub scope: Option<&'static str>,
+    /// Whether it answers without a token.
+    pub public: bool,
+    /// The audit record a success leaves, where it changes something.
+    pub audit: Option<&'static str>,
+    /// Largest body, in bytes.
+    pub body_limit_bytes: usize,
+    /// Its unique name in the OpenAPI document.
+    pub operation_id: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// Schema of the request body.
+    pub request: Option<&'static str>,
+    /// Schema of the answer's body.
+    pub response: Option<&'static str>,
+    /// Status of a success.
+    pub status: u16,
+    /// Whether it takes an `Idempotency-Key`.
+    pub idempotent: bool,
+    /// Whether it takes `If-Match`, and the answer has an `ETag`.
+    pub conditional: bool,
+    /// Query parameters, by their names in the OpenAPI document's components.
+    pub query: &'static [&'static str],
+    /// Whether it exists at the tenant `default` alone.
+    pub default_tenant_only: bool,
+}
+
+impl Route {
+    const fn new(method: Verb, path: &'static str, operation_id: &'static str, summary: &'static str) -> Self {
+        let idempotent = !matches!(method, Verb::Get);
+        Self {
+            method,
+            path,
+            scope: None,
+            public: false,
+            audit: None,
+            body_limit_bytes: BODY_LIMIT_BYTES,
+            operation_id,
+            summary,
+            request: None,
+            response: None,
+            status: 204,
+            idempotent,
+            conditional: false,
+            query: &[],
+            default_tenant_only: false,
+        }
+    }
+
+    const fn get(path: &'static str, operation_id: &'static str, summary: &'static str) -> Self {
+        Self::new(Verb::Get, path, operation_id, summary)
+    }
+
+    const fn post(path: &'static str, operation_id: &'static str, summary: &'static str) -> Self {
+        Self::new(Verb::Post, path, operation_id, summary)
+    }
+
+    const fn patch(path: &'static str, operation_id: &'static str, summary: &'static str) -> Self {
+        Self::new(Verb::Patch, path, operation_id, summary)
+    }
+
+    const fn delete(path: &'static str, operation_id: &'static str, summary: &'static str) -> Self {
+        Self::new(Verb::Delete, path, operation_id, summary)
+    }
+
+    const fn scope(mut self, scope: &'static str) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    const fn public(mut self) -> Self {
+        self.public = true;
+        self
+    }
+
+    const fn audits(mut self, action: &'static str) -> Self {
+        self.audit = Some(action);
+        self
+    }
+
+    const fn takes(mut self, schema: &'static str) -> Self {
+        self.request = Some(schema);
+        self
+    }
+
+    const fn answers(mut self, status: u16, schema: &'static str) -> Self {
+        self.status = status;
+        self.response = Some(schema);
+        self
+    }
+
+    const fn conditional(mut self) -> Self {
+        self.conditional = true;
+        self
+    }
+
+    const fn query(mut self, names: &'static [&'static str]) -> Self {
+        self.query = names;
+        self
+    }
+
+    const fn default_tenant_only(mut self) -> Self {
+        self.default_tenant_only = true;
+        self
+    }
+
+    /// The names in braces in the path, in order.
+    pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|segment| segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')))
+    }
+}
+
+/// Parameters every list takes.
+const PAGE: &[&str] = &["limit", "cursor"];
+
+const CLIENTS: &str = "/api/clients";
+const CLIENT: &str = "/api/clients/{client_id}";
+const SECRETS: &str = "/api/clients/{client_id}/secrets";
+const FAMILIES: &str = "/api/clients/{client_id}/token-families";
+const APIS: &str = "/api/apis";
+const API: &str = "/api/apis/{id}";
+const SCOPES: &str = "/api/apis/{id}/scopes";
+const SCOPE: &str = "/api/apis/{id}/scopes/{name}";
+const TENANTS: &str = "/api/tenants";
+const TENANT: &str = "/api/tenants/{slug}";
+
+/// Every route of the admin API.
+pub static ROUTES: &[Route] = &[
+    // Clients
+    Route::get(CLIENTS, "listClients", "List clients")
+        .scope("clients:read")
+        .query(&["limit", "cursor", "status", "scope", "q"])
+        .answers(200, "ClientList"),
+    Route::post(CLIENTS, "createClient", "Create a client")
+        .scope("clients:write")
+        .takes("ClientCreate")
+        .answers(201, "ClientCreated")
+        .audits(action::CLIENT_CREATED),
+    Route::get(CLIENT, "getClient", "Read a client").scope("clients:read").conditional().answers(200, "Client"),
+    Route::patch(CLIENT, "updateClient", "Change a client")
+        .scope("clients:write")
+        .conditional()
+        .takes("ClientPatch")
+        .answers(200, "Client")
+        .audits(action::CLIENT_UPDATED),
+    Route::delete(CLIENT, "deleteClient", "Delete a client, its secrets and its tokens")
+        .scope("clients:write")
+        .conditional()
+        .audits(action::CLIENT_DELETED),
+    Route::post("/api/clients/{client_id}/disable", "disableClient", "Disable a client and end its tokens")
+        .scope("clients:write")
+        .answers(200, "Client")
+        .audits(action::CLIENT_DISABLED),
+    Route::post("/api/clients/{client_id}/enable", "enableClient", "Enable a client")
+        .scope("clients:write")
+        .answers(200, "Client")
+        .audits(action::CLIENT_ENABLED),
+    Route::post("/api/clients/{client_id}/revoke-tokens", "revokeClientTokens", "End every token of a client")
+        .scope("clients:write")
+        .audits(action::CLIENT_TOKENS_REVOKED),
+    // Secrets
+    Route::get(SECRETS, "listSecrets", "List the secrets of a client")
+        .scope("clients:read")
+        .query(PAGE)
+        .answers(200, "SecretList"),
+    Route::post(SECRETS, "createSecret", "Add a secret, and end the others when asked")
+        .scope("clients:write")
+        .takes("SecretCreate")
+        .answers(201, "SecretCreated")
+        .audits(action::SECRET_CREATED),
+    Route::delete("/api/clients/{client_id}/secrets/{id}", "deleteSecret", "End a secret and what it started")
+        .scope("clients:write")
+        .query(&["revoke_tokens"])
+        .audits(action::SECRET_REVOKED),
+    Route::get("/api/secrets", "listStaleSecrets", "List secrets of all clients, stale ones first to be found")
+        .scope("clients:read")
+        .query(&["limit", "cursor", "unused_since"])
+        .answers(200, "SecretList"),
+    // Tokens
+    Route::get(FAMILIES, "listTokenFamilies", "List the live refresh families of a client")
+        .scope("clients:read")
+        .query(PAGE)
+        .answers(200, "TokenFamilyList"),
+    Route::delete("/api/clients/{client_id}/token-families/{id}", "deleteTokenFamily", "End a refresh family")
+        .scope("clients:write")
+        .audits(action::FAMILY_REVOKED),
+    Route::get("/api/clients/{client_id}/tokens", "listTokens", "List the issuance records of unexpired tokens")
+        .scope("clients:read")
+        .query(PAGE)
+        .answers(200, "IssuanceRecordList"),
+    // APIs and scopes
+    Route::get(APIS, "listApis", "List APIs").scope("apis:read").query(PAGE).answers(200, "ApiList"),
+    Route::post(APIS, "createApi", "Create an API")
+        .scope("apis:write")
+        .takes("ApiCreate")
+        .answers(201, "Api")
+        .audits(action::API_CREATED),
+    Route::get(API, "getApi", "Read an API").scope("apis:read").conditional().answers(200, "Api"),
+    Route::patch(API, "updateApi", "Change an API")
+        .scope("apis:write")
+        .conditional()
+        .takes("ApiPatch")
+        .answers(200, "Api")
+        .audits(action::API_UPDATED),
+    Route::delete(API, "deleteApi", "Delete an API that no client uses")
+        .scope("apis:write")
+        .conditional()
+        .audits(action::API_DELETED),
+    Route::get(SCOPES, "listScopes", "List the scopes of an API")
+        .scope("apis:read")
+        .query(PAGE)
+        .answers(200, "ScopeList"),
+    Route::post(SCOPES, "createScope", "Add a scope to an API")
+        .scope("apis:write")
+        .takes("ScopeCreate")
+        .answers(201, "Scope")
+        .audits(action::SCOPE_CREATED),
+    Route::patch(SCOPE, "updateScope", "Change the description of a scope")
+        .scope("apis:write")
+        .takes("ScopePatch")
+        .answers(200, "Scope")
+        .audits(action::SCOPE_UPDATED),
+    Route::delete(SCOPE, "deleteScope", "Delete a scope that no client uses")
+        .scope("apis:write")
+        .audits(action::SCOPE_DELETED),
+    Route::get(
+        "/api/apis/{id}/protected-resource-metadata",
+        "getProtectedResourceMetadata",
+        "Read the metadata document that the API can serve (RFC 9728)",
+    )
+    .scope("apis:read")
+    .answers(200, "ProtectedResourceMetadata"),
+    // Keys
+    Route::get("/api/keys", "listKeys", "List signing keys").scope("keys:read").query(PAGE).answers(200, "KeyList"),
+    Route::get("/api/keys/{kid}", "getKey", "Read a signing key").scope("keys:read").answers(200, "Key"),
+    Route::post("/api/keys/rotate", "rotateKey", "Promote the staged key, now or when it is old enough")
+        .scope("keys:write")
+        .takes("KeyRotate")
+        .answers(200, "KeyRotation")
+        .audits(action::KEY_ROTATED),
+    Route::post("/api/keys/{kid}/revoke", "revokeKey", "Destroy a signing key in an emergency")
+        .scope("keys:write")
+        .answers(200, "KeyRotation")
+        .audits(action::KEY_REVOKED),
+    // Tenants
+    Route::get(TENANTS, "listTenants", "List tenants")
+        .scope("tenants:read")
+        .default_tenant_only()
+        .query(PAGE)
+        .answers(200, "TenantList"),
+    Route::post(TENANTS, "createTenant", "Create a tenant and its first admin client")
+        .scope("tenants:write")
+        .default_tenant_only()
+        .takes("TenantCreate")
+        .answers(201, "TenantCreated")
+        .audits(action::TENANT_CREATED),
+    Route::get(TENANT, "getTenant", "Read a tenant")
+        .scope("tenants:read")
+        .default_tenant_only()
+        .conditional()
+        .answers(200, "Tenant"),
+    Route::patch(TENANT, "updateTenant", "Change a tenant")
+        .scope("tenants:write")
+        .default_tenant_only()
+        .conditional()
+        .takes("TenantPatch")
+        .answers(200, "Tenant")
+        .audits(action::TENANT_UPDATED),
+    // Limits
+    Route::get("/api/limits", "getLimits", "Read the limits that hold where a client has none of its own")
+        .scope("limits:read")
+        .conditional()
+        .answers(200, "Limits"),
+    Route::patch("/api/limits", "updateLimits", "Change the limits")
+        .scope("limits:write")
+        .conditional()
+        .takes("LimitsPatch")
+        .answers(200, "Limits")
+        .audits(action::LIMITS_UPDATED),
+    // The record
+    Route::get("/api/audit/records", "listAuditRecords", "List what was changed, newest first")
+        .scope("audit:read")
+        .query(&["limit", "cursor", "actor", "action", "object_kind", "object_id", "from", "to"])
+        .answers(200, "AuditRecordList"),
+    Route::get("/api/audit/journal", "listJournal", "List what was issued and refused, newest first")
+        .scope("audit:read")
+        .query(&["limit", "cursor", "client_id", "jti", "outcome", "from", "to"])
+        .answers(200, "IssuanceRecordList"),
+    Route::get("/api/audit/checkpoints", "listCheckpoints", "List the signed checkpoints of the audit tree")
+        .scope("audit:read")
+        .query(PAGE)
+        .answers(200, "CheckpointList"),
+    Route::get("/api/audit/proofs", "getAuditProof", "Prove that a record is in the tree, or that the tree only grew")
+        .scope("audit:read")
+        .query(&["leaf", "jti", "from_size"])
+        .answers(200, "AuditProof"),
+    // About itself
+    Route::get("/api/whoami", "whoami", "Tell what the presented token is and may do").answers(200, "Whoami"),
+    Route::get("/api/openapi.json", "getOpenapi", "Read this document").public().answers(200, "OpenapiDocument"),
+];
+
+/// The methods a path has, for `Allow`; empty for a path that is not listed.
+pub fn methods_of(path: &str) -> Vec<Method> {
+    let mut methods: Vec<_> =
+        ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.method()).collect();
+    if methods.contains(&Method::GET) {
+        methods.push(Method::HEAD);
+    }
+    methods
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_route_and_each_operation_id_is_listed_once() {
+        let mut seen = HashSet::new();
+        let mut names = HashSet::new();
+        for route in ROUTES {
+            assert!(seen.insert((route.method, route.path)), "{} {}", route.method.key(), route.path);
+            assert!(names.insert(route.operation_id), "{}", route.operation_id);
+        }
+    }
+
+    #[test]
+    fn whatever_changes_something_is_audited_idempotent_and_needs_a_write_scope() {
+        for route in ROUTES {
+            let changes = route.method != Verb::Get;
+            assert_eq!(route.audit.is_some(), changes, "{}", route.operation_id);
+            assert_eq!(route.idempotent, changes, "{}", route.operation_id);
+            assert_eq!(route.scope.is_some_and(|s| s.ends_with(":write")), changes, "{}", route.operation_id);
+        }
+    }
+
+    #[test]
+    fn every_scope_and_audited_action_exists() {
+        for route in ROUTES {
+            if let Some(action) = route.audit {
+                assert!(action::ALL.contains(&action), "{action}");
+            }
+            if let Some(scope) = route.scope {
+                assert!(auth::catalog::MANAGEMENT_SCOPES.iter().any(|(name, _)| *name == scope), "{scope}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_openapi_document_is_public() {
+        let public: Vec<_> = ROUTES.iter().filter(|r| r.public).map(|r| r.path).collect();
+        assert_eq!(public, ["/api/openapi.json"]);
+        let any_token: Vec<_> = ROUTES.iter().filter(|r| !r.public && r.scope.is_none()).map(|r| r.path).collect();
+        assert_eq!(any_token, ["/api/whoami"]);
+    }
+
+    #[test]
+    fn tenants_are_managed_at_the_default_tenant_alone() {
+        for route in ROUTES {
+            assert_eq!(route.default_tenant_only, route.path.starts_with("/api/tenants"), "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn a_body_has_a_status_with_a_body_and_204_has_none() {
+        for route in ROUTES {
+            assert_eq!(route.status == 204, route.response.is_none(), "{}", route.operation_id);
+            assert!(matches!(route.status, 200 | 201 | 204), "{}", route.operation_id);
+        }
+    }
+
+    #[test]
+    fn the_router_takes_every_path() {
+        let mut router = axum::Router::<()>::new();
+        let paths: HashSet<_> = ROUTES.iter().map(|route| route.path).collect();
+        for path in paths {
+            router = router.route(path, axum::routing::any(|| async {}));
+        }
+        assert!(router.has_routes());
+    }
+
+    #[test]
+    fn the_methods_of_a_path_are_known() {
+        assert_eq!(methods_of("/api/clients"), [Method::GET, Method::POST, Method::HEAD]);
+        assert_eq!(methods_of("/api/nothing"), Vec::<Method>::new());
+        let route = ROUTES.iter().find(|r| r.operation_id == "deleteSecret").unwrap();
+        assert_eq!(route.path_parameters().collect::<Vec<_>>(), ["client_id", "id"]);
+    }
+}
