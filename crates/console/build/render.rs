@@ -1,0 +1,159 @@
+//! Markdown of one chapter into HTML that needs neither script nor inline style.
+
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+use crate::highlight;
+
+/// A rendered chapter.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// The body, beginning with its `h1`.
+    pub(crate) html: String,
+    /// Anchor and title of each `h2`, in order.
+    pub(crate) sections: Vec<(String, String)>,
+}
+
+/// Renders a chapter; `known` are the slugs that links may name.
+///
+/// # Errors
+/// A sentence that names the raw HTML or the link that cannot be served.
+pub(crate) fn page(markdown: &str, known: &[&str]) -> Result<Page, String> {
+    let mut anchors: Vec<String> = Vec::new();
+    let mut sections = Vec::new();
+    let mut events: Vec<Event<'_>> = Vec::new();
+    let mut parser = Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_GFM);
+    while let Some(event) = parser.next() {
+        match event {
+            Event::Start(Tag::Heading { level, .. }) => {
+                let inner = inside(&mut parser, |end| matches!(end, TagEnd::Heading(_)), known)?;
+                let title = plain_text(&inner);
+                let anchor = unique(&mut anchors, &slug(&title));
+                if level == HeadingLevel::H2 {
+                    sections.push((anchor.clone(), title));
+                }
+                events.push(markup(format!("<{level} id=\"{anchor}\">")));
+                events.extend(inner);
+                let mark = if level == HeadingLevel::H1 {
+                    String::new()
+                } else {
+                    format!(" <a class=\"anchor\" href=\"#{anchor}\" aria-label=\"Link to this section\">#</a>")
+                };
+                events.push(markup(format!("{mark}</{level}>\n")));
+            }
+            Event::Start(Tag::CodeBlock(kind)) => {
+                let language = match &kind {
+                    CodeBlockKind::Fenced(info) => info.split([' ', ',']).next().unwrap_or_default().to_owned(),
+                    CodeBlockKind::Indented => String::new(),
+                };
+                let inner = inside(&mut parser, |end| matches!(end, TagEnd::CodeBlock), known)?;
+                events.push(markup(code_block(&language, &plain_text(&inner))));
+            }
+            Event::Start(Tag::Table(columns)) => {
+                events.push(markup("<div class=\"table\" role=\"region\" aria-label=\"Table\" tabindex=\"0\">".to_owned()));
+                // Alignments would become `style` attributes, which the content security policy refuses.
+                let plain = columns.iter().map(|_| pulldown_cmark::Alignment::None).collect();
+                events.push(Event::Start(Tag::Table(plain)));
+            }
+            Event::End(TagEnd::Table) => {
+                events.push(Event::End(TagEnd::Table));
+                events.push(markup("</div>\n".to_owned()));
+            }
+            other => events.push(checked(other, known)?),
+        }
+    }
+    let mut out = String::new();
+    html::push_html(&mut out, events.into_iter());
+    Ok(Page { html: out, sections })
+}
+
+/// The events up to the end tag, which is consumed.
+fn inside<'a>(
+    parser: &mut impl Iterator<Item = Event<'a>>,
+    is_end: impl Fn(TagEnd) -> bool,
+    known: &[&str],
+) -> Result<Vec<Event<'a>>, String> {
+    let mut inner = Vec::new();
+    for event in parser {
+        if let Event::End(end) = &event
+            && is_end(*end)
+        {
+            break;
+        }
+        inner.push(checked(event, known)?);
+    }
+    Ok(inner)
+}
+
+/// Refuses raw HTML and rewrites links.
+fn checked<'a>(event: Event<'a>, known: &[&str]) -> Result<Event<'a>, String> {
+    match event {
+        Event::Html(raw) | Event::InlineHtml(raw) => Err(format!("raw HTML is not allowed in the book: {raw}")),
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            let dest_url = CowStr::from(served_url(&dest_url, known)?);
+            Ok(Event::Start(Tag::Link { link_type, dest_url, title, id }))
+        }
+        other => Ok(other),
+    }
+}
+
+/// The URL under which a link of the source is served: `concepts.md#client` is `/docs/concepts#client`.
+///
+/// # Errors
+/// A sentence that names the link when its chapter is not in the book.
+pub(crate) fn served_url(link: &str, known: &[&str]) -> Result<String, String> {
+    let is_served = ["https://", "http://", "/", "#"].iter().any(|start| link.starts_with(start));
+    if is_served {
+        return Ok(link.to_owned());
+    }
+    let (file, fragment) = link.split_once('#').map_or((link, None), |(file, fragment)| (file, Some(fragment)));
+    let slug = file.strip_suffix(".md").filter(|slug| known.contains(slug));
+    let slug = slug.ok_or_else(|| format!("the link `{link}` names no chapter of SUMMARY.md"))?;
+    let path = if known.first() == Some(&slug) { "/docs".to_owned() } else { format!("/docs/{slug}") };
+    Ok(fragment.map_or(path.clone(), |fragment| format!("{path}#{fragment}")))
+}
+
+/// The anchor of a heading: lowercase letters and digits, other runs as one hyphen.
+pub(crate) fn slug(title: &str) -> String {
+    let mut out = String::new();
+    for c in title.chars().flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() || c == '_' {
+            out.push(c);
+        } else if !out.is_empty() && !out.ends_with('-') && (c.is_whitespace() || c == '-') {
+            out.push('-');
+        }
+    }
+    out.trim_end_matches('-').to_owned()
+}
+
+fn unique(anchors: &mut Vec<String>, wanted: &str) -> String {
+    let mut anchor = wanted.to_owned();
+    let mut number = 1_u32;
+    while anchors.contains(&anchor) {
+        anchor = format!("{wanted}-{number}");
+        number = number.saturating_add(1);
+    }
+    anchors.push(anchor.clone());
+    anchor
+}
+
+fn plain_text(events: &[Event<'_>]) -> String {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Text(text) | Event::Code(text) => Some(text.as_ref()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn code_block(language: &str, text: &str) -> String {
+    let shown = if language.is_empty() { "text" } else { language };
+    format!(
+        "<pre class=\"code\" tabindex=\"0\" data-language=\"{shown}\"><code class=\"language-{shown}\">{}</code></pre>\n",
+        highlight::html(language, text)
+    )
+}
+
+fn markup(html: String) -> Event<'static> {
+    Event::Html(CowStr::from(html))
+}

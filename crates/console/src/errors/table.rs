@@ -1,0 +1,635 @@
+//! The table of all stable error codes: what happened, why, and what to do.
+
+use super::{ErrorPage, Surface};
+
+/// Every stable code, by surface; a code is never renamed.
+pub const ERROR_CODES: &[ErrorPage] = &[
+    ErrorPage {
+        code: "invalid_request",
+        surface: Surface::OAuth,
+        status: Some(400),
+        title: "The request is malformed",
+        what: "The request was refused before the grant was looked at.",
+        why: "A parameter is missing or appears twice, the body is not `application/x-www-form-urlencoded` in \
+               UTF-8, an OAuth parameter stands in the URL, the body is larger than 64 KiB (status 413), the method \
+               is not POST (status 405), or two ways of client authentication were used at once.",
+        fix: "Read `error_description`: it names the parameter. Send every parameter once, in the body of a POST, \
+               with `Content-Type: application/x-www-form-urlencoded`, and authenticate in one way only.",
+    },
+    ErrorPage {
+        code: "invalid_client",
+        surface: Surface::OAuth,
+        status: Some(401),
+        title: "Client authentication failed",
+        what: "The server does not know who is asking, so it refused the request.",
+        why: "No credentials were sent, the client id or the secret is wrong, or the client is disabled, expired \
+               or deleted. All of these get the same answer on purpose, so that nobody can find out which client \
+               ids exist.",
+        fix: "Check the client id and the secret, and that `status` of the client is `active`. With HTTP Basic, \
+               form-encode both halves before base64. If the secret is lost, add a new one: a secret is shown once \
+               and can never be read again.",
+    },
+    ErrorPage {
+        code: "invalid_grant",
+        surface: Surface::OAuth,
+        status: Some(400),
+        title: "The refresh token is not good any more",
+        what: "The refresh token was not exchanged, and no token was issued.",
+        why: "The token is malformed, belongs to another client, passed its idle or absolute deadline, was \
+               revoked, or was used again after its window. In the last case the whole family was ended, because \
+               two parties hold the same token.",
+        fix: "Ask for a new token with the grant `client_credentials`. If you did not expect it, search the audit \
+               log for `family.reuse_detected`: it means that a copy of the token was used.",
+    },
+    ErrorPage {
+        code: "unauthorized_client",
+        surface: Surface::OAuth,
+        status: Some(400),
+        title: "The client may not use this grant",
+        what: "The client is known, but this request is not open to it.",
+        why: "The grant is not in the client's `grant_types`, or the client is public \
+               (`token_endpoint_auth_method` is `none`) and asked for `client_credentials`, which needs a secret.",
+        fix: "Add the grant to `grant_types` with `PATCH /api/clients/{client_id}`, or use a grant that the client \
+               has.",
+    },
+    ErrorPage {
+        code: "unsupported_grant_type",
+        surface: Surface::OAuth,
+        status: Some(400),
+        title: "This server does not offer the grant",
+        what: "The value of `grant_type` is not one that the token endpoint serves.",
+        why: "The server offers `client_credentials` and `refresh_token`. The grants `password` and `implicit` do \
+               not exist here. A body whose fields are separated by line breaks instead of `&` has the same effect, \
+               because the first value then swallows the rest.",
+        fix: "Send `grant_type=client_credentials` or `grant_type=refresh_token`. The metadata document lists the \
+               grants in `grant_types_supported`.",
+    },
+    ErrorPage {
+        code: "invalid_scope",
+        surface: Surface::OAuth,
+        status: Some(400),
+        title: "A scope is refused",
+        what: "The request asked for a scope that this client cannot have, so no token was issued. A refresh token \
+               that was sent stays good.",
+        why: "The scope does not exist, is spelled in another letter case, is not among the client's scopes, is \
+               not owned by the API that `resource` names, goes beyond the first grant of a refresh, or contains a \
+               character outside RFC 6749 section 3.3. A request without `scope` gets this answer when the client \
+               has scopes but no default scopes.",
+        fix: "Read `error_description`: it names the scope. Ask for fewer scopes, or add the scope to the client \
+               with `PATCH /api/clients/{client_id}`.",
+    },
+    ErrorPage {
+        code: "invalid_target",
+        surface: Surface::OAuth,
+        status: Some(400),
+        title: "The resource is refused",
+        what: "The value of `resource` names no API that this client may ask tokens for.",
+        why: "The value is not an absolute URI, has a fragment, is no identifier of an API of this tenant, is not \
+               among the client's `audiences`, or the request names several APIs although the client's \
+               `multi_audience` is false.",
+        fix: "Send the `identifier` of the API exactly as registered, for example `https://orders.example.com`. \
+               List the APIs with `GET /api/apis`.",
+    },
+    ErrorPage {
+        code: "unsupported_token_type",
+        surface: Surface::OAuth,
+        status: Some(400),
+        title: "This kind of token cannot be revoked",
+        what: "The revocation endpoint refused the kind of token, not the token.",
+        why: "The code exists for kinds of token that cannot be revoked (RFC 7009 section 2.2.1). Access tokens \
+               and refresh tokens of this server never get it.",
+        fix: "Send an access token or a refresh token of this server. `token_type_hint` is only a hint; a wrong \
+               one does no harm.",
+    },
+    ErrorPage {
+        code: "unsupported_response_type",
+        surface: Surface::OAuth,
+        status: Some(400),
+        title: "The authorization endpoint issues nothing",
+        what: "The page `/oauth2/authorize` refused the request, and nobody was redirected.",
+        why: "This server issues tokens to machines. The implicit grant does not exist here, and no sign-in of \
+               people is offered.",
+        fix: "Use the token endpoint with the grant `client_credentials`.",
+    },
+    ErrorPage {
+        code: "slow_down",
+        surface: Surface::OAuth,
+        status: Some(429),
+        title: "A limit of the caller is used up",
+        what: "The request was refused because a limit was reached. Nothing was issued or counted against the token \
+               quota.",
+        why: "The client passed its request rate or its token quota, the source address passed its own rate, or \
+               too many authentications with a chosen secret failed.",
+        fix: "Wait the number of seconds in `Retry-After`. Keep a token until shortly before it expires instead of \
+               asking for one per call. An administrator can raise `rate_limit` or `token_quota` of the client.",
+    },
+    ErrorPage {
+        code: "temporarily_unavailable",
+        surface: Surface::OAuth,
+        status: Some(503),
+        title: "The server cannot answer now",
+        what: "The server refused the request because it could not finish it in time. A revocation with this answer \
+               must be sent again.",
+        why: "The store does not answer, the disk is full, or more requests are waiting than the server accepts.",
+        fix: "Repeat the request after the seconds in `Retry-After`. Operators find the cause in \
+               `/readyz?verbose`.",
+    },
+    ErrorPage {
+        code: "server_error",
+        surface: Surface::OAuth,
+        status: Some(500),
+        title: "A defect of the server",
+        what: "The request failed for a reason that does not lie in the request.",
+        why: "A defect, or a stored value that cannot be read. The answer carries the request id and nothing else.",
+        fix: "Search the log of the server for the request id. If the log shows a defect, report it with that \
+               line.",
+    },
+    ErrorPage {
+        code: "unauthorized",
+        surface: Surface::Admin,
+        status: Some(401),
+        title: "No valid access token",
+        what: "The admin API refused the request because it carries no access token that is good here.",
+        why: "The header `Authorization: Bearer` is missing, or the token is expired, revoked, of another issuer \
+               or tenant, or made for another audience than `<issuer>/api`.",
+        fix: "Ask for a token with `resource=<issuer>/api` and a management scope, and send it as `Authorization: \
+               Bearer`. `bastionary token inspect` says why a token is refused.",
+    },
+    ErrorPage {
+        code: "insufficient_scope",
+        surface: Surface::Admin,
+        status: Some(403),
+        title: "The token lacks a scope",
+        what: "The token is good, but it does not allow this operation. Nothing was changed.",
+        why: "Each operation needs one management scope, for example `clients:write`. `WWW-Authenticate` and \
+               `detail` name it.",
+        fix: "Ask for a token with this scope. If the client may not have it, add it to the client's `scopes` with \
+               a token that has `clients:write` and the scope itself, or use an administrator's client.",
+    },
+    ErrorPage {
+        code: "not_found",
+        surface: Surface::Admin,
+        status: Some(404),
+        title: "There is no such object",
+        what: "No object of this kind has this id in this tenant.",
+        why: "The id is mistyped, the object was deleted, or it belongs to another tenant. These cases get the \
+               same answer on purpose.",
+        fix: "List the objects, for example `GET /api/clients`. The audit log still names deleted objects.",
+    },
+    ErrorPage {
+        code: "validation_failed",
+        surface: Surface::Admin,
+        status: Some(422),
+        title: "One or more fields are refused",
+        what: "The body is well-formed JSON, but at least one field cannot be accepted. Nothing was changed.",
+        why: "A field has the wrong type, a value outside its range, or a name that the operation does not know. \
+               All refused fields are listed at once in `errors`, each with a `pointer` to the field, a `code` and \
+               a `detail`.",
+        fix: "Correct every field in `errors` and send the request again. `detail` states the accepted form.",
+    },
+    ErrorPage {
+        code: "malformed_json",
+        surface: Surface::Admin,
+        status: Some(400),
+        title: "The body is not acceptable JSON",
+        what: "The body could not be read, so no field was looked at.",
+        why: "The text is not valid JSON, an object has the same key twice, or values are nested deeper than 32 \
+               levels.",
+        fix: "Send one JSON object in UTF-8 with every key once. `detail` names the place where reading stopped.",
+    },
+    ErrorPage {
+        code: "body_too_large",
+        surface: Surface::Admin,
+        status: Some(413),
+        title: "The body is too large",
+        what: "The server stopped reading the body and refused the request.",
+        why: "Bodies under `/api` may have 1 MiB, bodies under `/oauth2` 64 KiB.",
+        fix: "Send less in one request. Split long lists of scopes over several `PATCH` requests.",
+    },
+    ErrorPage {
+        code: "conflict",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The object is in a state that does not allow this",
+        what: "Another change came first, or the present state of the object rules the operation out. Nothing was \
+               changed by this request.",
+        why: "Two requests changed the same object at the same moment, or the operation makes no sense in the \
+               present state, for example deleting a built-in API.",
+        fix: "Read the object again, decide anew, and send the request again. `detail` names the state.",
+    },
+    ErrorPage {
+        code: "client_id_taken",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The client id is taken",
+        what: "No client was created.",
+        why: "A client with this `client_id` exists in the tenant. Client ids are compared byte by byte.",
+        fix: "Choose another `client_id`, leave the field out to get a generated one, or change the existing \
+               client. The id of a deleted client can be taken again.",
+    },
+    ErrorPage {
+        code: "scope_taken",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The scope name is taken",
+        what: "No scope was created.",
+        why: "A scope belongs to exactly one API, and its name is unique in the tenant. This name belongs to a \
+               scope already, perhaps of another API.",
+        fix: "Choose another name, for example with the name of the API before a colon: `orders:read`.",
+    },
+    ErrorPage {
+        code: "too_many_secrets",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The client has as many live secrets as it may have",
+        what: "No secret was added, and the present ones are unchanged.",
+        why: "A client holds at most 10 live secrets.",
+        fix: "End a secret that is not used any more: `GET /api/clients/{client_id}/secrets` shows `last_used_at`, \
+               `DELETE /api/clients/{client_id}/secrets/{id}` ends one.",
+    },
+    ErrorPage {
+        code: "precondition_failed",
+        surface: Surface::Admin,
+        status: Some(412),
+        title: "The object has changed since it was read",
+        what: "Nothing was changed, because the version in `If-Match` is not the present one.",
+        why: "Somebody changed the object between your read and your write.",
+        fix: "Read the object again, apply your change to the new version, and send its `ETag` in `If-Match`.",
+    },
+    ErrorPage {
+        code: "idempotency_key_reused",
+        surface: Surface::Admin,
+        status: Some(422),
+        title: "The Idempotency-Key belongs to another request",
+        what: "The request was refused without being executed.",
+        why: "The same `Idempotency-Key` was used within 24 hours for the same route with another body.",
+        fix: "Use a new key for each new request, for example a UUID. Use the same key only to repeat a request \
+               whose answer was lost.",
+    },
+    ErrorPage {
+        code: "idempotency_in_flight",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The first request with this key is still running",
+        what: "This request was not executed, so that the effect cannot happen twice.",
+        why: "A request with the same `Idempotency-Key` has not been answered yet.",
+        fix: "Repeat the request with the same key after the seconds in `Retry-After`; the answer of the first one \
+               then comes back.",
+    },
+    ErrorPage {
+        code: "method_not_allowed",
+        surface: Surface::Admin,
+        status: Some(405),
+        title: "The path does not know this method",
+        what: "The path exists, but not with this HTTP method.",
+        why: "The method is mistyped or is not offered for this path.",
+        fix: "Use one of the methods in the header `Allow`.",
+    },
+    ErrorPage {
+        code: "unsupported_media_type",
+        surface: Surface::Admin,
+        status: Some(415),
+        title: "The content type is not accepted",
+        what: "The body was not read.",
+        why: "The admin API reads `application/json`, and for `PATCH` also `application/merge-patch+json`.",
+        fix: "Set `Content-Type: application/json`.",
+    },
+    ErrorPage {
+        code: "invalid_parameter",
+        surface: Surface::Admin,
+        status: Some(400),
+        title: "A query parameter is refused",
+        what: "The list was not produced.",
+        why: "A query parameter is unknown or has a value outside its range, for example `limit` outside 1 to 200.",
+        fix: "`errors` names the parameter and what it accepts. Remove it or correct its value.",
+    },
+    ErrorPage {
+        code: "invalid_cursor",
+        surface: Surface::Admin,
+        status: Some(400),
+        title: "The cursor is not good here",
+        what: "The page was not produced.",
+        why: "A cursor belongs to one list with one filter. This one is changed, comes from another list, another \
+               filter or another tenant.",
+        fix: "Start the list again without `cursor`, and pass `next_cursor` on unchanged together with the same \
+               filter.",
+    },
+    ErrorPage {
+        code: "rate_limited",
+        surface: Surface::Admin,
+        status: Some(429),
+        title: "A limit of the caller is used up",
+        what: "The request was refused and had no effect.",
+        why: "The client or the source address sent more requests than its limit allows.",
+        fix: "Wait the number of seconds in `Retry-After`. `RateLimit` shows what is left, `RateLimit-Policy` what \
+               the limit is.",
+    },
+    ErrorPage {
+        code: "store_unavailable",
+        surface: Surface::Admin,
+        status: Some(503),
+        title: "The store does not answer",
+        what: "It is not known whether the change was saved.",
+        why: "The store did not answer in time, the disk is full, or the database is away.",
+        fix: "Repeat the request with the same `Idempotency-Key` after the seconds in `Retry-After`: a change that \
+               was saved is answered again and not made twice.",
+    },
+    ErrorPage {
+        code: "internal_error",
+        surface: Surface::Admin,
+        status: Some(500),
+        title: "A defect of the server",
+        what: "The request failed for a reason that does not lie in the request.",
+        why: "A defect. The answer carries the request id and nothing about the inside of the server.",
+        fix: "Search the log of the server for the request id. If the log shows a defect, report it with that \
+               line.",
+    },
+    ErrorPage {
+        code: "weak_secret",
+        surface: Surface::Warning,
+        status: None,
+        title: "The chosen secret is weak",
+        what: "The client was created with the secret as given. The answer says so in `warnings`.",
+        why: "The secret is estimated to have less than 128 bits. Somebody who guesses fast enough can find it. \
+               With `security.reject_weak_secrets = true` the same secret is refused with status 422.",
+        fix: "Leave `client_secret` out: the server then generates one of 256 bits. Use a chosen secret only for \
+               moving from another server, and rotate it soon.",
+    },
+    ErrorPage {
+        code: "expired",
+        surface: Surface::Warning,
+        status: None,
+        title: "The client is expired from the start",
+        what: "The client was created, but its `expiry` lies in the past, so its `status` is `expired`.",
+        why: "The date was copied, or it was meant for the future. An expired client gets no token.",
+        fix: "Set a later date, or `null` for none, with `PATCH /api/clients/{client_id}`.",
+    },
+    ErrorPage {
+        code: "ttl_capped",
+        surface: Surface::Warning,
+        status: None,
+        title: "The token life was shortened",
+        what: "The client was saved, but its tokens live shorter than `access_token_ttl_seconds` says.",
+        why: "An upper limit of the server is below the requested life. A token also never lives longer than the \
+               client's own `expiry`.",
+        fix: "Rely on `expires_in` of each token answer, or ask for a life below the limit.",
+    },
+    ErrorPage {
+        code: "store_unreachable",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The store cannot be reached",
+        what: "The node answers no request that needs the store. The key set and the metadata keep being served.",
+        why: "The database is down, the network is cut, the password is wrong, or the data directory is gone.",
+        fix: "Check that the database runs and that the address in `database_url` answers. The node comes back by \
+               itself within 2 seconds of the store's return.",
+    },
+    ErrorPage {
+        code: "store_corrupt",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The store is damaged",
+        what: "The node refuses to serve what it found.",
+        why: "A check of the store's integrity failed: bytes on disk changed outside the server.",
+        fix: "Stop the server and keep a copy of the data directory. Check the disk. Restore the last backup of \
+               the database or of the data directory.",
+    },
+    ErrorPage {
+        code: "store_rolled_back",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The store is older than it was",
+        what: "The node fenced itself: revocations may be missing from the store.",
+        why: "The database failed over to a replica that lacked commits, or an old copy of the data was put in \
+               place.",
+        fix: "Find out which copy is the newest, and put it in place. If it is lost, treat all tokens issued \
+               before as revoked and rotate the secrets that were changed in the lost time.",
+    },
+    ErrorPage {
+        code: "schema_behind",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The schema is older than this version needs",
+        what: "The node does not serve until the schema is brought forward.",
+        why: "A new version was started on PostgreSQL before the migration ran, or a migration was interrupted.",
+        fix: "Let one node of the new version run the migration, and look at its log for the step that failed.",
+    },
+    ErrorPage {
+        code: "schema_ahead",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The schema is newer than this version knows",
+        what: "The node does not serve, so that it cannot damage what it does not understand.",
+        why: "An older version was started on a store that a newer one has changed.",
+        fix: "Start the newer version again, or restore a backup taken before the upgrade.",
+    },
+    ErrorPage {
+        code: "no_active_key",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "A tenant has no key to sign with",
+        what: "No token can be issued for the tenant.",
+        why: "The active key was revoked and its successor could not be made, for example because the disk was \
+               full.",
+        fix: "Make room for writes, then run `bastionary keys rotate --force`.",
+    },
+    ErrorPage {
+        code: "master_key_mismatch",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The master key is not the one that sealed the data",
+        what: "The node does not serve, because it cannot open the sealed keys.",
+        why: "`master_key_file` names another file than before, or nodes have different files.",
+        fix: "Put the right file in place. The message names the id of the expected key. Without it the sealed \
+               data cannot be opened by anyone.",
+    },
+    ErrorPage {
+        code: "lease_lost",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The node has lost its lease",
+        what: "The node speaks about no credential until it has a lease again and has caught up.",
+        why: "The node was stopped or cut off from the database for longer than 6 seconds.",
+        fix: "The node comes back by itself. If it does not, check the network to the database and the load of the \
+               host.",
+    },
+    ErrorPage {
+        code: "journal_stalled",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The issuance journal does not move",
+        what: "No token is issued, because its record could not be made durable.",
+        why: "Writes to the store hang or fail.",
+        fix: "Check the disk or the database for errors and for free space.",
+    },
+    ErrorPage {
+        code: "restore_unconfirmed",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "A restored store waits for confirmation",
+        what: "The node issues nothing until an operator has confirmed the restore.",
+        why: "The store was restored from a backup, and what was revoked after the backup is not known.",
+        fix: "Compare the listed time with your records, revoke again what was revoked in it, then run `bastionary \
+               doctor accept restore_unconfirmed`.",
+    },
+    ErrorPage {
+        code: "draining",
+        surface: Surface::NotReady,
+        status: Some(503),
+        title: "The node is shutting down",
+        what: "The node takes no new connections and finishes the requests in flight.",
+        why: "It received SIGTERM.",
+        fix: "Nothing needs to be done. The load balancer should send requests to another node; the process ends \
+               within `limits.drain_seconds`.",
+    },
+    ErrorPage {
+        code: "row_corrupt",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "A stored object cannot be read",
+        what: "Requests for this one object get status 500. Everything else works.",
+        why: "A row in the store does not decode: it was changed outside the server, or the disk is failing.",
+        fix: "The log names the object. Delete and create it again, or restore the store. Check the disk.",
+    },
+    ErrorPage {
+        code: "store_slow",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The store answers slowly",
+        what: "Requests take longer, and some may be refused with status 503.",
+        why: "The disk or the database is overloaded.",
+        fix: "Look at `bastionary_store_commit_seconds`. Move the data directory to a faster disk, or give the \
+               database more.",
+    },
+    ErrorPage {
+        code: "disk_low",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The disk is nearly full",
+        what: "Everything still works.",
+        why: "Less than 10 % or less than 1 GiB is free on the disk of the data directory.",
+        fix: "Make room now. When the disk is full, only revocations and disabling still work.",
+    },
+    ErrorPage {
+        code: "disk_full",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The disk is full",
+        what: "Changes and new tokens are refused with status 503. Reading, introspection, the key set, revocation \
+               and disabling still work.",
+        why: "Nothing more can be written to the data directory.",
+        fix: "Make room. The node recovers by itself within 5 seconds.",
+    },
+    ErrorPage {
+        code: "clock_suspect",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The clock of the host jumped",
+        what: "The server goes on with its own time. What depends on dates far ahead is paused.",
+        why: "The wall clock moved by more than 60 seconds against the clock of the running system.",
+        fix: "Check time synchronization of the host. If the new time is right, run `bastionary doctor accept \
+               clock_suspect`.",
+    },
+    ErrorPage {
+        code: "clock_offset",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The clock differs from that of the database",
+        what: "Everything still works. A difference of more than 10 seconds would fence the node.",
+        why: "The clock of this host and that of the database host are more than 2 seconds apart.",
+        fix: "Turn on time synchronization on both hosts.",
+    },
+    ErrorPage {
+        code: "feed_lag",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The node is behind in reading changes",
+        what: "Changes made on other nodes reach this one late. Revocations wait for it.",
+        why: "The node or the database is overloaded.",
+        fix: "Look at the load of the node and at `bastionary_feed_lag_seconds`. The node catches up by itself.",
+    },
+    ErrorPage {
+        code: "key_overdue",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "A signing key is older than it should be",
+        what: "Tokens are signed and verified as before.",
+        why: "The scheduled rotation has not happened.",
+        fix: "Run `bastionary keys rotate`, and look in the log for the reason.",
+    },
+    ErrorPage {
+        code: "audit_checkpoint_late",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The audit tree has not been signed for a while",
+        what: "Records are kept as always, but the newest ones are not yet covered by a signed checkpoint.",
+        why: "The task that signs checkpoints could not write, or the load is too high.",
+        fix: "Look for free space and for errors of the store in the log. Run `bastionary audit verify` \
+               afterwards.",
+    },
+    ErrorPage {
+        code: "outbox_backlog",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "Events wait to be read",
+        what: "Nothing is lost. Events reach their readers late.",
+        why: "The task that empties the outbox is slower than new events arrive.",
+        fix: "Look at `bastionary_outbox_oldest_seconds` and at the load of the node.",
+    },
+    ErrorPage {
+        code: "webhook_paused",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "A receiver of events is paused",
+        what: "Events for this receiver are kept. The code is reserved: this version has no receivers.",
+        why: "A receiver has failed for a long time.",
+        fix: "Repair the receiver and resume it.",
+    },
+    ErrorPage {
+        code: "backup_overdue",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "There is no recent verified backup",
+        what: "Everything works, but a lost disk would lose data.",
+        why: "The last backup that was verified is older than 24 hours.",
+        fix: "Back up the store together with the master key, each to its own place, and try the restore.",
+    },
+    ErrorPage {
+        code: "fd_exhausted",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The process has run out of file descriptors",
+        what: "New connections are refused for moments. Open ones go on.",
+        why: "More connections are open than the limit of the process allows.",
+        fix: "Raise the limit of open files (`LimitNOFILE` with systemd), or lower `limits.connections`.",
+    },
+    ErrorPage {
+        code: "shedding",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The node refuses part of its load",
+        what: "Some requests get status 503 with `Retry-After`. Revocations still pass.",
+        why: "More requests arrive than the node can answer.",
+        fix: "Add a node, or find the client that sends too much: `bastionary_http_requests_total` and the limits \
+               of clients show it.",
+    },
+    ErrorPage {
+        code: "job_parked",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "A background task has given up",
+        what: "The task does not run any more. Requests are not affected.",
+        why: "The task failed 10 times in a row.",
+        fix: "The log names the task and the error. Remove the cause and restart the node.",
+    },
+    ErrorPage {
+        code: "certificate_expiring",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "The TLS certificate ends soon",
+        what: "Everything works until the certificate ends. Clients then refuse to connect.",
+        why: "The certificate in `tls.cert_file` was not renewed.",
+        fix: "Put the renewed certificate and its key in the same files. The server reads them again when they \
+               change and on SIGHUP.",
+    },
+];
