@@ -95,7 +95,9 @@ fn keywords(language: &str) -> &'static [&'static str] {
             "async", "await", "const", "else", "enum", "fn", "for", "if", "impl", "let", "match", "mut", "pub",
             "return", "self", "struct", "true", "false", "use", "where",
         ],
-        "js" => &["async", "await", "const", "else", "export", "from", "function", "if", "import", "new", "return", "throw"],
+        "js" => {
+            &["async", "await", "const", "else", "export", "from", "function", "if", "import", "new", "return", "throw"]
+        }
         "python" => &["def", "from", "if", "import", "in", "not", "or", "raise", "return", "None", "True", "False"],
         "http" => &["GET", "POST", "PATCH", "PUT", "DELETE", "HTTP"],
         _ => &[],

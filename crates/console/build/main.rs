@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let chapters = summary::parse(&listed)?;
     let known: Vec<&str> = chapters.iter().map(|c| c.slug.as_str()).collect();
 
-    let mut table = String::from("/// The pages of the book, in reading order.\npub(crate) const PAGES: &[Page] = &[\n");
+    let mut table =
+        String::from("/// The pages of the book, in reading order.\npub(crate) const PAGES: &[Page] = &[\n");
     for chapter in &chapters {
         let source = docs.join(format!("{}.md", chapter.slug));
         println_cargo(&format!("rerun-if-changed={}", source.display()));

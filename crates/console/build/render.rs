@@ -49,7 +49,9 @@ pub(crate) fn page(markdown: &str, known: &[&str]) -> Result<Page, String> {
                 events.push(markup(code_block(&language, &plain_text(&inner))));
             }
             Event::Start(Tag::Table(columns)) => {
-                events.push(markup("<div class=\"table\" role=\"region\" aria-label=\"Table\" tabindex=\"0\">".to_owned()));
+                events.push(markup(
+                    "<div class=\"table\" role=\"region\" aria-label=\"Table\" tabindex=\"0\">".to_owned(),
+                ));
                 // Alignments would become `style` attributes, which the content security policy refuses.
                 let plain = columns.iter().map(|_| pulldown_cmark::Alignment::None).collect();
                 events.push(Event::Start(Tag::Table(plain)));

@@ -56,13 +56,7 @@ fn asset(uri: &Uri, headers: &HeaderMap, kind: &'static str, body: &'static str)
     tagged(headers, StatusCode::OK, kind, if is_pinned { PINNED_CACHE } else { PAGE_CACHE }, body.to_owned())
 }
 
-fn tagged(
-    headers: &HeaderMap,
-    status: StatusCode,
-    kind: &'static str,
-    cache: &'static str,
-    body: String,
-) -> Response {
+fn tagged(headers: &HeaderMap, status: StatusCode, kind: &'static str, cache: &'static str, body: String) -> Response {
     let tag = format!("\"{:016x}\"", fingerprint(body.as_bytes()));
     let is_known = status == StatusCode::OK
         && headers
