@@ -1,6 +1,9 @@
-//! Keys at rest: a master key that only wraps, root keys per purpose, data keys per tenant and purpose.
+//! Root keys and data keys: random, stored wrapped under the master key, held in memory while the process lives.
+//!
+//! The master key only wraps. Root keys give keyed hashes and derived keys; data keys seal values of one tenant and purpose.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jose::mac::HmacKey;
 use jose::seal::SealKey;
@@ -11,31 +14,33 @@ use kernel::tenant::TenantId;
 
 use crate::batch::{Batch, Upkeep};
 use crate::error::Error;
-use crate::{Store, params, sql};
+use crate::store::Store;
+use crate::value::Row;
+use crate::{params, sql};
 
-/// What a root key is for; one secret never serves two uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a root key is for; one key never serves two uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Keyed hashes of generated secrets and opaque tokens.
     Pepper,
     /// Refresh tokens.
     Refresh,
-    /// List cursors.
+    /// Cursors of lists.
     Cursor,
-    /// Memos and cookies of people.
+    /// Cookies and what else lives in the browser or in memory.
     Cookie,
-    /// Kept answers of idempotent requests.
+    /// Keyed hashes of idempotency keys.
     Idempotency,
     /// Backups.
     Backup,
 }
 
 impl Purpose {
-    /// Every purpose.
+    /// All purposes.
     pub const ALL: [Self; 6] =
         [Self::Pepper, Self::Refresh, Self::Cursor, Self::Cookie, Self::Idempotency, Self::Backup];
 
-    /// The stable name.
+    /// The stable name in the `root_key` table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pepper => "pepper",
@@ -48,116 +53,193 @@ impl Purpose {
     }
 }
 
-/// The root keys, opened.
+/// The first version of every key.
+const FIRST: u32 = 1;
+/// The mark that holds the id of the master key.
+const MASTER_ID: &str = "master_key_id";
+
+type DataKeys = HashMap<(TenantId, String), Arc<Secret<[u8; 32]>>>;
+
+/// The opened keys.
 pub struct Keyring {
     master: SealKey,
-    roots: BTreeMap<&'static str, Secret<[u8; 32]>>,
-}
-
-/// The public name of a master key, so that a wrong one can be told from the right one.
-pub fn master_key_id(master: &[u8; 32]) -> String {
-    let tag = HmacKey::new(master).tag(b"bastionary master key id");
-    tag.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn root_aad(purpose: &str) -> Vec<u8> {
-    [b"root_key\0wrapped\0".as_slice(), purpose.as_bytes(), b"\x001"].concat()
-}
-
-fn data_aad(tenant: TenantId, purpose: &str) -> Vec<u8> {
-    [b"data_key\0wrapped\0".as_slice(), tenant.as_bytes(), purpose.as_bytes(), b"\x001"].concat()
+    master_id: String,
+    roots: HashMap<(Purpose, u32), Secret<[u8; 32]>>,
+    current: HashMap<Purpose, u32>,
+    data: Mutex<DataKeys>,
 }
 
 impl Keyring {
-    /// Opens the root keys under the master key, and draws them on an empty store.
+    /// Opens the root keys with the master key; the first time, makes them.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the master key does not open the data; the store's.
+    /// [`Error::Refused`] when the data was made under another master key.
     pub async fn open(
         store: &Store,
         master: &Secret<[u8; 32]>,
         now: Timestamp,
-        entropy: &mut (dyn Entropy + Send),
+        entropy: &mut dyn Entropy,
     ) -> Result<Self, Error> {
-        let seal = SealKey::new(master.reveal());
-        let rows = store.read_all(&sql::ROOT_KEYS, Vec::new()).await?;
-        let mut roots = BTreeMap::new();
-        if rows.is_empty() {
+        let id = master_id(master.reveal());
+        let mut ring = Self {
+            master: SealKey::new(master.reveal()),
+            master_id: hex(id),
+            roots: HashMap::new(),
+            current: HashMap::new(),
+            data: Mutex::new(HashMap::new()),
+        };
+        // another process may make the keys at the same moment; then its keys are the ones
+        for _ in 0..3 {
+            ring.read_roots(store, id).await?;
+            let missing: Vec<_> = Purpose::ALL.into_iter().filter(|p| !ring.current.contains_key(p)).collect();
+            if missing.is_empty() {
+                return Ok(ring);
+            }
             let mut batch = Batch::new();
-            for purpose in Purpose::ALL {
+            if missing.len() == Purpose::ALL.len() {
+                batch = batch.run(&sql::MARK_INSERT, params![MASTER_ID, id]);
+            }
+            for purpose in missing {
                 let mut key = [0_u8; 32];
                 entropy.fill(&mut key);
-                let wrapped = seal
-                    .seal(&key, &root_aad(purpose.name()), entropy)
-                    .map_err(|e| Error::Defect("root_key", Some(Box::new(e))))?;
-                batch = batch.expect(1, &sql::ROOT_KEY_INSERT, params![purpose.name(), 1_i64, wrapped, now]);
-                roots.insert(purpose.name(), Secret::new(key));
+                let key = Secret::new(key);
+                let wrapped = ring
+                    .master
+                    .seal(key.reveal(), &root_place(purpose.name(), FIRST), entropy)
+                    .map_err(|error| Error::Defect("a root key was not sealed", Some(Box::new(error))))?;
+                batch = batch.run(&sql::ROOT_KEY_INSERT, params![purpose.name(), FIRST, wrapped, now]);
             }
-            store.upkeep(Upkeep::Keyring, batch).await?;
-            return Ok(Self { master: seal, roots });
+            match store.upkeep(Upkeep::Keyring, batch).await {
+                Ok(()) | Err(Error::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
-        for row in &rows {
-            let Some(purpose) = Purpose::ALL.into_iter().find(|p| row.text(0).is_ok_and(|name| name == p.name()))
-            else {
-                continue;
+        Err(Error::Conflict("ROOT_KEY_INSERT"))
+    }
+
+    async fn read_roots(&mut self, store: &Store, id: i64) -> Result<(), Error> {
+        let mark = store.read(&sql::MARK_READ, params![MASTER_ID]).await?.map(|row| row.int(0)).transpose()?;
+        if let Some(expected) = mark
+            && expected != id
+        {
+            return Err(wrong_master(expected));
+        }
+        for row in store.read_all(&sql::ROOT_KEYS, Vec::new()).await? {
+            let (name, version) = (row.text(0)?, u32::try_from(row.int(1)?).map_err(|_| Error::RowCorrupt)?);
+            // a purpose of a later release is not ours to use
+            let Some(purpose) = Purpose::ALL.into_iter().find(|purpose| purpose.name() == name) else { continue };
+            let Ok(opened) = self.master.open(row.bytes(2)?, &root_place(name, version)) else {
+                return Err(mark.map_or(Error::RowCorrupt, |_| Error::Refused(
+                    "a root key of this data does not open: the data is damaged or belongs to another installation".to_owned(),
+                )));
             };
-            let opened = seal.open(row.bytes(2)?, &root_aad(purpose.name())).map_err(|_| {
-                Error::Refused(format!(
-                    "the master key {} does not open this data; give the key file that was made with it",
-                    master_key_id(master.reveal())
-                ))
-            })?;
             let key = <[u8; 32]>::try_from(opened.reveal().as_slice()).map_err(|_| Error::RowCorrupt)?;
-            roots.insert(purpose.name(), Secret::new(key));
+            self.roots.insert((purpose, version), Secret::new(key));
+            let newest = self.current.entry(purpose).or_insert(version);
+            *newest = version.max(*newest);
         }
-        if roots.len() != Purpose::ALL.len() {
-            return Err(Error::Refused("root keys are missing from this data; restore a backup".to_owned()));
-        }
-        Ok(Self { master: seal, roots })
+        Ok(())
     }
 
-    /// A key for one use, derived from the root key of a purpose.
+    /// The public id of the master key, 16 hexadecimal digits.
+    pub fn master_key_id(&self) -> &str {
+        &self.master_id
+    }
+
+    /// The root key of a purpose and version, while it is kept.
+    pub fn root(&self, purpose: Purpose, version: u32) -> Option<&[u8; 32]> {
+        self.roots.get(&(purpose, version)).map(Secret::reveal)
+    }
+
+    /// The version that new values use.
+    pub fn current_version(&self, purpose: Purpose) -> u32 {
+        self.current.get(&purpose).copied().unwrap_or(FIRST)
+    }
+
+    /// A key derived from the current root for a tenant and a use.
     pub fn derive(&self, purpose: Purpose, tenant: TenantId, info: &[u8]) -> Secret<[u8; 32]> {
-        static ABSENT: [u8; 32] = [0; 32];
-        // `open` refuses to return without every root, so the fallback is never derived from.
-        let root = self.roots.get(purpose.name()).map_or(&ABSENT, Secret::reveal);
-        jose::derive(root, &[purpose.name().as_bytes(), tenant.as_bytes(), info])
+        self.derive_at(purpose, self.current_version(purpose), tenant, info).unwrap_or_else(|| {
+            // `open` returns no keyring without a current root of every purpose
+            tracing::error!(code = "keyring_incomplete", purpose = purpose.name(), "a root key is absent");
+            std::process::abort()
+        })
     }
 
-    /// The key that seals a tenant's values of a purpose, made on first use.
-    ///
-    /// # Errors
-    /// The store's; [`Error::RowCorrupt`] when the wrapped key does not authenticate.
+    /// [`derive`](Self::derive) from the root of a given version, while it is kept.
+    pub fn derive_at(&self, purpose: Purpose, version: u32, tenant: TenantId, info: &[u8]) -> Option<Secret<[u8; 32]>> {
+        let root = self.root(purpose, version)?;
+        Some(jose::derive(root, &[purpose.name().as_bytes(), tenant.as_bytes(), info]))
+    }
+
+    /// The key that seals a tenant's values of a purpose; made on first use.
     pub async fn data_key(
         &self,
         store: &Store,
         tenant: TenantId,
         purpose: &str,
         now: Timestamp,
-        entropy: &mut (dyn Entropy + Send),
+        entropy: &mut dyn Entropy,
     ) -> Result<SealKey, Error> {
-        for _ in 0..2 {
+        let place = (tenant, purpose.to_owned());
+        let known = self.data.lock().unwrap_or_else(PoisonError::into_inner).get(&place).map(Arc::clone);
+        if let Some(key) = known {
+            return Ok(SealKey::new(key.reveal()));
+        }
+        for _ in 0..3 {
             if let Some(row) = store.read(&sql::DATA_KEY_READ, params![tenant, purpose]).await? {
-                let opened =
-                    self.master.open(row.bytes(1)?, &data_aad(tenant, purpose)).map_err(|_| Error::RowCorrupt)?;
-                let key = <[u8; 32]>::try_from(opened.reveal().as_slice()).map_err(|_| Error::RowCorrupt)?;
-                return Ok(SealKey::new(Secret::new(key).reveal()));
+                let key = Arc::new(self.open_data_key(&row, tenant, purpose)?);
+                self.data.lock().unwrap_or_else(PoisonError::into_inner).insert(place, Arc::clone(&key));
+                return Ok(SealKey::new(key.reveal()));
             }
-            let mut key = [0_u8; 32];
-            entropy.fill(&mut key);
-            let key = Secret::new(key);
+            let mut bytes = [0_u8; 32];
+            entropy.fill(&mut bytes);
+            let key = Secret::new(bytes);
             let wrapped = self
                 .master
-                .seal(key.reveal(), &data_aad(tenant, purpose), entropy)
-                .map_err(|e| Error::Defect("data_key", Some(Box::new(e))))?;
-            let batch = Batch::new().expect(1, &sql::DATA_KEY_INSERT, params![tenant, purpose, 1_i64, wrapped, now]);
+                .seal(key.reveal(), &data_place(tenant, purpose, FIRST), entropy)
+                .map_err(|error| Error::Defect("a data key was not sealed", Some(Box::new(error))))?;
+            let batch = Batch::new().run(&sql::DATA_KEY_INSERT, params![tenant, purpose, FIRST, wrapped, now]);
             match store.upkeep(Upkeep::Keyring, batch).await {
-                Ok(()) => return Ok(SealKey::new(key.reveal())),
-                // Another request made it first: read theirs.
-                Err(Error::Conflict(_)) => {}
+                // read back in either case: what is stored decides, not what was drawn here
+                Ok(()) | Err(Error::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::Conflict("data_key"))
+        Err(Error::Conflict("DATA_KEY_INSERT"))
+    }
+
+    fn open_data_key(&self, row: &Row, tenant: TenantId, purpose: &str) -> Result<Secret<[u8; 32]>, Error> {
+        let version = u32::try_from(row.int(0)?).map_err(|_| Error::RowCorrupt)?;
+        let opened =
+            self.master.open(row.bytes(1)?, &data_place(tenant, purpose, version)).map_err(|_| Error::RowCorrupt)?;
+        <[u8; 32]>::try_from(opened.reveal().as_slice()).map(Secret::new).map_err(|_| Error::RowCorrupt)
     }
 }
+
+fn root_place(purpose: &str, version: u32) -> Vec<u8> {
+    [b"root_key\0", purpose.as_bytes(), b"\0", &version.to_be_bytes()].concat()
+}
+
+fn data_place(tenant: TenantId, purpose: &str, version: u32) -> Vec<u8> {
+    [b"data_key\0", tenant.as_bytes().as_slice(), purpose.as_bytes(), b"\0", &version.to_be_bytes()].concat()
+}
+
+/// The first eight bytes of a keyed hash: names the key and reveals nothing of it.
+fn master_id(master: &[u8; 32]) -> i64 {
+    let tag = HmacKey::new(master).tag(b"key id");
+    tag.first_chunk::<8>().map_or(0, |head| i64::from_be_bytes(*head))
+}
+
+fn hex(id: i64) -> String {
+    format!("{id:016x}")
+}
+
+/// The public id of a master key, 16 hexadecimal digits.
+pub fn master_key_id(master: &[u8; 32]) -> String {
+    hex(master_id(master))
+}
+
+fn wrong_master(expected: i64) -> Error {
+    Error::Refused(format!("the master key does not open this data (expected key id {})", hex(expected)))
+}
+

@@ -1,0 +1,8 @@
+//! The store's promises, each proved on every engine.
+
+mod commits;
+mod feed;
+mod journal;
+mod keys;
+mod opening;
+mod place;
