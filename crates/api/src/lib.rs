@@ -1,3 +1,136 @@
 //! HTTP surfaces: OAuth endpoints, metadata and the admin API.
+//!
+//! A handler parses, calls one use-case and maps its outcome; it decides nothing.
 
+pub mod admin;
+pub mod basic;
+pub mod cursor;
+pub mod etag;
+pub mod fields;
+pub mod form;
+pub mod health;
+pub mod json;
+pub mod metadata;
+pub mod oauth;
+pub mod oauth_error;
+pub mod openapi;
 pub mod peer;
+pub mod problem;
+pub mod request_id;
+pub mod route;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use auth::Auth;
+use auth::tenant::Tenant;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Uri};
+
+use oauth_error::ErrorPages;
+use problem::Problem;
+use request_id::RequestId;
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct App {
+    /// The product.
+    pub auth: Arc<Auth>,
+    /// Where error pages live.
+    pub error_pages: ErrorPages,
+    /// What `/readyz` says.
+    pub readiness: Arc<health::Readiness>,
+    in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
+}
+
+impl App {
+    /// The surfaces over a product.
+    pub fn new(auth: Arc<Auth>) -> Self {
+        Self {
+            error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
+            readiness: Arc::default(),
+            in_flight: Arc::default(),
+            auth,
+        }
+    }
+
+    /// The tenant that a request's path names, `None` when there is no such tenant.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tenant(&self, parts: &Parts) -> Result<Option<Arc<Tenant>>, store::Error> {
+        self.auth.tenant(slug_of(&parts.uri)).await
+    }
+}
+
+/// The tenant slug in a path: `/t/{slug}/…`, else `default`.
+fn slug_of(uri: &Uri) -> &str {
+    uri.path()
+        .strip_prefix("/t/")
+        .and_then(|rest| rest.split('/').next())
+        .unwrap_or(kernel::tenant::DEFAULT_SLUG)
+}
+
+/// Every public surface.
+pub fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for prefix in ["", "/t/{tenant}"] {
+        let at = |path: &str| format!("{prefix}{path}");
+        router = router
+            .route(&at("/oauth2/token"), any(oauth::token))
+            .route(&at("/oauth2/revoke"), any(oauth::revoke))
+            .route(&at("/oauth2/introspect"), any(oauth::introspect))
+            .route(&at("/oauth2/authorize"), get(oauth::authorize).post(oauth::authorize))
+            .route(&at("/.well-known/oauth-authorization-server"), get(metadata::server))
+            .route(&at("/.well-known/openid-configuration"), get(metadata::server))
+            .route(&at("/.well-known/jwks.json"), get(metadata::jwks))
+            .route(&at("/.well-known/oauth-protected-resource/api"), get(metadata::protected_resource));
+        router = admin::mount(router, prefix);
+    }
+    router
+        // RFC 8414 §3.1 and RFC 9728 §3.1 put the well-known part before the issuer's path.
+        .route("/.well-known/oauth-authorization-server/t/{tenant}", get(metadata::server))
+        .route("/.well-known/openid-configuration/t/{tenant}", get(metadata::server))
+        .route("/.well-known/oauth-protected-resource/t/{tenant}/api", get(metadata::protected_resource))
+        .merge(console::router())
+        .merge(health::public())
+        .fallback(missing)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), identify))
+        .with_state(app)
+}
+
+/// What the management listener serves.
+pub fn management_router(app: App) -> Router {
+    health::management().fallback(missing).layer(middleware::from_fn_with_state(app.clone(), identify)).with_state(app)
+}
+
+async fn missing(uri: Uri) -> Response {
+    let rest = uri.path().strip_prefix("/t/").and_then(|r| r.split_once('/')).map_or(uri.path(), |(_, r)| r);
+    if rest.trim_start_matches('/').starts_with("api") || rest.trim_start_matches('/').starts_with("oauth2") {
+        return Problem::not_found("there is nothing at this path; /docs lists what there is").into_response();
+    }
+    console::not_found()
+}
+
+async fn wrong_method() -> Response {
+    Problem::method_not_allowed().into_response()
+}
+
+/// Gives every request its id, and every answer the headers all answers have.
+async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let now = app.auth.clock.now();
+    let id = app.auth.with_entropy(|entropy| request_id::assign(request.headers(), now, entropy));
+    let header = HeaderValue::from_str(&id.text).ok();
+    request.extensions_mut().insert::<RequestId>(id);
+    let mut answer = next.run(request).await;
+    if let Some(header) = header {
+        answer.headers_mut().insert(HeaderName::from_static("x-request-id"), header);
+    }
+    answer
+}

@@ -270,11 +270,6 @@ pub static ROUTES: &[Route] = &[
         .takes("ScopeCreate")
         .answers(201, "Scope")
         .audits(action::SCOPE_CREATED),
-    Route::patch(SCOPE, "updateScope", "Change the description of a scope")
-        .scope("apis:write")
-        .takes("ScopePatch")
-        .answers(200, "Scope")
-        .audits(action::SCOPE_UPDATED),
     Route::delete(SCOPE, "deleteScope", "Delete a scope that no client uses")
         .scope("apis:write")
         .audits(action::SCOPE_DELETED),

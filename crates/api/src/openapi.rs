@@ -1,0 +1,179 @@
+//! The OpenAPI 3.1 document of the server, built from the list of routes and from schemas written by hand.
+//!
+//! The schemas describe the wire and not our structs, so a renamed field in the code never renames one outside.
+
+mod component;
+mod oauth;
+mod schema;
+
+use serde_json::{Map, Value, json};
+
+use crate::route::{ROUTES, Route};
+
+/// The document for an issuer without a trailing slash; paths are below it.
+pub fn document(issuer: &str) -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        add(&mut paths, route.path, route.method.key(), operation(route));
+    }
+    oauth::add_paths(&mut paths);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Bastionary",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "OAuth 2.0 client credentials and their administration",
+            "description": "Every tenant but `default` has the same paths below `/t/{tenant}`.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+        },
+        "servers": [{"url": issuer}],
+        "tags": tags(),
+        "paths": paths,
+        "components": {
+            "schemas": schema::all(),
+            "parameters": component::parameters(),
+            "headers": component::headers(),
+            "responses": component::responses(),
+            "securitySchemes": component::security_schemes(issuer)
+        }
+    })
+}
+
+fn tags() -> Value {
+    json!([
+        {"name": "oauth", "description": "Tokens: issue, introspect, revoke"},
+        {"name": "metadata", "description": "Documents for clients and resource servers"},
+        {"name": "clients", "description": "Clients, their secrets and their tokens"},
+        {"name": "secrets", "description": "Secrets of all clients"},
+        {"name": "apis", "description": "APIs and their scopes"},
+        {"name": "keys", "description": "Signing keys"},
+        {"name": "tenants", "description": "Tenants, at the tenant `default` alone"},
+        {"name": "limits", "description": "Limits of requests"},
+        {"name": "audit", "description": "What was changed, issued and refused, with proofs"},
+        {"name": "about", "description": "The server about itself"}
+    ])
+}
+
+fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) {
+    let item = paths.entry(path.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(item) = item {
+        item.insert(key.to_owned(), operation);
+    }
+}
+
+/// The tag of a route: the segment after `/api`.
+fn tag(route: &Route) -> &'static str {
+    match route.path.split('/').nth(2) {
+        Some(segment @ ("clients" | "secrets" | "apis" | "keys" | "tenants" | "limits" | "audit")) => segment,
+        _ => "about",
+    }
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = Map::new();
+    operation.insert("operationId".to_owned(), route.operation_id.into());
+    operation.insert("summary".to_owned(), route.summary.into());
+    if route.default_tenant_only {
+        operation.insert("description".to_owned(), "Exists at the tenant `default` alone.".into());
+    }
+    operation.insert("tags".to_owned(), json!([tag(route)]));
+    operation.insert("security".to_owned(), security(route));
+    let parameters = parameters(route);
+    if !parameters.is_empty() {
+        operation.insert("parameters".to_owned(), parameters.into());
+    }
+    if let Some(schema) = route.request {
+        let kind = if schema.ends_with("Patch") { "application/merge-patch+json" } else { "application/json" };
+        let media = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+        let mut content = Map::new();
+        content.insert("application/json".to_owned(), media.clone());
+        content.insert(kind.to_owned(), media);
+        // Every field of a creation is optional, and so is the body of an operation that has only options.
+        operation.insert("requestBody".to_owned(), json!({"required": false, "content": content}));
+    }
+    operation.insert("responses".to_owned(), responses(route));
+    Value::Object(operation)
+}
+
+fn security(route: &Route) -> Value {
+    match (route.public, route.scope) {
+        (true, _) => json!([]),
+        (false, Some(scope)) => json!([{"oauth2": [scope]}, {"bearer": []}]),
+        (false, None) => json!([{"oauth2": []}, {"bearer": []}]),
+    }
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let mut list: Vec<Value> =
+        route.path_parameters().map(|name| component::path_parameter(route.path, name)).collect();
+    let reference = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
+    list.extend(route.query.iter().map(|name| reference(name)));
+    if route.idempotent {
+        list.push(reference("Idempotency-Key"));
+    }
+    if route.conditional {
+        list.push(reference(if route.idempotent { "If-Match" } else { "If-None-Match" }));
+    }
+    list.push(reference("X-Request-Id"));
+    list
+}
+
+fn responses(route: &Route) -> Value {
+    let mut responses = Map::new();
+    responses.insert(route.status.to_string(), success(route));
+    if route.operation_id == "rotateKey" {
+        let mut scheduled = success(route);
+        scheduled["description"] = "The staged key is too young; `promotes_at` says when it will sign.".into();
+        responses.insert("202".to_owned(), scheduled);
+    }
+    if route.conditional && !route.idempotent {
+        responses.insert("304".to_owned(), json!({"description": "The object has not changed."}));
+    }
+    let mut refuse = |status: u16, when: bool| {
+        if when {
+            let name = format!("#/components/responses/{status}");
+            responses.insert(status.to_string(), json!({"$ref": name}));
+        }
+    };
+    let in_path = route.path.contains('{');
+    refuse(400, route.request.is_some() || !route.query.is_empty() || route.idempotent);
+    refuse(401, !route.public);
+    refuse(403, route.scope.is_some());
+    refuse(404, in_path || route.default_tenant_only);
+    refuse(409, route.idempotent);
+    refuse(412, route.conditional && route.idempotent);
+    refuse(413, route.request.is_some());
+    refuse(415, route.request.is_some());
+    refuse(422, route.request.is_some() || route.idempotent);
+    refuse(429, true);
+    refuse(503, true);
+    Value::Object(responses)
+}
+
+fn success(route: &Route) -> Value {
+    let header = |name: &str| json!({"$ref": format!("#/components/headers/{name}")});
+    let mut headers = Map::new();
+    for name in ["X-Request-Id", "RateLimit", "RateLimit-Policy"] {
+        headers.insert(name.to_owned(), header(name));
+    }
+    if route.status == 201 {
+        headers.insert("Location".to_owned(), header("Location"));
+    }
+    if route.conditional && route.response.is_some() {
+        headers.insert("ETag".to_owned(), header("ETag"));
+    }
+    let description = match route.status {
+        201 => "Created.",
+        204 => "Done; the answer has no body.",
+        _ => "Done.",
+    };
+    let mut response = json!({"description": description, "headers": headers});
+    if let Some(schema) = route.response {
+        response["content"] =
+            json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Parameters, headers, refusals and security schemes that operations refer to.
+
+use serde_json::{Map, Value, json};
+
+use super::schema::{integer, text, time};
+
+fn query(name: &str, description: &str, schema: Value) -> (String, Value) {
+    (name.to_owned(), json!({"name": name, "in": "query", "description": description, "schema": schema}))
+}
+
+fn header(name: &str, description: &str, schema: Value) -> (String, Value) {
+    (name.to_owned(), json!({"name": name, "in": "header", "description": description, "schema": schema}))
+}
+
+/// A parameter of the path.
+pub(super) fn path_parameter(path: &str, name: &str) -> Value {
+    let (description, schema) = match name {
+        "client_id" => ("Public id of the client.", json!({"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"})),
+        "slug" => ("Slug of the tenant.", json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"})),
+        "kid" => ("RFC 7638 thumbprint of the key.", text()),
+        "name" => ("Name of the scope, percent-encoded.", text()),
+        _ if path.contains("/secrets/") => ("Id of the secret.", id("sec")),
+        _ if path.contains("/token-families/") => ("Id of the refresh family.", id("fam")),
+        _ => ("Id of the API.", id("api")),
+    };
+    json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema})
+}
+
+/// The schema of a generated id.
+pub(super) fn id(prefix: &str) -> Value {
+    json!({"type": "string", "pattern": format!("^{prefix}_[0-9a-hjkmnp-tv-z]{{26}}$")})
+}
+
+/// Parameters by name.
+pub(super) fn parameters() -> Value {
+    let list = [
+        query("limit", "Items of a page.", json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50})),
+        query("cursor", "`next_cursor` of the page before.", text()),
+        query("status", "Clients in this state.", json!({"type": "string", "enum": ["active", "expired", "disabled"]})),
+        query("scope", "Clients that may request this scope.", text()),
+        query("q", "Beginning of a name or an id, in any letter case.", text()),
+        query("unused_since", "Secrets that were not used since then.", time()),
+        query("revoke_tokens", "Whether the tokens it got end too.", json!({"type": "boolean", "default": false})),
+        query("actor", "Who acted, for example `client:ops`.", text()),
+        query("action", "What was done, for example `client.created`.", text()),
+        query("object_kind", "Kind of the object, for example `client`.", text()),
+        query("object_id", "Public id of the object.", text()),
+        query("from", "Not before.", time()),
+        query("to", "Before.", time()),
+        query("client_id", "Entries of this client.", text()),
+        query("jti", "The entry of this token.", text()),
+        query("outcome", "Issued or refused.", json!({"type": "string", "enum": ["issued", "refused"]})),
+        query("leaf", "Index of a leaf of the tree.", integer(0)),
+        query("from_size", "Size of an older tree.", integer(0)),
+        header(
+            "Idempotency-Key",
+            "A repeat within 24 hours with the same key and body gets the same answer.",
+            json!({"type": "string", "minLength": 1, "maxLength": 255}),
+        ),
+        header("If-Match", "Change only this version; otherwise 412.", text()),
+        header("If-None-Match", "Answer 304 when this is still the version.", text()),
+        header(
+            "X-Request-Id",
+            "Comes back with the answer.",
+            json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}),
+        ),
+    ];
+    Value::Object(list.into_iter().collect())
+}
+
+/// Headers of answers by name.
+pub(super) fn headers() -> Value {
+    json!({
+        "X-Request-Id": {"description": "The id of the request.", "schema": {"type": "string"}},
+        "Location": {"description": "Path of the new object.", "schema": {"type": "string"}},
+        "ETag": {"description": "The version of the object, strong.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+        "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
+        "RateLimit-Policy": {"description": "The limits that hold for the caller.", "schema": {"type": "string"}},
+        "RateLimit": {"description": "What is left of them.", "schema": {"type": "string"}}
+    })
+}
+
+/// Refusals by status.
+pub(super) fn responses() -> Value {
+    let list = [
+        (400, "The request is malformed: JSON, cursor, query or header.", None),
+        (401, "There is no valid token for this API.", Some("WWW-Authenticate")),
+        (403, "The token lacks the scope.", Some("WWW-Authenticate")),
+        (404, "There is no such object in this tenant.", None),
+        (409, "The id is taken, a limit is reached, or the same request is running.", None),
+        (412, "The object has changed meanwhile.", None),
+        (413, "The body is larger than 1 MiB.", None),
+        (415, "The body is not JSON.", None),
+        (422, "Fields are not valid; `errors` points at each of them.", None),
+        (429, "There were too many requests.", Some("Retry-After")),
+        (503, "The store does not answer or the server is full.", Some("Retry-After")),
+    ];
+    let mut responses = Map::new();
+    for (status, description, own) in list {
+        let mut headers = Map::new();
+        for name in ["X-Request-Id"].into_iter().chain(own) {
+            headers.insert(name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+        }
+        responses.insert(
+            status.to_string(),
+            json!({
+                "description": description,
+                "headers": headers,
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            }),
+        );
+    }
+    for (name, status) in [("OauthError", "400"), ("OauthUnauthorized", "401"), ("OauthBusy", "503")] {
+        let description = match status {
+            "401" => "Client authentication failed.",
+            "503" => "The store does not answer or the server is full.",
+            _ => "The request is refused (RFC 6749 §5.2).",
+        };
+        let own = match status {
+            "401" => Some("WWW-Authenticate"),
+            "503" => Some("Retry-After"),
+            _ => None,
+        };
+        let headers: Map<_, _> = ["X-Request-Id"]
+            .into_iter()
+            .chain(own)
+            .map(|name| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
+            .collect();
+        responses.insert(
+            name.to_owned(),
+            json!({
+                "description": description,
+                "headers": headers,
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OauthError"}}}
+            }),
+        );
+    }
+    Value::Object(responses)
+}
+
+/// How a caller authenticates.
+pub(super) fn security_schemes(issuer: &str) -> Value {
+    let scopes: Map<String, Value> = auth::catalog::MANAGEMENT_SCOPES
+        .iter()
+        .map(|(name, description)| ((*name).to_owned(), (*description).into()))
+        .collect();
+    json!({
+        "oauth2": {
+            "type": "oauth2",
+            "description": "An access token with the audience `<issuer>/api`; the scope `admin` implies all others.",
+            "flows": {"clientCredentials": {"tokenUrl": format!("{issuer}/oauth2/token"), "scopes": scopes}}
+        },
+        "bearer": {"type": "http", "scheme": "bearer", "description": "The same token, got elsewhere."},
+        "basic": {"type": "http", "scheme": "basic", "description": "Client id and secret (RFC 6749 §2.3.1)."}
+    })
+}

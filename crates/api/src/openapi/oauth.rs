@@ -1,0 +1,115 @@
+//! The OAuth endpoints and metadata documents, which are no part of the list of routes.
+
+use serde_json::{Map, Value, json};
+
+use super::add;
+
+/// Adds the paths.
+pub(super) fn add_paths(paths: &mut Map<String, Value>) {
+    let token = endpoint(
+        ("issueToken", "Issue an access token"),
+        json!({
+            "type": "object",
+            "required": ["grant_type"],
+            "properties": {
+                "grant_type": {"type": "string", "enum": ["client_credentials", "refresh_token"]},
+                "scope": {"type": "string", "description": "Scopes, separated by spaces."},
+                "resource": {"type": "array", "items": {"type": "string", "format": "uri"}},
+                "refresh_token": {"type": "string"},
+                "client_id": {"type": "string"},
+                "client_secret": {"type": "string", "format": "password"}
+            }
+        }),
+        Some("TokenAnswer"),
+    );
+    add(paths, "/oauth2/token", "post", token);
+    let one_token = json!({
+        "type": "object",
+        "required": ["token"],
+        "properties": {
+            "token": {"type": "string"},
+            "token_type_hint": {"type": "string", "enum": ["access_token", "refresh_token"]},
+            "client_id": {"type": "string"},
+            "client_secret": {"type": "string", "format": "password"}
+        }
+    });
+    let revoke = endpoint(("revokeToken", "Revoke a token (RFC 7009)"), one_token.clone(), None);
+    add(paths, "/oauth2/revoke", "post", revoke);
+    let mut introspect =
+        endpoint(("introspectToken", "Tell what a token is (RFC 7662)"), one_token, Some("IntrospectionAnswer"));
+    introspect["security"] = json!([{"basic": []}, {"oauth2": ["tokens:introspect"]}, {"bearer": []}, {}]);
+    add(paths, "/oauth2/introspect", "post", introspect);
+    for (path, operation_id, summary, schema) in [
+        (
+            "/.well-known/oauth-authorization-server",
+            "getAuthorizationServerMetadata",
+            "Read the metadata of the issuer (RFC 8414)",
+            "AuthorizationServerMetadata",
+        ),
+        (
+            "/.well-known/openid-configuration",
+            "getOpenidConfiguration",
+            "Read the same metadata at the path that OpenID Connect clients know",
+            "AuthorizationServerMetadata",
+        ),
+        ("/.well-known/jwks.json", "getJwks", "Read the public signing keys (RFC 7517)", "JwkSet"),
+        (
+            "/.well-known/oauth-protected-resource/api",
+            "getApiMetadata",
+            "Read the metadata of the admin API (RFC 9728)",
+            "ProtectedResourceMetadata",
+        ),
+    ] {
+        let media = if schema == "JwkSet" { "application/jwk-set+json" } else { "application/json" };
+        let operation = json!({
+            "operationId": operation_id,
+            "summary": summary,
+            "tags": ["metadata"],
+            "security": [],
+            "parameters": [{"$ref": "#/components/parameters/X-Request-Id"}],
+            "responses": {
+                "200": {
+                    "description": "Done.",
+                    "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
+                    "content": {media: {"schema": {"$ref": format!("#/components/schemas/{schema}")}}}
+                },
+                "503": {"$ref": "#/components/responses/503"}
+            }
+        });
+        add(paths, path, "get", operation);
+    }
+}
+
+fn endpoint((operation_id, summary): (&str, &str), form: Value, answer: Option<&str>) -> Value {
+    let mut done = json!({
+        "description": "Done.",
+        "headers": {
+            "X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"},
+            "RateLimit": {"$ref": "#/components/headers/RateLimit"},
+            "RateLimit-Policy": {"$ref": "#/components/headers/RateLimit-Policy"}
+        }
+    });
+    if let Some(schema) = answer {
+        done["content"] = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
+    }
+    json!({
+        "operationId": operation_id,
+        "summary": summary,
+        "tags": ["oauth"],
+        // The empty requirement: the client id and secret may stand in the body instead.
+        "security": [{"basic": []}, {}],
+        "parameters": [{"$ref": "#/components/parameters/X-Request-Id"}],
+        "requestBody": {
+            "required": true,
+            "content": {"application/x-www-form-urlencoded": {"schema": form}}
+        },
+        "responses": {
+            "200": done,
+            "400": {"$ref": "#/components/responses/OauthError"},
+            "401": {"$ref": "#/components/responses/OauthUnauthorized"},
+            "413": {"$ref": "#/components/responses/OauthError"},
+            "429": {"$ref": "#/components/responses/OauthBusy"},
+            "503": {"$ref": "#/components/responses/OauthBusy"}
+        }
+    })
+}

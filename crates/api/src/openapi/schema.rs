@@ -1,0 +1,614 @@
+//! The schemas of bodies, by hand: one function per family of objects.
+
+use serde_json::{Map, Value, json};
+
+use super::component::id;
+
+/// A text.
+pub(super) fn text() -> Value {
+    json!({"type": "string"})
+}
+
+/// An RFC 3339 date and time.
+pub(super) fn time() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+/// An integer not below a bound.
+pub(super) fn integer(minimum: i64) -> Value {
+    json!({"type": "integer", "minimum": minimum})
+}
+
+fn ranged(minimum: i64, maximum: i64) -> Value {
+    json!({"type": "integer", "minimum": minimum, "maximum": maximum})
+}
+
+fn flag() -> Value {
+    json!({"type": "boolean"})
+}
+
+fn texts() -> Value {
+    json!({"type": "array", "items": text()})
+}
+
+fn one_of(words: &[&str]) -> Value {
+    json!({"type": "string", "enum": words})
+}
+
+fn free() -> Value {
+    json!({"type": "object", "additionalProperties": true})
+}
+
+fn refer(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// The schema, or null.
+fn or_null(schema: Value) -> Value {
+    json!({"anyOf": [schema, {"type": "null"}]})
+}
+
+fn described(mut schema: Value, description: &str) -> Value {
+    schema["description"] = description.into();
+    schema
+}
+
+type Fields = Vec<(&'static str, Value)>;
+
+/// An object of an answer: these fields are always there, others may come.
+fn answer(fields: Fields, optional: Fields) -> Value {
+    let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let properties: Map<String, Value> =
+        fields.iter().chain(&optional).map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+/// An object of a request: unknown fields are refused.
+fn request(required: &[&str], fields: Fields) -> Value {
+    let properties: Map<String, Value> = fields.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+    json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties})
+}
+
+/// A page of items.
+fn list(item: &str) -> Value {
+    answer(
+        vec![
+            ("data", json!({"type": "array", "items": refer(item)})),
+            ("has_more", flag()),
+            ("next_cursor", described(or_null(text()), "The `cursor` of the next page.")),
+        ],
+        vec![],
+    )
+}
+
+/// Every schema by name.
+pub(super) fn all() -> Value {
+    let mut schemas = Map::new();
+    for (name, schema) in clients()
+        .into_iter()
+        .chain(secrets())
+        .chain(apis())
+        .chain(keys())
+        .chain(tenants())
+        .chain(limits())
+        .chain(tokens())
+        .chain(records())
+        .chain(errors())
+        .chain(documents())
+    {
+        schemas.insert(name.to_owned(), schema);
+    }
+    for item in [
+        "Client",
+        "Secret",
+        "Api",
+        "Scope",
+        "Key",
+        "Tenant",
+        "TokenFamily",
+        "IssuanceRecord",
+        "AuditRecord",
+        "Checkpoint",
+    ] {
+        schemas.insert(format!("{item}List"), list(item));
+    }
+    Value::Object(schemas)
+}
+
+/// What an administrator decides about a client; `scopes` and the rest have one shape in requests and answers.
+fn client_settings() -> Fields {
+    vec![
+        ("name", json!({"type": "string", "maxLength": 200})),
+        ("grant_types", json!({"type": "array", "items": one_of(&["client_credentials", "refresh_token"])})),
+        ("token_endpoint_auth_method", one_of(&["client_secret_basic", "client_secret_post", "none"])),
+        ("default_scopes", described(texts(), "What a request without `scope` gets.")),
+        (
+            "audiences",
+            described(texts(), "APIs it may ask for; empty: those that own its scopes, else the default API."),
+        ),
+        ("multi_audience", described(flag(), "Whether one token may name several APIs.")),
+        ("introspects", described(texts(), "Audiences whose tokens it may introspect.")),
+        ("static_claims", described(free(), "Claims added to its tokens.")),
+        ("signing_alg", or_null(refer("Algorithm"))),
+        ("access_token_ttl_seconds", or_null(ranged(60, 86_400))),
+        ("access_token_format", one_of(&["jwt", "opaque"])),
+        ("refresh_token_ttl_seconds", or_null(ranged(60, 2_592_000))),
+        ("refresh_token_idle_seconds", or_null(ranged(60, 2_592_000))),
+        ("refresh_reuse_window_seconds", or_null(ranged(0, 60))),
+        ("rate_limit", or_null(refer("RateLimit"))),
+        ("token_quota", or_null(refer("TokenQuota"))),
+        ("metadata", described(free(), "Free pairs for the administrator.")),
+    ]
+}
+
+fn scopes_in() -> Value {
+    described(json!({"anyOf": [texts(), text()]}), "Scopes it may request: an array, or one text with spaces.")
+}
+
+fn expiry() -> Value {
+    described(or_null(time()), "When it ends; null: never.")
+}
+
+fn clients() -> Vec<(&'static str, Value)> {
+    let mut create = vec![
+        ("client_id", json!({"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"})),
+        ("client_secret", json!({"type": "string", "format": "password", "minLength": 12, "maxLength": 1024})),
+        ("scopes", scopes_in()),
+        ("expiry", expiry()),
+    ];
+    create.extend(client_settings());
+    let mut patch = vec![("scopes", or_null(scopes_in())), ("expiry", expiry())];
+    // In a merge patch null brings a field back to its default (RFC 7396).
+    patch.extend(client_settings().into_iter().map(|(name, schema)| (name, nullable(schema))));
+    let shown = || {
+        let mut fields = vec![
+            ("client_id", text()),
+            ("scopes", texts()),
+            ("expiry", expiry()),
+            ("status", one_of(&["active", "expired", "disabled"])),
+        ];
+        fields.extend(client_settings());
+        fields.extend([
+            ("warnings", json!({"type": "array", "items": refer("Warning")})),
+            ("created_at", time()),
+            ("updated_at", time()),
+        ]);
+        fields
+    };
+    let secret = described(text(), "Only when it was generated, and only in this answer.");
+    let ends = described(integer(0), "Seconds since 1970, or 0: it does not end (RFC 7591 §3.2.1).");
+    vec![
+        ("ClientCreate", request(&[], create)),
+        ("ClientPatch", request(&[], patch)),
+        ("Client", answer(shown(), vec![])),
+        ("ClientCreated", answer(shown(), vec![("client_secret", secret), ("client_secret_expires_at", ends)])),
+        ("Warning", answer(vec![("code", text()), ("detail", text())], vec![])),
+        (
+            "RateLimit",
+            request(
+                &["limit"],
+                vec![
+                    ("limit", described(ranged(0, 4_294_967_295), "Requests per window; 0: no limit.")),
+                    ("window_s", described(ranged(1, 86_400), "Window in seconds.")),
+                    ("burst", described(ranged(1, 4_294_967_295), "Requests that may come at once.")),
+                    ("enforce", described(flag(), "false: count and tell, refuse nothing.")),
+                ],
+            ),
+        ),
+        (
+            "TokenQuota",
+            request(
+                &[],
+                vec![
+                    ("per_hour", or_null(ranged(1, 4_294_967_295))),
+                    ("per_day", or_null(ranged(1, 4_294_967_295))),
+                    ("enforce", described(flag(), "false: count and tell, refuse nothing.")),
+                ],
+            ),
+        ),
+        ("Algorithm", one_of(&["ES256", "ES384", "EdDSA", "PS256", "RS256"])),
+    ]
+}
+
+fn nullable(schema: Value) -> Value {
+    if schema["anyOf"].is_array() { schema } else { or_null(schema) }
+}
+
+fn secrets() -> Vec<(&'static str, Value)> {
+    let shown = || {
+        vec![
+            ("id", id("sec")),
+            ("client_id", text()),
+            ("label", text()),
+            ("hint", described(text(), "The last four characters.")),
+            ("status", one_of(&["pending", "active", "expired", "revoked"])),
+            ("scopes", described(or_null(texts()), "A narrower set of scopes, where it has one.")),
+            ("not_before", time()),
+            ("expires_at", or_null(time())),
+            ("last_used_at", or_null(time())),
+            ("created_at", time()),
+        ]
+    };
+    let mut created = shown();
+    created.push(("client_secret", described(text(), "The secret, shown only here.")));
+    vec![
+        (
+            "SecretCreate",
+            request(
+                &[],
+                vec![
+                    ("label", json!({"type": "string", "maxLength": 200})),
+                    ("not_before", or_null(time())),
+                    ("expires_at", or_null(time())),
+                    ("scopes", or_null(scopes_in())),
+                    (
+                        "expire_others_in_seconds",
+                        described(ranged(0, 2_592_000), "When the other live secrets end; left out: unchanged."),
+                    ),
+                ],
+            ),
+        ),
+        ("Secret", answer(shown(), vec![])),
+        ("SecretCreated", answer(created, vec![])),
+    ]
+}
+
+fn apis() -> Vec<(&'static str, Value)> {
+    let identifier =
+        || described(json!({"type": "string", "format": "uri"}), "Absolute URI without fragment; the audience.");
+    let decided = || {
+        vec![
+            ("name", json!({"type": "string", "maxLength": 200})),
+            ("token_ttl_seconds", or_null(ranged(60, 86_400))),
+            ("signing_alg", or_null(refer("Algorithm"))),
+        ]
+    };
+    let mut create = vec![("identifier", identifier())];
+    create.extend(decided());
+    let mut shown = vec![("id", id("api")), ("identifier", identifier())];
+    shown.extend(decided());
+    shown.extend([
+        ("builtin", or_null(one_of(&["default", "management"]))),
+        ("created_at", time()),
+        ("updated_at", time()),
+    ]);
+    let description = || json!({"type": "string", "maxLength": 1000});
+    vec![
+        ("ApiCreate", request(&["identifier"], create)),
+        ("ApiPatch", request(&[], decided().into_iter().map(|(name, schema)| (name, nullable(schema))).collect())),
+        ("Api", answer(shown, vec![])),
+        (
+            "ScopeCreate",
+            request(
+                &["name"],
+                vec![
+                    ("name", json!({"type": "string", "pattern": "^[!#-\\[\\]-~]{1,256}$"})),
+                    ("description", description()),
+                ],
+            ),
+        ),
+        (
+            "Scope",
+            answer(
+                vec![("name", text()), ("api_id", id("api")), ("description", text()), ("created_at", time())],
+                vec![],
+            ),
+        ),
+    ]
+}
+
+fn keys() -> Vec<(&'static str, Value)> {
+    let purpose = || one_of(&["token", "checkpoint"]);
+    vec![
+        (
+            "KeyRotate",
+            request(
+                &[],
+                vec![
+                    ("alg", refer("Algorithm")),
+                    ("purpose", purpose()),
+                    ("force", described(flag(), "Promote now, although resource servers may not know the key yet.")),
+                ],
+            ),
+        ),
+        (
+            "KeyRotation",
+            answer(
+                vec![
+                    ("kid", described(text(), "The key that signs now.")),
+                    ("promotes_at", described(or_null(time()), "When the staged key will sign, if not yet.")),
+                ],
+                vec![],
+            ),
+        ),
+        (
+            "Key",
+            answer(
+                vec![
+                    ("kid", described(text(), "RFC 7638 thumbprint.")),
+                    ("purpose", purpose()),
+                    ("alg", refer("Algorithm")),
+                    ("state", one_of(&["staged", "active", "retiring", "destroyed"])),
+                    ("public_jwk", free()),
+                    ("created_at", time()),
+                    ("promote_after", time()),
+                    ("promoted_at", or_null(time())),
+                    ("retired_at", or_null(time())),
+                    ("remove_after", or_null(time())),
+                ],
+                vec![],
+            ),
+        ),
+    ]
+}
+
+fn tenants() -> Vec<(&'static str, Value)> {
+    let name = || json!({"type": "string", "maxLength": 200});
+    let shown = || {
+        vec![
+            ("slug", text()),
+            ("id", id("ten")),
+            ("name", name()),
+            ("kind", one_of(&["live", "sandbox"])),
+            ("issuer", json!({"type": "string", "format": "uri"})),
+            ("disabled", flag()),
+            ("created_at", time()),
+            ("updated_at", time()),
+        ]
+    };
+    let mut created = shown();
+    created.push((
+        "admin_client",
+        answer(vec![("client_id", text()), ("client_secret", described(text(), "Shown only here."))], vec![]),
+    ));
+    vec![
+        (
+            "TenantCreate",
+            request(
+                &["slug"],
+                vec![
+                    ("slug", json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"})),
+                    ("name", name()),
+                    ("kind", one_of(&["live", "sandbox"])),
+                ],
+            ),
+        ),
+        (
+            "TenantPatch",
+            request(
+                &[],
+                vec![("name", or_null(name())), ("disabled", described(flag(), "Whether it issues nothing."))],
+            ),
+        ),
+        ("Tenant", answer(shown(), vec![])),
+        ("TenantCreated", answer(created, vec![])),
+    ]
+}
+
+fn limits() -> Vec<(&'static str, Value)> {
+    let both = || {
+        vec![
+            ("client", described(refer("RateLimit"), "Per client that has no limit of its own.")),
+            ("source", described(refer("RateLimit"), "Per source address.")),
+        ]
+    };
+    vec![("Limits", answer(both(), vec![])), ("LimitsPatch", request(&[], both()))]
+}
+
+fn tokens() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "TokenFamily",
+            answer(
+                vec![
+                    ("id", id("fam")),
+                    ("credential_id", id("sec")),
+                    ("scope", text()),
+                    ("audience", texts()),
+                    ("generation", integer(0)),
+                    ("created_at", time()),
+                    ("idle_deadline", time()),
+                    ("absolute_deadline", time()),
+                ],
+                vec![],
+            ),
+        ),
+        (
+            "TokenAnswer",
+            answer(
+                vec![("access_token", text()), ("token_type", one_of(&["Bearer"])), ("expires_in", integer(0))],
+                vec![("scope", text()), ("refresh_token", text())],
+            ),
+        ),
+        (
+            "IntrospectionAnswer",
+            answer(
+                vec![("active", flag())],
+                vec![
+                    ("iss", text()),
+                    ("sub", text()),
+                    ("client_id", text()),
+                    ("aud", json!({"anyOf": [text(), texts()]})),
+                    ("exp", integer(0)),
+                    ("iat", integer(0)),
+                    ("nbf", integer(0)),
+                    ("jti", text()),
+                    ("scope", text()),
+                    ("token_type", text()),
+                    ("tenant", text()),
+                ],
+            ),
+        ),
+        (
+            "Whoami",
+            answer(
+                vec![
+                    ("tenant", text()),
+                    ("client_id", text()),
+                    ("credential_id", or_null(id("sec"))),
+                    ("scopes", texts()),
+                    ("expires_at", time()),
+                ],
+                vec![],
+            ),
+        ),
+    ]
+}
+
+fn records() -> Vec<(&'static str, Value)> {
+    let hashes = || json!({"type": "array", "items": {"type": "string", "contentEncoding": "base64"}});
+    vec![
+        (
+            "AuditRecord",
+            answer(
+                vec![
+                    ("id", id("cmt")),
+                    ("actor", text()),
+                    ("credential_id", or_null(id("sec"))),
+                    ("action", text()),
+                    ("object_kind", text()),
+                    ("object_id", text()),
+                    ("before", or_null(free())),
+                    ("after", or_null(free())),
+                    ("at", time()),
+                    ("business_at", time()),
+                    ("source", or_null(text())),
+                    ("request_id", or_null(id("req"))),
+                    ("leaf", described(or_null(integer(0)), "Its place in the tree; null until it is sequenced.")),
+                ],
+                vec![],
+            ),
+        ),
+        (
+            "IssuanceRecord",
+            answer(
+                vec![
+                    ("outcome", one_of(&["issued", "refused"])),
+                    ("at", time()),
+                    ("client_id", or_null(text())),
+                    ("source", or_null(text())),
+                    ("request_id", id("req")),
+                ],
+                vec![
+                    ("jti", text()),
+                    ("credential_id", id("sec")),
+                    ("grant_type", one_of(&["client_credentials", "refresh_token"])),
+                    ("access_token_format", one_of(&["jwt", "opaque"])),
+                    ("scope", text()),
+                    ("audience", texts()),
+                    ("expires_at", time()),
+                    ("error", described(text(), "Why it was refused.")),
+                    ("count", described(integer(1), "Equal refusals that this record stands for.")),
+                ],
+            ),
+        ),
+        (
+            "Checkpoint",
+            answer(
+                vec![
+                    ("origin", text()),
+                    ("size", integer(0)),
+                    ("root", json!({"type": "string", "contentEncoding": "base64"})),
+                    ("note", described(text(), "The signed note.")),
+                ],
+                vec![],
+            ),
+        ),
+        (
+            "AuditProof",
+            answer(
+                vec![
+                    ("path", described(hashes(), "Hashes from the leaf to the root.")),
+                    ("checkpoint", refer("Checkpoint")),
+                ],
+                vec![
+                    ("leaf", integer(0)),
+                    ("hash", json!({"type": "string", "contentEncoding": "base64"})),
+                    ("entry", described(free(), "For a token: its entry, and its place in the block of the leaf.")),
+                ],
+            ),
+        ),
+    ]
+}
+
+fn errors() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "Problem",
+            answer(
+                vec![
+                    (
+                        "type",
+                        described(json!({"type": "string", "format": "uri-reference"}), "`/errors/{code}`, a page."),
+                    ),
+                    ("title", text()),
+                    ("status", ranged(400, 599)),
+                ],
+                vec![
+                    ("code", text()),
+                    ("detail", text()),
+                    ("instance", described(text(), "The id of the request.")),
+                    ("errors", json!({"type": "array", "items": refer("FieldError")})),
+                ],
+            ),
+        ),
+        (
+            "FieldError",
+            answer(
+                vec![
+                    ("pointer", json!({"type": "string", "format": "json-pointer"})),
+                    ("code", text()),
+                    ("detail", text()),
+                ],
+                vec![],
+            ),
+        ),
+        (
+            "OauthError",
+            answer(
+                vec![("error", text())],
+                vec![
+                    ("error_description", text()),
+                    ("error_uri", json!({"type": "string", "format": "uri-reference"})),
+                ],
+            ),
+        ),
+    ]
+}
+
+fn documents() -> Vec<(&'static str, Value)> {
+    let uri = || json!({"type": "string", "format": "uri"});
+    vec![
+        (
+            "AuthorizationServerMetadata",
+            answer(
+                vec![
+                    ("issuer", uri()),
+                    ("token_endpoint", uri()),
+                    ("revocation_endpoint", uri()),
+                    ("introspection_endpoint", uri()),
+                    ("jwks_uri", uri()),
+                    ("scopes_supported", texts()),
+                    ("grant_types_supported", texts()),
+                    ("response_types_supported", texts()),
+                    ("token_endpoint_auth_methods_supported", texts()),
+                ],
+                vec![],
+            ),
+        ),
+        (
+            "ProtectedResourceMetadata",
+            answer(
+                vec![
+                    ("resource", uri()),
+                    ("authorization_servers", json!({"type": "array", "items": uri()})),
+                    ("scopes_supported", texts()),
+                    ("bearer_methods_supported", texts()),
+                ],
+                vec![],
+            ),
+        ),
+        ("JwkSet", answer(vec![("keys", json!({"type": "array", "items": free()}))], vec![])),
+        ("OpenapiDocument", free()),
+    ]
+}
