@@ -48,17 +48,9 @@ pub(crate) fn page(markdown: &str, known: &[&str]) -> Result<Page, String> {
                 let inner = inside(&mut parser, |end| matches!(end, TagEnd::CodeBlock), known)?;
                 events.push(markup(code_block(&language, &plain_text(&inner))));
             }
-            Event::Start(Tag::Table(columns)) => {
-                events.push(markup(
-                    "<div class=\"table\" role=\"region\" aria-label=\"Table\" tabindex=\"0\">".to_owned(),
-                ));
-                // Alignments would become `style` attributes, which the content security policy refuses.
-                let plain = columns.iter().map(|_| pulldown_cmark::Alignment::None).collect();
-                events.push(Event::Start(Tag::Table(plain)));
-            }
-            Event::End(TagEnd::Table) => {
-                events.push(Event::End(TagEnd::Table));
-                events.push(markup("</div>\n".to_owned()));
+            Event::Start(Tag::Table(_)) => {
+                let inner = inside(&mut parser, |end| matches!(end, TagEnd::Table), known)?;
+                table(&mut events, inner);
             }
             other => events.push(checked(other, known)?),
         }
@@ -136,6 +128,57 @@ fn unique(anchors: &mut Vec<String>, wanted: &str) -> String {
     }
     anchors.push(anchor.clone());
     anchor
+}
+
+/// A table whose cells carry the name of their column, so that narrow screens can show a row as a card.
+///
+/// The roles keep the table's meaning for assistive technology where its display changes; alignments are left out,
+/// because they would become `style` attributes, which the content security policy refuses.
+fn table<'a>(out: &mut Vec<Event<'a>>, inner: Vec<Event<'a>>) {
+    out.push(markup(
+        "<div class=\"table\" role=\"region\" aria-label=\"Table\" tabindex=\"0\">\n<table role=\"table\">\n"
+            .to_owned(),
+    ));
+    let mut names: Vec<String> = Vec::new();
+    let mut column = 0_usize;
+    let mut is_head = false;
+    for event in inner {
+        let html = match event {
+            Event::Start(Tag::TableHead) => {
+                is_head = true;
+                "<thead role=\"rowgroup\"><tr role=\"row\">".to_owned()
+            }
+            Event::End(TagEnd::TableHead) => {
+                is_head = false;
+                "</tr></thead>\n<tbody role=\"rowgroup\">\n".to_owned()
+            }
+            Event::Start(Tag::TableRow) => {
+                column = 0;
+                "<tr role=\"row\">".to_owned()
+            }
+            Event::End(TagEnd::TableRow) => "</tr>\n".to_owned(),
+            Event::Start(Tag::TableCell) if is_head => {
+                names.push(String::new());
+                "<th role=\"columnheader\" scope=\"col\">".to_owned()
+            }
+            Event::Start(Tag::TableCell) => {
+                let mut label = String::new();
+                highlight::escape(&mut label, names.get(column).map_or("", String::as_str));
+                column = column.saturating_add(1);
+                format!("<td role=\"cell\" data-label=\"{label}\">")
+            }
+            Event::End(TagEnd::TableCell) => if is_head { "</th>" } else { "</td>" }.to_owned(),
+            other => {
+                if let (true, Event::Text(text) | Event::Code(text), Some(name)) = (is_head, &other, names.last_mut()) {
+                    name.push_str(text);
+                }
+                out.push(other);
+                continue;
+            }
+        };
+        out.push(markup(html));
+    }
+    out.push(markup("</tbody>\n</table>\n</div>\n".to_owned()));
 }
 
 fn plain_text(events: &[Event<'_>]) -> String {

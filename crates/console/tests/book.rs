@@ -1,4 +1,5 @@
 //! The sources of the book, read on their own: `mdbook build docs` must find what they name.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail like the test itself")]
 
 #[path = "../build/highlight.rs"]
 mod highlight;
@@ -136,4 +137,11 @@ fn a_summary_line_that_is_no_chapter_is_named() {
     let error = summary::parse("# Summary\n\n- Clients\n").unwrap_err();
     assert!(error.contains("- Clients"), "{error}");
     assert!(summary::parse("- [A](a.md)\n- [B](a.md)\n").is_err());
+}
+
+#[test]
+fn cells_of_a_table_carry_the_name_of_their_column() {
+    let page = render::page("# A\n\n| Key | `b` & c |\n|---|---|\n| 1 | *2* |\n", &[]).unwrap();
+    assert!(page.html.contains("<td role=\"cell\" data-label=\"Key\">1</td>"), "{}", page.html);
+    assert!(page.html.contains("<td role=\"cell\" data-label=\"b &amp; c\"><em>2</em></td>"), "{}", page.html);
 }

@@ -1,4 +1,5 @@
 //! The pages as a browser gets them.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of a test fail like the test itself")]
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
