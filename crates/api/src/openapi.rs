@@ -120,11 +120,15 @@ fn parameters(route: &Route) -> Vec<Value> {
 
 fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
-    responses.insert(route.status.to_string(), success(route));
+    let description = match route.status {
+        201 => "Created.",
+        204 => "Done; the answer has no body.",
+        _ => "Done.",
+    };
+    responses.insert(route.status.to_string(), success(route, description));
     if route.operation_id == "rotateKey" {
-        let mut scheduled = success(route);
-        scheduled["description"] = "The staged key is too young; `promotes_at` says when it will sign.".into();
-        responses.insert("202".to_owned(), scheduled);
+        let description = "The staged key is too young; `promotes_at` says when it will sign.";
+        responses.insert("202".to_owned(), success(route, description));
     }
     if route.conditional && !route.idempotent {
         responses.insert("304".to_owned(), json!({"description": "The object has not changed."}));
@@ -150,7 +154,7 @@ fn responses(route: &Route) -> Value {
     Value::Object(responses)
 }
 
-fn success(route: &Route) -> Value {
+fn success(route: &Route, description: &str) -> Value {
     let header = |name: &str| json!({"$ref": format!("#/components/headers/{name}")});
     let mut headers = Map::new();
     for name in ["X-Request-Id", "RateLimit", "RateLimit-Policy"] {
@@ -162,17 +166,18 @@ fn success(route: &Route) -> Value {
     if route.conditional && route.response.is_some() {
         headers.insert("ETag".to_owned(), header("ETag"));
     }
-    let description = match route.status {
-        201 => "Created.",
-        204 => "Done; the answer has no body.",
-        _ => "Done.",
-    };
-    let mut response = json!({"description": description, "headers": headers});
+    let mut response = Map::new();
+    response.insert("description".to_owned(), description.into());
+    response.insert("headers".to_owned(), headers.into());
     if let Some(schema) = route.response {
-        response["content"] =
-            json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
+        response.insert("content".to_owned(), content("application/json", schema));
     }
-    response
+    Value::Object(response)
+}
+
+/// A body of one media type and schema.
+fn content(media: &str, schema: &str) -> Value {
+    json!({media: {"schema": {"$ref": format!("#/components/schemas/{schema}")}}})
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ impl Verb {
 
 /// One operation of the admin API.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of a row in a table, set by named builders")]
 pub struct Route {
     /// Its method.
     pub method: Verb,
@@ -270,6 +271,11 @@ pub static ROUTES: &[Route] = &[
         .takes("ScopeCreate")
         .answers(201, "Scope")
         .audits(action::SCOPE_CREATED),
+    Route::patch(SCOPE, "updateScope", "Change the description of a scope")
+        .scope("apis:write")
+        .takes("ScopePatch")
+        .answers(200, "Scope")
+        .audits(action::SCOPE_UPDATED),
     Route::delete(SCOPE, "deleteScope", "Delete a scope that no client uses")
         .scope("apis:write")
         .audits(action::SCOPE_DELETED),

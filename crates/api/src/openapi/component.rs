@@ -4,12 +4,21 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{integer, text, time};
 
+fn parameter(place: &str, name: &str, description: &str, schema: Value) -> (String, Value) {
+    let mut parameter = Map::new();
+    parameter.insert("name".to_owned(), name.into());
+    parameter.insert("in".to_owned(), place.into());
+    parameter.insert("description".to_owned(), description.into());
+    parameter.insert("schema".to_owned(), schema);
+    (name.to_owned(), Value::Object(parameter))
+}
+
 fn query(name: &str, description: &str, schema: Value) -> (String, Value) {
-    (name.to_owned(), json!({"name": name, "in": "query", "description": description, "schema": schema}))
+    parameter("query", name, description, schema)
 }
 
 fn header(name: &str, description: &str, schema: Value) -> (String, Value) {
-    (name.to_owned(), json!({"name": name, "in": "header", "description": description, "schema": schema}))
+    parameter("header", name, description, schema)
 }
 
 /// A parameter of the path.

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::add;
+use super::{add, content};
 
 /// Adds the paths.
 pub(super) fn add_paths(paths: &mut Map<String, Value>) {
     let token = endpoint(
         ("issueToken", "Issue an access token"),
-        json!({
+        &json!({
             "type": "object",
             "required": ["grant_type"],
             "properties": {
@@ -33,11 +33,10 @@ pub(super) fn add_paths(paths: &mut Map<String, Value>) {
             "client_secret": {"type": "string", "format": "password"}
         }
     });
-    let revoke = endpoint(("revokeToken", "Revoke a token (RFC 7009)"), one_token.clone(), None);
+    let revoke = endpoint(("revokeToken", "Revoke a token (RFC 7009)"), &one_token, None);
     add(paths, "/oauth2/revoke", "post", revoke);
-    let mut introspect =
-        endpoint(("introspectToken", "Tell what a token is (RFC 7662)"), one_token, Some("IntrospectionAnswer"));
-    introspect["security"] = json!([{"basic": []}, {"oauth2": ["tokens:introspect"]}, {"bearer": []}, {}]);
+    let introspect =
+        endpoint(("introspectToken", "Tell what a token is (RFC 7662)"), &one_token, Some("IntrospectionAnswer"));
     add(paths, "/oauth2/introspect", "post", introspect);
     for (path, operation_id, summary, schema) in [
         (
@@ -71,7 +70,7 @@ pub(super) fn add_paths(paths: &mut Map<String, Value>) {
                 "200": {
                     "description": "Done.",
                     "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
-                    "content": {media: {"schema": {"$ref": format!("#/components/schemas/{schema}")}}}
+                    "content": content(media, schema)
                 },
                 "503": {"$ref": "#/components/responses/503"}
             }
@@ -80,24 +79,25 @@ pub(super) fn add_paths(paths: &mut Map<String, Value>) {
     }
 }
 
-fn endpoint((operation_id, summary): (&str, &str), form: Value, answer: Option<&str>) -> Value {
-    let mut done = json!({
-        "description": "Done.",
-        "headers": {
-            "X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"},
-            "RateLimit": {"$ref": "#/components/headers/RateLimit"},
-            "RateLimit-Policy": {"$ref": "#/components/headers/RateLimit-Policy"}
-        }
-    });
+fn endpoint((operation_id, summary): (&str, &str), form: &Value, answer: Option<&str>) -> Value {
+    // The empty requirement: the client id and secret may stand in the body instead.
+    let mut security = vec![json!({"basic": []}), json!({})];
+    if operation_id == "introspectToken" {
+        security.extend([json!({"oauth2": ["tokens:introspect"]}), json!({"bearer": []})]);
+    }
+    let mut done = Map::new();
+    done.insert("description".to_owned(), "Done.".into());
+    let header = |name: &str| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+    let headers: Map<_, _> = ["X-Request-Id", "RateLimit", "RateLimit-Policy"].into_iter().map(header).collect();
+    done.insert("headers".to_owned(), headers.into());
     if let Some(schema) = answer {
-        done["content"] = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
+        done.insert("content".to_owned(), content("application/json", schema));
     }
     json!({
         "operationId": operation_id,
         "summary": summary,
         "tags": ["oauth"],
-        // The empty requirement: the client id and secret may stand in the body instead.
-        "security": [{"basic": []}, {}],
+        "security": security,
         "parameters": [{"$ref": "#/components/parameters/X-Request-Id"}],
         "requestBody": {
             "required": true,

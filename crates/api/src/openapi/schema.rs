@@ -45,21 +45,24 @@ fn refer(name: &str) -> Value {
 
 /// The schema, or null.
 fn or_null(schema: Value) -> Value {
-    json!({"anyOf": [schema, {"type": "null"}]})
+    json!({"anyOf": Value::Array(vec![schema, json!({"type": "null"})])})
 }
 
 fn described(mut schema: Value, description: &str) -> Value {
-    schema["description"] = description.into();
+    if let Value::Object(members) = &mut schema {
+        members.insert("description".to_owned(), description.into());
+    }
     schema
 }
 
-type Fields = Vec<(&'static str, Value)>;
+type Field = (&'static str, Value);
+type Fields = Vec<Field>;
 
 /// An object of an answer: these fields are always there, others may come.
-fn answer(fields: Fields, optional: Fields) -> Value {
+fn answer(fields: &[Field], optional: &[Field]) -> Value {
     let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
     let properties: Map<String, Value> =
-        fields.iter().chain(&optional).map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+        fields.iter().chain(optional).map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
     json!({"type": "object", "required": required, "properties": properties})
 }
 
@@ -72,12 +75,12 @@ fn request(required: &[&str], fields: Fields) -> Value {
 /// A page of items.
 fn list(item: &str) -> Value {
     answer(
-        vec![
+        &[
             ("data", json!({"type": "array", "items": refer(item)})),
             ("has_more", flag()),
             ("next_cursor", described(or_null(text()), "The `cursor` of the next page.")),
         ],
-        vec![],
+        &[],
     )
 }
 
@@ -180,9 +183,9 @@ fn clients() -> Vec<(&'static str, Value)> {
     vec![
         ("ClientCreate", request(&[], create)),
         ("ClientPatch", request(&[], patch)),
-        ("Client", answer(shown(), vec![])),
-        ("ClientCreated", answer(shown(), vec![("client_secret", secret), ("client_secret_expires_at", ends)])),
-        ("Warning", answer(vec![("code", text()), ("detail", text())], vec![])),
+        ("Client", answer(&shown(), &[])),
+        ("ClientCreated", answer(&shown(), &[("client_secret", secret), ("client_secret_expires_at", ends)])),
+        ("Warning", answer(&[("code", text()), ("detail", text())], &[])),
         (
             "RateLimit",
             request(
@@ -211,7 +214,7 @@ fn clients() -> Vec<(&'static str, Value)> {
 }
 
 fn nullable(schema: Value) -> Value {
-    if schema["anyOf"].is_array() { schema } else { or_null(schema) }
+    if schema.get("anyOf").is_some() { schema } else { or_null(schema) }
 }
 
 fn secrets() -> Vec<(&'static str, Value)> {
@@ -248,8 +251,8 @@ fn secrets() -> Vec<(&'static str, Value)> {
                 ],
             ),
         ),
-        ("Secret", answer(shown(), vec![])),
-        ("SecretCreated", answer(created, vec![])),
+        ("Secret", answer(&shown(), &[])),
+        ("SecretCreated", answer(&created, &[])),
     ]
 }
 
@@ -276,7 +279,7 @@ fn apis() -> Vec<(&'static str, Value)> {
     vec![
         ("ApiCreate", request(&["identifier"], create)),
         ("ApiPatch", request(&[], decided().into_iter().map(|(name, schema)| (name, nullable(schema))).collect())),
-        ("Api", answer(shown, vec![])),
+        ("Api", answer(&shown, &[])),
         (
             "ScopeCreate",
             request(
@@ -287,12 +290,10 @@ fn apis() -> Vec<(&'static str, Value)> {
                 ],
             ),
         ),
+        ("ScopePatch", request(&[], vec![("description", or_null(description()))])),
         (
             "Scope",
-            answer(
-                vec![("name", text()), ("api_id", id("api")), ("description", text()), ("created_at", time())],
-                vec![],
-            ),
+            answer(&[("name", text()), ("api_id", id("api")), ("description", text()), ("created_at", time())], &[]),
         ),
     ]
 }
@@ -314,17 +315,17 @@ fn keys() -> Vec<(&'static str, Value)> {
         (
             "KeyRotation",
             answer(
-                vec![
+                &[
                     ("kid", described(text(), "The key that signs now.")),
                     ("promotes_at", described(or_null(time()), "When the staged key will sign, if not yet.")),
                 ],
-                vec![],
+                &[],
             ),
         ),
         (
             "Key",
             answer(
-                vec![
+                &[
                     ("kid", described(text(), "RFC 7638 thumbprint.")),
                     ("purpose", purpose()),
                     ("alg", refer("Algorithm")),
@@ -336,7 +337,7 @@ fn keys() -> Vec<(&'static str, Value)> {
                     ("retired_at", or_null(time())),
                     ("remove_after", or_null(time())),
                 ],
-                vec![],
+                &[],
             ),
         ),
     ]
@@ -359,7 +360,7 @@ fn tenants() -> Vec<(&'static str, Value)> {
     let mut created = shown();
     created.push((
         "admin_client",
-        answer(vec![("client_id", text()), ("client_secret", described(text(), "Shown only here."))], vec![]),
+        answer(&[("client_id", text()), ("client_secret", described(text(), "Shown only here."))], &[]),
     ));
     vec![
         (
@@ -380,8 +381,8 @@ fn tenants() -> Vec<(&'static str, Value)> {
                 vec![("name", or_null(name())), ("disabled", described(flag(), "Whether it issues nothing."))],
             ),
         ),
-        ("Tenant", answer(shown(), vec![])),
-        ("TenantCreated", answer(created, vec![])),
+        ("Tenant", answer(&shown(), &[])),
+        ("TenantCreated", answer(&created, &[])),
     ]
 }
 
@@ -392,7 +393,7 @@ fn limits() -> Vec<(&'static str, Value)> {
             ("source", described(refer("RateLimit"), "Per source address.")),
         ]
     };
-    vec![("Limits", answer(both(), vec![])), ("LimitsPatch", request(&[], both()))]
+    vec![("Limits", answer(&both(), &[])), ("LimitsPatch", request(&[], both()))]
 }
 
 fn tokens() -> Vec<(&'static str, Value)> {
@@ -400,7 +401,7 @@ fn tokens() -> Vec<(&'static str, Value)> {
         (
             "TokenFamily",
             answer(
-                vec![
+                &[
                     ("id", id("fam")),
                     ("credential_id", id("sec")),
                     ("scope", text()),
@@ -410,21 +411,21 @@ fn tokens() -> Vec<(&'static str, Value)> {
                     ("idle_deadline", time()),
                     ("absolute_deadline", time()),
                 ],
-                vec![],
+                &[],
             ),
         ),
         (
             "TokenAnswer",
             answer(
-                vec![("access_token", text()), ("token_type", one_of(&["Bearer"])), ("expires_in", integer(0))],
-                vec![("scope", text()), ("refresh_token", text())],
+                &[("access_token", text()), ("token_type", one_of(&["Bearer"])), ("expires_in", integer(0))],
+                &[("scope", text()), ("refresh_token", text())],
             ),
         ),
         (
             "IntrospectionAnswer",
             answer(
-                vec![("active", flag())],
-                vec![
+                &[("active", flag())],
+                &[
                     ("iss", text()),
                     ("sub", text()),
                     ("client_id", text()),
@@ -442,14 +443,15 @@ fn tokens() -> Vec<(&'static str, Value)> {
         (
             "Whoami",
             answer(
-                vec![
+                &[
+                    ("actor", text()),
                     ("tenant", text()),
-                    ("client_id", text()),
-                    ("credential_id", or_null(id("sec"))),
+                    ("issuer", json!({"type": "string", "format": "uri"})),
                     ("scopes", texts()),
-                    ("expires_at", time()),
+                    ("credential", or_null(id("sec"))),
+                    ("request_id", id("req")),
                 ],
-                vec![],
+                &[],
             ),
         ),
     ]
@@ -461,7 +463,7 @@ fn records() -> Vec<(&'static str, Value)> {
         (
             "AuditRecord",
             answer(
-                vec![
+                &[
                     ("id", id("cmt")),
                     ("actor", text()),
                     ("credential_id", or_null(id("sec"))),
@@ -476,20 +478,20 @@ fn records() -> Vec<(&'static str, Value)> {
                     ("request_id", or_null(id("req"))),
                     ("leaf", described(or_null(integer(0)), "Its place in the tree; null until it is sequenced.")),
                 ],
-                vec![],
+                &[],
             ),
         ),
         (
             "IssuanceRecord",
             answer(
-                vec![
+                &[
                     ("outcome", one_of(&["issued", "refused"])),
                     ("at", time()),
                     ("client_id", or_null(text())),
                     ("source", or_null(text())),
                     ("request_id", id("req")),
                 ],
-                vec![
+                &[
                     ("jti", text()),
                     ("credential_id", id("sec")),
                     ("grant_type", one_of(&["client_credentials", "refresh_token"])),
@@ -505,23 +507,23 @@ fn records() -> Vec<(&'static str, Value)> {
         (
             "Checkpoint",
             answer(
-                vec![
+                &[
                     ("origin", text()),
                     ("size", integer(0)),
                     ("root", json!({"type": "string", "contentEncoding": "base64"})),
                     ("note", described(text(), "The signed note.")),
                 ],
-                vec![],
+                &[],
             ),
         ),
         (
             "AuditProof",
             answer(
-                vec![
+                &[
                     ("path", described(hashes(), "Hashes from the leaf to the root.")),
                     ("checkpoint", refer("Checkpoint")),
                 ],
-                vec![
+                &[
                     ("leaf", integer(0)),
                     ("hash", json!({"type": "string", "contentEncoding": "base64"})),
                     ("entry", described(free(), "For a token: its entry, and its place in the block of the leaf.")),
@@ -536,7 +538,7 @@ fn errors() -> Vec<(&'static str, Value)> {
         (
             "Problem",
             answer(
-                vec![
+                &[
                     (
                         "type",
                         described(json!({"type": "string", "format": "uri-reference"}), "`/errors/{code}`, a page."),
@@ -544,7 +546,7 @@ fn errors() -> Vec<(&'static str, Value)> {
                     ("title", text()),
                     ("status", ranged(400, 599)),
                 ],
-                vec![
+                &[
                     ("code", text()),
                     ("detail", text()),
                     ("instance", described(text(), "The id of the request.")),
@@ -555,22 +557,19 @@ fn errors() -> Vec<(&'static str, Value)> {
         (
             "FieldError",
             answer(
-                vec![
+                &[
                     ("pointer", json!({"type": "string", "format": "json-pointer"})),
                     ("code", text()),
                     ("detail", text()),
                 ],
-                vec![],
+                &[],
             ),
         ),
         (
             "OauthError",
             answer(
-                vec![("error", text())],
-                vec![
-                    ("error_description", text()),
-                    ("error_uri", json!({"type": "string", "format": "uri-reference"})),
-                ],
+                &[("error", text())],
+                &[("error_description", text()), ("error_uri", json!({"type": "string", "format": "uri-reference"}))],
             ),
         ),
     ]
@@ -582,7 +581,7 @@ fn documents() -> Vec<(&'static str, Value)> {
         (
             "AuthorizationServerMetadata",
             answer(
-                vec![
+                &[
                     ("issuer", uri()),
                     ("token_endpoint", uri()),
                     ("revocation_endpoint", uri()),
@@ -593,22 +592,22 @@ fn documents() -> Vec<(&'static str, Value)> {
                     ("response_types_supported", texts()),
                     ("token_endpoint_auth_methods_supported", texts()),
                 ],
-                vec![],
+                &[],
             ),
         ),
         (
             "ProtectedResourceMetadata",
             answer(
-                vec![
+                &[
                     ("resource", uri()),
                     ("authorization_servers", json!({"type": "array", "items": uri()})),
                     ("scopes_supported", texts()),
                     ("bearer_methods_supported", texts()),
                 ],
-                vec![],
+                &[],
             ),
         ),
-        ("JwkSet", answer(vec![("keys", json!({"type": "array", "items": free()}))], vec![])),
+        ("JwkSet", answer(&[("keys", json!({"type": "array", "items": free()}))], &[])),
         ("OpenapiDocument", free()),
     ]
 }
