@@ -125,7 +125,7 @@ impl ErrorPage {
                 code = self.code
             ),
             Surface::Admin => format!(
-                "HTTP/1.1 {status}\nContent-Type: application/problem+json\n\n{{\n  \"type\": \"http://127.0.0.1:8080/errors/{code}\",\n  \"title\": \"{}\",\n  \"status\": {status},\n  \"code\": \"{code}\",\n  \"detail\": \"…\",\n  \"request_id\": \"req_…\"\n}}",
+                "HTTP/1.1 {status}\nContent-Type: application/problem+json\n\n{{\n  \"type\": \"/errors/{code}\",\n  \"title\": \"{}\",\n  \"status\": {status},\n  \"code\": \"{code}\",\n  \"detail\": \"…\",\n  \"request_id\": \"req_…\"\n}}",
                 self.title,
                 code = self.code
             ),
@@ -133,7 +133,7 @@ impl ErrorPage {
                 format!("{{\n  \"warnings\": [\n    {{ \"code\": \"{}\", \"detail\": \"…\" }}\n  ]\n}}", self.code)
             }
             Surface::NotReady | Surface::Degraded => format!(
-                "HTTP/1.1 {status}\nContent-Type: application/json\n\n{{\n  \"status\": \"{}\",\n  \"checks\": [\n    {{ \"code\": \"{}\", \"since\": \"…\", \"runbook\": \"/errors/{}\" }}\n  ]\n}}",
+                "HTTP/1.1 {status}\nContent-Type: application/json\n\n{{\n  \"status\": \"{}\",\n  \"checks\": [\n    {{ \"code\": \"{}\", \"runbook\": \"/errors/{}\" }}\n  ]\n}}",
                 if self.surface == Surface::NotReady { "not_ready" } else { "degraded" },
                 self.code,
                 self.code

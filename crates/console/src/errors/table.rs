@@ -131,8 +131,7 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         what: "The server refused the request because it could not finish it in time. A revocation with this answer \
                must be sent again.",
         why: "The store does not answer, the disk is full, or more requests are waiting than the server accepts.",
-        fix: "Repeat the request after the seconds in `Retry-After`. Operators find the cause in \
-               `/readyz?verbose`.",
+        fix: "Repeat the request after the seconds in `Retry-After`. Operators find the cause in `/readyz`.",
     },
     ErrorPage {
         code: "server_error",
@@ -198,6 +197,26 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         fix: "Send one JSON object in UTF-8 with every key once. `detail` names the place where reading stopped.",
     },
     ErrorPage {
+        code: "malformed_request",
+        surface: Surface::Admin,
+        status: Some(400),
+        title: "The request cannot be read",
+        what: "The request was refused before anything was done.",
+        why: "The body is not JSON or has a key twice, or a header, a parameter of the path or of the query is not \
+               in the form that it needs.",
+        fix: "`detail` names what could not be read. Send one JSON object in UTF-8 with every key once, and check \
+               the address against the list of operations.",
+    },
+    ErrorPage {
+        code: "body_too_slow",
+        surface: Surface::Admin,
+        status: Some(408),
+        title: "The body arrived too slowly",
+        what: "The server stopped waiting for the body, and nothing was done.",
+        why: "The whole body did not arrive within `limits.body_seconds`, 10 seconds by default.",
+        fix: "Send the request again over a better connection, or send less in one request.",
+    },
+    ErrorPage {
         code: "body_too_large",
         surface: Surface::Admin,
         status: Some(413),
@@ -236,6 +255,24 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         why: "A scope belongs to exactly one API, and its name is unique in the tenant. This name belongs to a \
                scope already, perhaps of another API.",
         fix: "Choose another name, for example with the name of the API before a colon: `orders:read`.",
+    },
+    ErrorPage {
+        code: "identifier_taken",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The identifier is taken",
+        what: "No API was created.",
+        why: "An API with this `identifier` exists in the tenant. Each audience belongs to one API.",
+        fix: "Use the existing API, or choose another identifier.",
+    },
+    ErrorPage {
+        code: "slug_taken",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The slug is taken",
+        what: "No tenant was created.",
+        why: "A tenant with this slug exists. A slug is part of the issuer and is never given out twice.",
+        fix: "Choose another slug.",
     },
     ErrorPage {
         code: "too_many_secrets",
@@ -431,7 +468,8 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         what: "No token can be issued for the tenant.",
         why: "The active key was revoked and its successor could not be made, for example because the disk was \
                full.",
-        fix: "Make room for writes, then run `bastionary keys rotate --force`.",
+        fix: "Make room for writes. The server then makes a key by itself; `POST /api/keys/rotate` does it at \
+               once.",
     },
     ErrorPage {
         code: "master_key_mismatch",
@@ -469,8 +507,8 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         title: "A restored store waits for confirmation",
         what: "The node issues nothing until an operator has confirmed the restore.",
         why: "The store was restored from a backup, and what was revoked after the backup is not known.",
-        fix: "Compare the listed time with your records, revoke again what was revoked in it, then run `bastionary \
-               doctor accept restore_unconfirmed`.",
+        fix: "Find out what was revoked, disabled or deleted after the backup, and do it again. Then run \
+               `bastionary doctor`, which says how to confirm.",
     },
     ErrorPage {
         code: "draining",
@@ -498,8 +536,7 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         title: "The store answers slowly",
         what: "Requests take longer, and some may be refused with status 503.",
         why: "The disk or the database is overloaded.",
-        fix: "Look at `bastionary_store_commit_seconds`. Move the data directory to a faster disk, or give the \
-               database more.",
+        fix: "Watch `bastionary_queue_depth`. Move the data directory to a faster disk, or give the database more.",
     },
     ErrorPage {
         code: "disk_low",
@@ -527,8 +564,7 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         title: "The clock of the host jumped",
         what: "The server goes on with its own time. What depends on dates far ahead is paused.",
         why: "The wall clock moved by more than 60 seconds against the clock of the running system.",
-        fix: "Check time synchronization of the host. If the new time is right, run `bastionary doctor accept \
-               clock_suspect`.",
+        fix: "Check time synchronization of the host. When the time is right, restart the server.",
     },
     ErrorPage {
         code: "clock_offset",
@@ -546,7 +582,7 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         title: "The node is behind in reading changes",
         what: "Changes made on other nodes reach this one late. Revocations wait for it.",
         why: "The node or the database is overloaded.",
-        fix: "Look at the load of the node and at `bastionary_feed_lag_seconds`. The node catches up by itself.",
+        fix: "Look at the load of the node and of the database. The node catches up by itself.",
     },
     ErrorPage {
         code: "key_overdue",
@@ -555,7 +591,7 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         title: "A signing key is older than it should be",
         what: "Tokens are signed and verified as before.",
         why: "The scheduled rotation has not happened.",
-        fix: "Run `bastionary keys rotate`, and look in the log for the reason.",
+        fix: "Call `POST /api/keys/rotate`, and look in the log for the reason.",
     },
     ErrorPage {
         code: "audit_checkpoint_late",
@@ -574,7 +610,7 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         title: "Events wait to be read",
         what: "Nothing is lost. Events reach their readers late.",
         why: "The task that empties the outbox is slower than new events arrive.",
-        fix: "Look at `bastionary_outbox_oldest_seconds` and at the load of the node.",
+        fix: "Look at the load of the node and of the database.",
     },
     ErrorPage {
         code: "webhook_paused",
@@ -610,8 +646,8 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         title: "The node refuses part of its load",
         what: "Some requests get status 503 with `Retry-After`. Revocations still pass.",
         why: "More requests arrive than the node can answer.",
-        fix: "Add a node, or find the client that sends too much: `bastionary_http_requests_total` and the limits \
-               of clients show it.",
+        fix: "Add a node, or find the client that sends too much: the issuance journal under `/api/audit/journal` \
+               shows it.",
     },
     ErrorPage {
         code: "job_parked",
