@@ -279,6 +279,46 @@ impl Auth {
         Ok(Planned { batch, record, value: (name, Scope { api, description, created_at: now }) })
     }
 
+    /// Describes a scope anew.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Invalid`], [`AdminError::State`], the store's.
+    pub async fn patch_scope(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        api: Id<id::Api>,
+        name: &str,
+        fields: ScopeFields,
+    ) -> Result<Planned<Scope>, AdminError> {
+        let catalog = self.read_catalog(tenant).await?;
+        let owner = catalog.api(api).ok_or(AdminError::NotFound("API"))?;
+        let scope =
+            catalog.scopes.get(name).filter(|scope| scope.api == api).ok_or(AdminError::NotFound("scope"))?;
+        let mut problems = fields.problems;
+        if fields.name.is_some() {
+            problems.push(FieldProblem::new("name", "read_only", "name cannot be changed, because tokens carry it"));
+        }
+        let description = fields.description.unwrap_or_else(|| scope.description.clone());
+        if description.chars().count() > 500 || description.chars().any(char::is_control) {
+            let detail = "description takes up to 500 characters, none of control";
+            problems.push(FieldProblem::new("description", "bad_value", detail));
+        }
+        if !problems.is_empty() {
+            return Err(AdminError::Invalid(problems));
+        }
+        if owner.builtin == Some(crate::catalog::Builtin::Management) {
+            return Err(AdminError::State("the scopes of the management API are fixed".to_owned()));
+        }
+        let batch = Batch::new()
+            .expect(1, &sql::SCOPE_UPDATE, params![tenant.id, name, description.as_str()])
+            .change(ChangeKind::Apis, name);
+        let (before, after) = (json!({"description": scope.description}), json!({"description": description}));
+        let object = ("scope", name);
+        let record = change_record(self, who, tenant, action::SCOPE_UPDATED, object, (Some(before), Some(after)));
+        Ok(Planned { batch, record, value: Scope { description, ..scope.clone() } })
+    }
+
     /// Deletes a scope that no client may request any more.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use crate::directory::Auth;
 use crate::error::OauthError;
 use crate::family::{Family, Judgment, RefreshToken, new_handle, token_text};
 use crate::key::KeyPurpose;
-use crate::limit::{LimitState, rate_of};
+use crate::limit::{LimitState, Rate, rate_of};
 use crate::plan::{change_record, event};
 use crate::sql;
 use crate::tenant::Tenant;
@@ -124,7 +124,7 @@ impl Auth {
         let now = self.clock.now();
         let client = self.client(tenant.id, &presented.client_id).await?;
         let who = self.authenticator.authenticate(tenant, client, presented, source, now).await?;
-        let (rate, enforce) = rate_of(who.client.settings.rate_limit, self.settings.client_rate);
+        let (rate, enforce) = rate_of(who.client.settings.rate_limit, self.default_rate(tenant));
         if rate.limit > 0 {
             let verdict = self.client_rates.count(&who.client.id, rate, now);
             limits.add("client", rate.limit, rate.window_s, verdict.remaining, verdict.reset_seconds);
@@ -137,6 +137,16 @@ impl Auth {
             }
         }
         Ok(who)
+    }
+
+    /// The request rate of a client that has none of its own.
+    pub fn default_rate(&self, tenant: &Tenant) -> Rate {
+        tenant.client_rate.unwrap_or(self.settings.client_rate)
+    }
+
+    /// Counts a refused authorization at the admin API.
+    pub fn note_denied(&self, tenant: &Tenant, client_id: &str, source: Option<IpAddr>) {
+        self.note(tenant, Some(client_id), source, "insufficient_scope");
     }
 
     fn note_refusal(&self, tenant: &Tenant, client_id: Option<&str>, source: Option<IpAddr>, error: &OauthError) {

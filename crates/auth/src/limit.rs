@@ -31,7 +31,7 @@ pub struct Verdict {
 }
 
 /// One limit: `limit` requests per `window_s`, `burst` of them at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Rate {
     /// Requests per window; 0 means no limit.
     pub limit: u32,

@@ -20,7 +20,8 @@ use crate::error::{AdminError, FieldProblem};
 use crate::key::KeyPurpose;
 use crate::plan::{Planned, change_record, event};
 use crate::sql;
-use crate::tenant::{Tenant, TenantKind};
+use crate::limit::Rate;
+use crate::tenant::{Stored, Tenant, TenantKind};
 
 /// The body of `POST /api/tenants` or `PATCH /api/tenants/{slug}`, read but not judged.
 #[derive(Default)]
@@ -201,7 +202,15 @@ impl Auth {
         let mut batch = Batch::new().expect(
             1,
             &sql::TENANT_UPDATE,
-            params![tenant.id, name.as_str(), tenant.clock_ahead_micros, "{}", disabled_at, now, tenant.updated_at],
+            params![
+                tenant.id,
+                name.as_str(),
+                tenant.clock_ahead_micros,
+                Stored { client_rate: tenant.client_rate }.to_text()?,
+                disabled_at,
+                now,
+                tenant.updated_at,
+            ],
         );
         if fields.disabled == Some(true) {
             batch = self.raise_epoch(batch, &tenant, tenant.id.to_string());
@@ -212,6 +221,40 @@ impl Auth {
         let (before, after) = crate::plan::difference(&before, &after);
         let record =
             change_record(self, who, &tenant, action::TENANT_UPDATED, ("tenant", slug), (Some(before), Some(after)));
+        Ok(Planned { batch, record, value: () })
+    }
+
+    /// Changes the request rate of the tenant's clients that have none of their own; `None` for the server's.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn patch_limits(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        client_rate: Option<Rate>,
+    ) -> Result<Planned<()>, AdminError> {
+        let current = self.tenant(&tenant.slug).await?.ok_or(AdminError::NotFound("tenant"))?;
+        let now = self.clock.now().max(Timestamp::from_micros(current.updated_at.as_micros().saturating_add(1)));
+        let batch = Batch::new()
+            .expect(
+                1,
+                &sql::TENANT_UPDATE,
+                params![
+                    current.id,
+                    current.name.as_str(),
+                    current.clock_ahead_micros,
+                    Stored { client_rate }.to_text()?,
+                    current.disabled_at,
+                    now,
+                    current.updated_at,
+                ],
+            )
+            .change(ChangeKind::Tenant, &*current.slug);
+        let (before, after) = (json!({"client": current.client_rate}), json!({"client": client_rate}));
+        let object = ("tenant", &*current.slug);
+        let record =
+            change_record(self, who, &current, action::LIMITS_UPDATED, object, (Some(before), Some(after)));
         Ok(Planned { batch, record, value: () })
     }
 

@@ -6,8 +6,11 @@ use jose::mac::HmacKey;
 use kernel::clock::{BusinessTime, Timestamp};
 use kernel::secret::Secret;
 use kernel::tenant::{DEFAULT_SLUG, TenantId};
+use serde::{Deserialize, Serialize};
 use store::Row;
 use store::keyring::{Keyring, Purpose};
+
+use crate::limit::Rate;
 
 /// Live tenants bill for real; sandboxes may move their business time forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,28 @@ impl TenantKind {
     }
 }
 
+/// Settings of a tenant as they are stored.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stored {
+    /// Request rate of clients.
+    pub client_rate: Option<Rate>,
+}
+
+impl Stored {
+    fn parse(text: &str) -> Result<Self, store::Error> {
+        serde_json::from_str(text).map_err(|_| store::Error::RowCorrupt)
+    }
+
+    /// The stored form.
+    ///
+    /// # Errors
+    /// [`store::Error::RowCorrupt`] when it cannot be written as JSON, which it always can.
+    pub fn to_text(&self) -> Result<String, store::Error> {
+        serde_json::to_string(self).map_err(|_| store::Error::RowCorrupt)
+    }
+}
+
 /// A tenant, ready to serve: its issuer and the keys derived for it.
 pub struct Tenant {
     /// Internal id.
@@ -49,6 +74,8 @@ pub struct Tenant {
     pub kind: TenantKind,
     /// How far business time stands ahead of machine time, in microseconds.
     pub clock_ahead_micros: i64,
+    /// Request rate of its clients that have none of their own, when the tenant decides.
+    pub client_rate: Option<Rate>,
     /// Since when nothing is issued here.
     pub disabled_at: Option<Timestamp>,
     /// Creation.
@@ -81,6 +108,7 @@ impl Tenant {
             name: row.text(2)?.to_owned(),
             kind: TenantKind::parse(row.text(3)?).ok_or(store::Error::RowCorrupt)?,
             clock_ahead_micros: row.int(4)?,
+            client_rate: Stored::parse(row.text(5)?)?.client_rate,
             disabled_at: row.time_opt(6)?,
             created_at: row.time(7)?,
             updated_at: row.time(8)?,

@@ -1,0 +1,251 @@
+//! Clients: `/api/clients`.
+
+use auth::client::{Client, RateLimit, TokenQuota};
+use auth::client_change::{ClientFields, ClientView, Field, Warning};
+use auth::error::FieldProblem;
+use kernel::clock::Timestamp;
+use kernel::secret::Secret;
+use serde_json::{Map, Value, json};
+use store::params;
+
+use super::{Ask, Reply, change};
+use crate::fields::Reader;
+use crate::problem::{Problem, from_admin};
+
+/// A client as answers show it: never a secret, never a hash.
+pub(crate) fn view(client: &Client, now: Timestamp) -> Value {
+    let mut view = serde_json::to_value(&client.settings).unwrap_or_else(|_| json!({}));
+    if let Value::Object(members) = &mut view {
+        let mut all = Map::new();
+        all.insert("client_id".to_owned(), json!(&*client.client_id));
+        all.append(members);
+        all.insert("expiry".to_owned(), json!(client.expires_at.map(|t| t.to_string())));
+        all.insert("status".to_owned(), json!(client.status(now).name()));
+        all.insert("created_at".to_owned(), json!(client.created_at.to_string()));
+        all.insert("updated_at".to_owned(), json!(client.updated_at.to_string()));
+        *members = all;
+    }
+    view
+}
+
+fn warned(mut view: Value, warnings: &[Warning]) -> Value {
+    if let Value::Object(members) = &mut view {
+        let list: Vec<Value> = warnings.iter().map(|w| json!({"code": w.code, "detail": w.detail})).collect();
+        members.insert("warnings".to_owned(), Value::from(list));
+    }
+    view
+}
+
+/// The answer to a creation: the secret once, when it was generated here.
+pub(crate) fn created(view: &ClientView, now: Timestamp) -> Value {
+    let mut body = warned(self::view(&view.client, now), &view.warnings);
+    if let Value::Object(members) = &mut body {
+        if let Some(secret) = &view.secret {
+            members.insert("client_secret".to_owned(), json!(secret.reveal()));
+        }
+        // RFC 7591 §3.2.1: 0 says that the secret does not expire.
+        members.insert("client_secret_expires_at".to_owned(), json!(0));
+    }
+    body
+}
+
+fn rate(reader: &mut Reader<'_>, problems: &mut Vec<FieldProblem>) -> Field<RateLimit> {
+    let members = match reader.object("rate_limit") {
+        Field::Value(members) => members,
+        Field::Null => return Field::Null,
+        Field::Absent => return Field::Absent,
+    };
+    let mut inner = Reader::at("/rate_limit", &members);
+    let number = |inner: &mut Reader<'_>, name: &str, default: i64| match inner.integer(name) {
+        Field::Value(n) => match u32::try_from(n) {
+            Ok(n) if n <= 1_000_000_000 => n,
+            _ => {
+                inner.refuse(name, "out_of_range", format!("{name} takes 0 to 1000000000"));
+                0
+            }
+        },
+        Field::Absent | Field::Null => u32::try_from(default).unwrap_or(0),
+    };
+    let limit = number(&mut inner, "limit", 1_000);
+    let window_s = number(&mut inner, "window_s", 1);
+    let burst = number(&mut inner, "burst", i64::from(limit).saturating_mul(2).min(1_000_000_000));
+    let enforce = !matches!(inner.boolean("enforce"), Field::Value(false));
+    problems.extend(inner.finish());
+    Field::Value(RateLimit { limit, window_s, burst, enforce })
+}
+
+fn quota(reader: &mut Reader<'_>, problems: &mut Vec<FieldProblem>) -> Field<TokenQuota> {
+    let members = match reader.object("token_quota") {
+        Field::Value(members) => members,
+        Field::Null => return Field::Null,
+        Field::Absent => return Field::Absent,
+    };
+    let mut inner = Reader::at("/token_quota", &members);
+    let number = |inner: &mut Reader<'_>, name: &str| match inner.integer(name) {
+        Field::Value(n) => match u32::try_from(n) {
+            Ok(n) if n <= 1_000_000_000 => Some(n),
+            _ => {
+                inner.refuse(name, "out_of_range", format!("{name} takes 0 to 1000000000"));
+                None
+            }
+        },
+        Field::Absent | Field::Null => None,
+    };
+    let per_hour = number(&mut inner, "per_hour");
+    let per_day = number(&mut inner, "per_day");
+    let enforce = !matches!(inner.boolean("enforce"), Field::Value(false));
+    problems.extend(inner.finish());
+    Field::Value(TokenQuota { per_hour, per_day, enforce })
+}
+
+/// Reads a body; every problem of form is collected.
+pub(crate) fn read(body: &Value) -> ClientFields {
+    let mut reader = match Reader::new(body) {
+        Ok(reader) => reader,
+        Err(problems) => return ClientFields { problems, ..ClientFields::default() },
+    };
+    let mut inner = Vec::new();
+    let secret = match reader.string("client_secret") {
+        Field::Value(text) => Some(Secret::new(text)),
+        Field::Absent | Field::Null => None,
+    };
+    if !matches!(reader.string("customer_id"), Field::Absent | Field::Null) {
+        let detail = "there are no customers on this server yet; leave customer_id out";
+        inner.push(FieldProblem::new("customer_id", "not_available", detail));
+    }
+    let fields = ClientFields {
+        problems: Vec::new(),
+        client_id: reader.string("client_id"),
+        client_secret: secret,
+        scopes: reader.scopes("scopes"),
+        expiry: reader.time("expiry"),
+        name: reader.string("name"),
+        grant_types: reader.strings("grant_types"),
+        token_endpoint_auth_method: reader.string("token_endpoint_auth_method"),
+        default_scopes: reader.scopes("default_scopes"),
+        audiences: reader.strings("audiences"),
+        multi_audience: reader.boolean("multi_audience"),
+        introspects: reader.strings("introspects"),
+        static_claims: reader.object("static_claims"),
+        signing_alg: reader.string("signing_alg"),
+        access_token_ttl_seconds: reader.integer("access_token_ttl_seconds"),
+        access_token_format: reader.string("access_token_format"),
+        refresh_token_ttl_seconds: reader.integer("refresh_token_ttl_seconds"),
+        refresh_token_idle_seconds: reader.integer("refresh_token_idle_seconds"),
+        refresh_reuse_window_seconds: reader.integer("refresh_reuse_window_seconds"),
+        rate_limit: rate(&mut reader, &mut inner),
+        token_quota: quota(&mut reader, &mut inner),
+        metadata: reader.object("metadata"),
+    };
+    reader.absorb(inner);
+    ClientFields { problems: reader.finish(), ..fields }
+}
+
+pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
+    let limit = ask.limit()?;
+    let after: Option<Vec<u8>> = ask.position_id()?.map(|id| id.to_vec());
+    let more = i64::from(limit).saturating_add(1);
+    let now = ask.app.auth.clock.now();
+    let wanted = ask.query.get("status").map(String::as_str);
+    if wanted.is_some_and(|s| !["active", "expired", "disabled"].contains(&s)) {
+        return Err(Problem::malformed("status takes active, expired or disabled"));
+    }
+    let mut position = after;
+    let mut found: Vec<Client> = Vec::new();
+    // Status is derived, so its filter narrows a bounded window of rows.
+    for _ in 0..50 {
+        let tenant = ask.tenant.id;
+        let (stmt, values) = if let Some(scope) = ask.query.get("scope") {
+            (&auth::sql::CLIENT_LIST_SCOPE, params![tenant, position.clone(), more, scope.as_str()])
+        } else if let Some(q) = ask.query.get("q") {
+            let low = auth::client::fold(q);
+            let high = format!("{low}\u{10ffff}");
+            (&auth::sql::CLIENT_LIST_PREFIX, params![tenant, position.clone(), more, low, high])
+        } else {
+            (&auth::sql::CLIENT_LIST, params![tenant, position.clone(), more])
+        };
+        let rows = ask.app.auth.store.read_all(stmt, values).await.map_err(|e| from_admin(&e.into()))?;
+        let last_page = rows.len() < usize::try_from(more).unwrap_or(usize::MAX);
+        for row in &rows {
+            let client = Client::from_row(row, Vec::new()).map_err(|e| from_admin(&e.into()))?;
+            position = Some(client.id.as_bytes().to_vec());
+            if wanted.is_none_or(|s| s == client.status(now).name()) {
+                found.push(client);
+            }
+        }
+        if last_page || found.len() > usize::try_from(limit).unwrap_or(0) {
+            break;
+        }
+    }
+    let keep = usize::try_from(limit).unwrap_or(0);
+    let has_more = found.len() > keep;
+    found.truncate(keep);
+    let next = found.last().filter(|_| has_more).map(|c| *c.id.as_bytes());
+    let data = found.iter().map(|c| view(c, now)).collect();
+    Ok(ask.page(data, next.as_ref().map(<[u8; 16]>::as_slice)))
+}
+
+pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
+    let client = ask
+        .app
+        .auth
+        .read_client(ask.tenant.id, ask.param("client_id"))
+        .await
+        .map_err(|e| from_admin(&e.into()))?
+        .ok_or_else(|| Problem::not_found("there is no client with this id in this tenant"))?;
+    Ok(Reply::ok(view(&client, ask.app.auth.clock.now())).version(client.version))
+}
+
+pub(super) async fn create(ask: &Ask) -> Result<Reply, Problem> {
+    let auth = &ask.app.auth;
+    change!(ask, auth.create_client(&ask.who, &ask.tenant, read(&ask.body)), |view: ClientView| {
+        let location = format!("{}/api/clients/{}", ask.tenant.issuer, view.client.client_id);
+        Reply::created(location, created(&view, auth.clock.now())).version(view.client.version)
+    })
+}
+
+fn changed(ask: &Ask, view: &ClientView) -> Reply {
+    let body = warned(self::view(&view.client, ask.app.auth.clock.now()), &view.warnings);
+    Reply::ok(body).version(view.client.version)
+}
+
+pub(super) async fn update(ask: &Ask) -> Result<Reply, Problem> {
+    let version = ask.if_version()?;
+    let id = ask.param("client_id");
+    let auth = &ask.app.auth;
+    change!(
+        ask,
+        auth.patch_client(&ask.who, &ask.tenant, id, version, read(&ask.body)),
+        |view: ClientView| changed(ask, &view)
+    )
+}
+
+pub(super) async fn delete(ask: &Ask) -> Result<Reply, Problem> {
+    let version = ask.if_version()?;
+    let id = ask.param("client_id");
+    change!(ask, ask.app.auth.delete_client(&ask.who, &ask.tenant, id, version), |()| Reply::empty())
+}
+
+pub(super) async fn set_enabled(ask: &Ask, enabled: bool) -> Result<Reply, Problem> {
+    let version = ask.if_version()?;
+    let id = ask.param("client_id");
+    let auth = &ask.app.auth;
+    change!(
+        ask,
+        auth.set_client_enabled(&ask.who, &ask.tenant, id, version, enabled),
+        |view: ClientView| changed(ask, &view)
+    )
+}
+
+pub(super) async fn revoke_tokens(ask: &Ask) -> Result<Reply, Problem> {
+    let client = ask
+        .app
+        .auth
+        .read_client(ask.tenant.id, ask.param("client_id"))
+        .await
+        .map_err(|e| from_admin(&e.into()))?
+        .ok_or_else(|| Problem::not_found("there is no client with this id in this tenant"))?;
+    let plan = || async { Ok(ask.app.auth.plan_revoke_all(&ask.who, &ask.tenant, &client)) };
+    change!(ask, plan(), |()| Reply::empty())
+}
+

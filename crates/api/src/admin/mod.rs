@@ -1,0 +1,519 @@
+//! The admin API: one gate for every route of the list, one handler per operation.
+
+mod apis;
+mod audit;
+mod clients;
+mod keys;
+mod secrets;
+mod tenants;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
+
+use auth::error::{AdminError, OauthError};
+use auth::limit::{LimitState, rate_of, source_key};
+use auth::plan::Planned;
+use auth::tenant::Tenant;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, on};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::BodyExt as _;
+use jose::mac::HmacKey;
+use jose::seal::SealKey;
+use kernel::principal::Principal;
+use kernel::tenant::DEFAULT_SLUG;
+use serde_json::{Value, json};
+use store::keyring::Purpose;
+use store::params;
+
+use crate::basic::{self, Authorization};
+use crate::oauth_error::limit_headers;
+use crate::peer::{ClientAddress, is_body_too_slow};
+use crate::problem::{Problem, from_admin};
+use crate::request_id::RequestId;
+use crate::route::{ROUTES, Route, Verb};
+use crate::{App, cursor, etag, json as strict};
+
+/// Seconds an answer is kept for a repeated `Idempotency-Key`.
+const KEPT_SECONDS: i64 = 86_400;
+
+/// An admin request behind the gate.
+pub(crate) struct Ask {
+    app: App,
+    route: &'static Route,
+    tenant: Arc<Tenant>,
+    who: Principal,
+    path: HashMap<String, String>,
+    query: HashMap<String, String>,
+    headers: HeaderMap,
+    body: Value,
+    repeat: Option<Repeat>,
+}
+
+/// The identity of an idempotent request.
+struct Repeat {
+    key_hash: [u8; 32],
+    request_hash: [u8; 32],
+    seal: SealKey,
+    app: App,
+}
+
+impl Drop for Repeat {
+    fn drop(&mut self) {
+        self.app.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key_hash);
+    }
+}
+
+/// An answer before it is written out.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    status: StatusCode,
+    body: Option<Value>,
+    location: Option<String>,
+    version: Option<i64>,
+}
+
+impl Reply {
+    fn ok(body: Value) -> Self {
+        Self { status: StatusCode::OK, body: Some(body), location: None, version: None }
+    }
+
+    fn created(location: String, body: Value) -> Self {
+        Self { status: StatusCode::CREATED, body: Some(body), location: Some(location), version: None }
+    }
+
+    fn empty() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: None, location: None, version: None }
+    }
+
+    const fn version(mut self, version: i64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    fn to_kept(&self) -> Value {
+        json!({"status": self.status.as_u16(), "body": self.body, "location": self.location, "version": self.version})
+    }
+
+    fn from_kept(kept: &Value) -> Option<Self> {
+        Some(Self {
+            status: StatusCode::from_u16(u16::try_from(kept.get("status")?.as_u64()?).ok()?).ok()?,
+            body: kept.get("body").filter(|b| !b.is_null()).cloned(),
+            location: kept.get("location").and_then(Value::as_str).map(str::to_owned),
+            version: kept.get("version").and_then(Value::as_i64),
+        })
+    }
+}
+
+impl axum::response::IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut answer = Response::new(self.body.as_ref().map_or_else(Body::empty, |b| Body::from(b.to_string())));
+        *answer.status_mut() = self.status;
+        let headers = answer.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let texts = [(LOCATION, self.location), (ETAG, self.version.map(etag::of))];
+        for (name, text) in texts {
+            if let Some(Ok(value)) = text.map(|t| HeaderValue::from_str(&t)) {
+                headers.insert(name, value);
+            }
+        }
+        answer
+    }
+}
+
+/// Adds every admin route below a prefix.
+pub(crate) fn mount(mut router: Router<App>, prefix: &str) -> Router<App> {
+    for route in ROUTES {
+        let filter = match route.method {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Patch => MethodFilter::PATCH,
+            Verb::Delete => MethodFilter::DELETE,
+        };
+        let path = format!("{prefix}{}", route.path);
+        router = router.route(
+            &path,
+            on(filter, move |State(app): State<App>, Path(path): Path<HashMap<String, String>>, request: Request| {
+                serve(app, route, path, request)
+            }),
+        );
+    }
+    router
+}
+
+async fn serve(app: App, route: &'static Route, path: HashMap<String, String>, request: Request) -> Response {
+    let mut limits = LimitState::default();
+    let mut answer = match gate(app, route, path, request, &mut limits).await {
+        Ok(Passed::Ask(ask)) => match operate(&ask).await {
+            Ok(reply) => reply.into_response(),
+            Err(problem) => problem.into_response(),
+        },
+        Ok(Passed::Kept(reply)) => reply.into_response(),
+        Err(problem) => problem.into_response(),
+    };
+    limit_headers(&mut answer, &limits);
+    answer
+}
+
+/// What the gate lets through.
+enum Passed {
+    /// A request to carry out.
+    Ask(Box<Ask>),
+    /// The kept answer of an earlier one with the same key.
+    Kept(Reply),
+}
+
+async fn gate(
+    app: App,
+    route: &'static Route,
+    path: HashMap<String, String>,
+    request: Request,
+    limits: &mut LimitState,
+) -> Result<Passed, Problem> {
+    let (parts, body) = request.into_parts();
+    let source = parts.extensions.get::<ClientAddress>().map(|a| a.0);
+    let request_id = parts.extensions.get::<RequestId>().cloned().ok_or_else(Problem::internal)?;
+    let tenant = app
+        .tenant(&parts)
+        .await
+        .map_err(|e| from_admin(&e.into()))?
+        .filter(|t| !route.default_tenant_only || *t.slug == *DEFAULT_SLUG)
+        .ok_or_else(|| Problem::not_found("there is no such tenant or path"))?;
+    let who = authorize(&app, route, &tenant, &parts.headers, source, &request_id, limits).await?;
+    let query = read_query(parts.uri.query(), route)?;
+    let body = http_body_util::Limited::new(body, route.body_limit_bytes).collect().await.map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() {
+            Problem::too_large(route.body_limit_bytes)
+        } else if is_body_too_slow(&*error) {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body came too slowly")
+        } else {
+            Problem::malformed("the body broke off")
+        }
+    })?;
+    let body = body.to_bytes();
+    let value = if route.request.is_some() && !body.is_empty() {
+        let kind = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !["application/json", "application/merge-patch+json"].iter().any(|k| kind.eq_ignore_ascii_case(k)) {
+            return Err(Problem::unsupported_media_type("application/json"));
+        }
+        strict::parse(&body).map_err(Problem::from)?
+    } else if route.request.is_none() && !body.is_empty() && body.as_ref() != b"{}" {
+        return Err(Problem::malformed("this operation takes no body"));
+    } else {
+        json!({})
+    };
+    let mut ask =
+        Ask { app, route, tenant, who, path, query, headers: parts.headers, body: value, repeat: None };
+    if route.idempotent
+        && let Some(kept) = ask.recall(parts.uri.path(), parts.uri.query(), &body).await?
+    {
+        return Ok(Passed::Kept(kept));
+    }
+    Ok(Passed::Ask(Box::new(ask)))
+}
+
+async fn authorize(
+    app: &App,
+    route: &'static Route,
+    tenant: &Tenant,
+    headers: &HeaderMap,
+    source: Option<IpAddr>,
+    request: &RequestId,
+    limits: &mut LimitState,
+) -> Result<Principal, Problem> {
+    let now = app.auth.clock.now();
+    if let Some(source) = source {
+        let verdict = app.auth.source_rates.count(&source_key(source), app.auth.settings.source_rate, now);
+        if !verdict.allowed {
+            return Err(Problem::too_many_requests("source address", verdict.reset_seconds));
+        }
+    }
+    if route.public {
+        let mut who = app.auth.system(tenant, "public");
+        who.source = source;
+        return Ok(who);
+    }
+    let metadata = format!("{}/.well-known/oauth-protected-resource/api", tenant.issuer);
+    let challenge = |error: &str| format!("Bearer {error}resource_metadata=\"{metadata}\"");
+    let header = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let Some(Ok(Authorization::Bearer(token))) = header.map(basic::parse) else {
+        return Err(Problem::unauthorized(challenge("")));
+    };
+    let found = app.auth.principal(tenant, &token, source, request.id).await.map_err(|e| from_admin(&e.into()))?;
+    let Some((who, client)) = found else {
+        return Err(Problem::unauthorized(challenge("error=\"invalid_token\", ")));
+    };
+    let (rate, enforce) = rate_of(client.settings.rate_limit, app.auth.default_rate(tenant));
+    if rate.limit > 0 {
+        let verdict = app.auth.client_rates.count(&client.id, rate, now);
+        limits.add("client", rate.limit, rate.window_s, verdict.remaining, verdict.reset_seconds);
+        if !verdict.allowed && enforce {
+            return Err(Problem::too_many_requests("client", verdict.reset_seconds));
+        }
+    }
+    match route.scope {
+        Some(scope) if !who.holds(scope) => {
+            app.auth.note_denied(tenant, &client.client_id, source);
+            Err(Problem::insufficient_scope(scope))
+        }
+        _ => Ok(who),
+    }
+}
+
+fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, String>, Problem> {
+    let form = crate::form::Form::parse_pairs(text.unwrap_or_default().as_bytes())
+        .map_err(|error| Problem::malformed(error.to_string()))?;
+    let mut query = HashMap::new();
+    for name in form.names() {
+        if !route.query.contains(&name) {
+            return Err(Problem::malformed(format!("this operation has no query parameter of that name; it takes {}", route.query.join(", "))));
+        }
+        if let Some(value) = form.get(name) {
+            query.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Ok(query)
+}
+
+async fn operate(ask: &Ask) -> Result<Reply, Problem> {
+    let result = match ask.route.operation_id {
+        "listClients" => clients::list(ask).await,
+        "createClient" => clients::create(ask).await,
+        "getClient" => clients::get(ask).await,
+        "updateClient" => clients::update(ask).await,
+        "deleteClient" => clients::delete(ask).await,
+        "disableClient" => clients::set_enabled(ask, false).await,
+        "enableClient" => clients::set_enabled(ask, true).await,
+        "revokeClientTokens" => clients::revoke_tokens(ask).await,
+        "listSecrets" => secrets::list(ask).await,
+        "createSecret" => secrets::create(ask).await,
+        "deleteSecret" => secrets::delete(ask).await,
+        "listStaleSecrets" => secrets::stale(ask).await,
+        "listTokenFamilies" => secrets::families(ask).await,
+        "deleteTokenFamily" => secrets::end_family(ask).await,
+        "listTokens" => audit::tokens(ask).await,
+        "listApis" => apis::list(ask).await,
+        "createApi" => apis::create(ask).await,
+        "getApi" => apis::get(ask).await,
+        "updateApi" => apis::update(ask).await,
+        "deleteApi" => apis::delete(ask).await,
+        "listScopes" => apis::list_scopes(ask).await,
+        "createScope" => apis::create_scope(ask).await,
+        "updateScope" => apis::update_scope(ask).await,
+        "deleteScope" => apis::delete_scope(ask).await,
+        "getProtectedResourceMetadata" => apis::resource_metadata(ask).await,
+        "listKeys" => keys::list(ask).await,
+        "getKey" => keys::get(ask).await,
+        "rotateKey" => keys::rotate(ask).await,
+        "revokeKey" => keys::revoke(ask).await,
+        "listTenants" => tenants::list(ask).await,
+        "createTenant" => tenants::create(ask).await,
+        "getTenant" => tenants::get(ask).await,
+        "updateTenant" => tenants::update(ask).await,
+        "getLimits" => Ok(tenants::limits(ask)),
+        "updateLimits" => tenants::update_limits(ask).await,
+        "listAuditRecords" => audit::records(ask).await,
+        "listJournal" => audit::journal(ask).await,
+        "listCheckpoints" => audit::checkpoints(ask).await,
+        "getAuditProof" => audit::proofs(ask).await,
+        "whoami" => Ok(ask.whoami()),
+        "getOpenapi" => Ok(Reply::ok(crate::openapi::document(&ask.tenant.issuer))),
+        _ => Err(Problem::internal()),
+    };
+    if let Err(problem) = &result
+        && problem.status.is_server_error()
+    {
+        tracing::error!(code = problem.code, request_id = %ask.who.request, operation = ask.route.operation_id, "a request failed");
+    }
+    result
+}
+
+impl Ask {
+    fn param(&self, name: &str) -> &str {
+        self.path.get(name).map_or("", String::as_str)
+    }
+
+    fn if_version(&self) -> Result<Option<i64>, Problem> {
+        match etag::if_match(&self.headers) {
+            Ok(None | Some(etag::IfMatch::Any)) => Ok(None),
+            // Tags that none of our versions has can match nothing.
+            Ok(Some(tags)) => Ok(Some(tags.version().unwrap_or(-1))),
+            Err(_) => Err(Problem::malformed("If-Match does not hold entity tags")),
+        }
+    }
+
+    fn limit(&self) -> Result<u32, Problem> {
+        match self.query.get("limit") {
+            None => Ok(kernel::page::DEFAULT_LIMIT),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|n| (1..=kernel::page::MAX_LIMIT).contains(n))
+                .ok_or_else(|| Problem::malformed(format!("limit takes 1 to {}", kernel::page::MAX_LIMIT))),
+        }
+    }
+
+    fn cursor_key(&self) -> HmacKey {
+        HmacKey::new(self.app.auth.keyring.derive(Purpose::Cursor, self.tenant.id, b"lists").reveal())
+    }
+
+    fn position(&self) -> Result<Option<Vec<u8>>, Problem> {
+        let Some(text) = self.query.get("cursor") else { return Ok(None) };
+        cursor::decode(&self.cursor_key(), self.route.operation_id, self.tenant.id, text)
+            .map(Some)
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave"))
+    }
+
+    fn position_id(&self) -> Result<Option<[u8; 16]>, Problem> {
+        match self.position()? {
+            None => Ok(None),
+            Some(bytes) => <[u8; 16]>::try_from(bytes)
+                .map(Some)
+                .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")),
+        }
+    }
+
+    fn page(&self, data: Vec<Value>, next: Option<&[u8]>) -> Reply {
+        let next =
+            next.map(|position| cursor::encode(&self.cursor_key(), self.route.operation_id, self.tenant.id, position));
+        Reply::ok(json!({"data": data, "has_more": next.is_some(), "next_cursor": next}))
+    }
+
+    fn time(&self, name: &str) -> Result<Option<kernel::clock::Timestamp>, Problem> {
+        self.query
+            .get(name)
+            .map(|text| kernel::clock::Timestamp::parse(text))
+            .transpose()
+            .map_err(|error| Problem::malformed(format!("{name} is {error}")))
+    }
+
+    fn whoami(&self) -> Reply {
+        Reply::ok(json!({
+            "actor": self.who.actor(), "tenant": &*self.tenant.slug, "issuer": &*self.tenant.issuer,
+            "scopes": self.who.scopes.iter().map(|s| &**s).collect::<Vec<_>>(),
+            "credential": self.who.credential.map(|c| c.to_string()),
+            "request_id": self.who.request.to_string(),
+        }))
+    }
+
+    /// Looks for the kept answer of an earlier request with the same `Idempotency-Key`.
+    async fn recall(&mut self, path: &str, query: Option<&str>, body: &[u8]) -> Result<Option<Reply>, Problem> {
+        let name = HeaderName::from_static("idempotency-key");
+        let Some(key) = self.headers.get(&name) else { return Ok(None) };
+        let key = key.to_str().ok().filter(|k| (1..=255).contains(&k.len()));
+        let key = key.ok_or_else(|| Problem::malformed("Idempotency-Key takes 1 to 255 characters of ASCII"))?;
+        let root = self.app.auth.keyring.derive(Purpose::Idempotency, self.tenant.id, b"keys");
+        let actor = self.who.actor();
+        let derived = jose::derive(root.reveal(), &[actor.as_bytes(), key.as_bytes()]);
+        let key_hash = HmacKey::new(root.reveal()).tag(&[actor.as_bytes(), b"\0", key.as_bytes()].concat());
+        let parts = [
+            self.route.method.key().as_bytes(),
+            b"\0",
+            path.as_bytes(),
+            b"?",
+            query.unwrap_or_default().as_bytes(),
+            b"\0",
+            body,
+        ];
+        let request_hash = jose::hash::sha256(&parts.concat());
+        if !self.app.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(key_hash) {
+            let detail = "a request with this Idempotency-Key is being carried out; ask again shortly";
+            return Err(Problem::conflict("idempotency_in_flight", detail));
+        }
+        let repeat = Repeat { key_hash, request_hash, seal: SealKey::new(derived.reveal()), app: self.app.clone() };
+        let kept = self.kept(&repeat).await?;
+        self.repeat = Some(repeat);
+        Ok(kept)
+    }
+
+    async fn kept(&self, repeat: &Repeat) -> Result<Option<Reply>, Problem> {
+        let ask = params![self.tenant.id, repeat.key_hash.as_slice()];
+        let read = || async { self.app.auth.store.read(&auth::sql::IDEMPOTENCY_READ, ask).await };
+        let Some(row) = read().await.map_err(|e| from_admin(&e.into()))? else { return Ok(None) };
+        let corrupt = |e: store::Error| from_admin(&e.into());
+        if row.time(2).map_err(corrupt)? <= self.app.auth.clock.now() {
+            return Ok(None);
+        }
+        if row.bytes(0).map_err(corrupt)? != repeat.request_hash {
+            let detail = "this Idempotency-Key was used for another request; choose a new one";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail));
+        }
+        let opened = repeat.seal.open(row.bytes(1).map_err(corrupt)?, b"idempotency").map_err(|_| Problem::internal())?;
+        let kept: Value = serde_json::from_slice(opened.reveal()).map_err(|_| Problem::internal())?;
+        Reply::from_kept(&kept).map(Some).ok_or_else(Problem::internal)
+    }
+
+    /// Commits a decision, and keeps its answer in the same commit when the request can be repeated.
+    async fn commit<T>(&self, planned: Planned<T>, render: impl FnOnce(T) -> Reply) -> Result<Reply, AdminError> {
+        let Planned { mut batch, record, value } = planned;
+        let reply = render(value);
+        let auth = &self.app.auth;
+        if let Some(repeat) = &self.repeat {
+            let now = auth.clock.now();
+            let kept = reply.to_kept().to_string();
+            let sealed = repeat.seal.seal(kept.as_bytes(), b"idempotency", &mut auth.fresh_entropy())?;
+            let hash = repeat.key_hash.as_slice();
+            let end = now.plus_seconds(KEPT_SECONDS);
+            batch = batch.run(&auth::sql::IDEMPOTENCY_FORGET, params![self.tenant.id, hash, now]).expect(
+                1,
+                &auth::sql::IDEMPOTENCY_INSERT,
+                params![self.tenant.id, hash, repeat.request_hash.as_slice(), sealed, end],
+            );
+        }
+        let narrowing = batch.changes.iter().any(|(kind, ..)| {
+            matches!(kind, store::ChangeKind::Epoch | store::ChangeKind::Denied | store::ChangeKind::Keys)
+        });
+        let done = if narrowing {
+            auth.store.commit_reserved(batch, record).await
+        } else {
+            auth.store.commit(batch, record).await
+        };
+        match (done, &self.repeat) {
+            (Ok(_), _) => Ok(reply),
+            // Another node carried the same request out: its answer is the answer.
+            (Err(error @ store::Error::Conflict("IDEMPOTENCY_INSERT")), Some(repeat)) => {
+                self.kept(repeat).await.ok().flatten().ok_or_else(|| error.into())
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+}
+
+/// Carries out a change: decides, commits, and decides again when another change came first, three times at most.
+macro_rules! change {
+    ($ask:expr, $plan:expr, $render:expr) => {{
+        let mut tries = 0_u8;
+        loop {
+            let outcome = match $plan.await {
+                Ok(planned) => $ask.commit(planned, $render).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Err(auth::error::AdminError::Store(store::Error::Conflict(_))) if tries < 2 => {
+                    tries = tries.saturating_add(1);
+                }
+                other => break other.map_err(|error| crate::problem::from_admin(&error)),
+            }
+        }
+    }};
+}
+pub(crate) use change;
+
+/// A refusal of the slow pool while an admin request hashed a secret.
+impl From<OauthError> for Problem {
+    fn from(error: OauthError) -> Self {
+        match error {
+            OauthError::Unavailable => Self::unavailable(1),
+            _ => Self::internal(),
+        }
+    }
+}

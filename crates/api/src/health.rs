@@ -1,0 +1,90 @@
+//! For machines that watch: liveness, readiness, version, metrics.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::App;
+
+/// What `/readyz` depends on beside the store.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// From now on the process takes no new work.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+}
+
+pub(crate) fn public() -> Router<App> {
+    Router::new().route("/livez", get(live)).route("/readyz", get(ready)).route("/version", get(version))
+}
+
+pub(crate) fn management() -> Router<App> {
+    public().route("/metrics", get(metrics))
+}
+
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+async fn version() -> Json<serde_json::Value> {
+    Json(json!({"name": "bastionary", "version": env!("CARGO_PKG_VERSION")}))
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    let mut checks = Vec::new();
+    if app.readiness.draining.load(Ordering::SeqCst) {
+        checks.push("draining");
+    }
+    if app.auth.store.ping().await.is_err() {
+        checks.push("store_unreachable");
+    }
+    let (status, word) =
+        if checks.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
+    let checks: Vec<_> = checks.iter().map(|code| json!({"code": code, "runbook": format!("/errors/{code}")})).collect();
+    let mut answer = (status, Json(json!({"status": word, "checks": checks}))).into_response();
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    let counters = &app.auth.counters;
+    let stats = app.auth.store.stats();
+    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let rows: [(&str, &str, &str, u64); 12] = [
+        ("tokens_issued_total", "{grant=\"client_credentials\"}", "counter", read(&counters.issued_client_credentials)),
+        ("tokens_issued_total", "{grant=\"refresh_token\"}", "counter", read(&counters.issued_refresh)),
+        ("auth_failures_total", "", "counter", read(&counters.failed_authentications)),
+        ("limited_total", "", "counter", read(&counters.limited)),
+        ("cache_hits_total", "{cache=\"clients\"}", "counter", read(&counters.client_hits)),
+        ("cache_misses_total", "{cache=\"clients\"}", "counter", read(&counters.client_misses)),
+        ("denied_entries", "", "gauge", u64::try_from(app.auth.denials.len()).unwrap_or(u64::MAX)),
+        ("store_reads_total", "", "counter", stats.reads),
+        ("store_flights_total", "", "counter", stats.groups),
+        ("store_batches_total", "", "counter", stats.batches),
+        ("journal_entries_total", "", "counter", stats.entries),
+        ("queue_depth", "{stage=\"store\"}", "gauge", u64::try_from(app.auth.store.queue_depth()).unwrap_or(u64::MAX)),
+    ];
+    let mut text = String::new();
+    let mut last = "";
+    for (name, labels, kind, value) in rows {
+        if name != last {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "# TYPE bastionary_{name} {kind}");
+            last = name;
+        }
+        let _ = writeln!(text, "bastionary_{name}{labels} {value}");
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
