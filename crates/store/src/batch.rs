@@ -46,6 +46,13 @@ impl ChangeKind {
             Self::Epoch => "epoch",
         }
     }
+
+    /// The kind of a name in the `change` table.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Client, Self::Apis, Self::Keys, Self::Tenant, Self::Denied, Self::Epoch]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
 }
 
 /// One line of the change feed.

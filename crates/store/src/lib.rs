@@ -12,6 +12,7 @@ mod lease;
 mod lint;
 mod migrate;
 mod plan;
+mod postgres;
 mod rewrite;
 mod segment;
 pub mod sql;

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::feed::{self, Feed, Listener};
 use crate::ident::Ids;
 use crate::plan::{Plan, checked};
+use crate::postgres;
 use crate::sqlite::queue::Work;
 use crate::sqlite::{self, Ask};
 use crate::stmt::Stmt;
@@ -92,6 +93,7 @@ pub(crate) struct Shared {
 
 enum Engine {
     Sqlite(Arc<sqlite::Engine>),
+    Postgres(postgres::Engine),
 }
 
 /// The open store; a clone is another handle on the same one.
@@ -117,7 +119,10 @@ impl Store {
                 let opened = blocking(move || sqlite::Engine::open(&path, &shared)).await??;
                 Engine::Sqlite(Arc::new(opened))
             }
-            Location::Server(_) => return Err(Error::Refused("PostgreSQL is not built in".to_owned())),
+            Location::Server(address) => {
+                let opened = postgres::Engine::open(&address, &shared, options.allow_unsafe_durability).await?;
+                Engine::Postgres(opened)
+            }
         };
         Ok(Self(Arc::new(Inner { engine, shared })))
     }
@@ -137,6 +142,7 @@ impl Store {
         self.0.shared.counters.reads.add(1);
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.ask(Ask::Rows(asks)).await,
+            Engine::Postgres(engine) => engine.read(asks).await,
         }
     }
 
@@ -157,6 +163,7 @@ impl Store {
         let entry = checked(entry)?;
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Journal(entry), false).await.map(|_| ()),
+            Engine::Postgres(engine) => engine.journal(entry).await,
         }
     }
 
@@ -169,6 +176,7 @@ impl Store {
     async fn write(&self, plan: Plan, reserved: bool) -> Result<Committed, Error> {
         let seq = match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
+            Engine::Postgres(engine) => engine.commit(plan, reserved).await?,
         };
         Ok(Committed { seq })
     }
@@ -216,6 +224,7 @@ impl Store {
     pub fn queue_depth(&self) -> usize {
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.queue_depth(),
+            Engine::Postgres(engine) => engine.queue_depth(),
         }
     }
 
@@ -233,6 +242,7 @@ impl Store {
         }
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.ask(Ask::Prepare(list.to_vec())).await.map(|_| ()),
+            Engine::Postgres(engine) => engine.prepare(list).await,
         }
     }
 
@@ -244,6 +254,7 @@ impl Store {
                 // a join that fails has nothing left to close
                 let _ = blocking(move || engine.close()).await;
             }
+            Engine::Postgres(engine) => engine.close().await,
         }
     }
 
@@ -251,6 +262,7 @@ impl Store {
     pub fn engine_name(&self) -> &'static str {
         match &self.0.engine {
             Engine::Sqlite(_) => "sqlite",
+            Engine::Postgres(_) => "postgresql",
         }
     }
 
@@ -263,6 +275,7 @@ impl Store {
     pub(crate) fn lock_path(&self) -> Option<PathBuf> {
         match &self.0.engine {
             Engine::Sqlite(engine) => Some(engine.lock_path()),
+            Engine::Postgres(_) => None,
         }
     }
 }

@@ -5,4 +5,6 @@ mod feed;
 mod journal;
 mod keys;
 mod opening;
+mod outage;
+mod parameters;
 mod place;

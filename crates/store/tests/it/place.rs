@@ -85,6 +85,17 @@ impl Place {
         Self { location: Location::File(directory.join("data.db")), clock: clock(), directory: Some(directory) }
     }
 
+    /// An empty PostgreSQL database.
+    pub(crate) fn postgres() -> Self {
+        let address = testkit::postgres::fresh_database().unwrap();
+        Self { location: Location::Server(address), clock: clock(), directory: None }
+    }
+
+    /// The database at an address.
+    pub(crate) fn at(address: String) -> Self {
+        Self { location: Location::Server(address), clock: clock(), directory: None }
+    }
+
     /// The database, opened.
     pub(crate) async fn open(&self) -> Store {
         self.try_open().await.unwrap()
@@ -160,6 +171,11 @@ macro_rules! on_both_engines {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
                 run(&Place::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgresql() {
+                run(&Place::postgres()).await;
             }
         }
     )*};

@@ -1,0 +1,150 @@
+//! The journal's committer: gathers what is queued and writes it as one group, one group at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kernel::audit::Entry;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::Step;
+use crate::error::Error;
+use crate::postgres::commit::is_proof;
+use crate::postgres::pool::{Boxed, Connection, Failed, Pool, join};
+use crate::postgres::value::{Verdict, failure, verdict};
+use crate::segment::Segments;
+use crate::store::Shared;
+
+/// Entries that may wait.
+pub(crate) const BOUND: usize = 4096;
+/// Entries in one group at most.
+const GROUP: usize = 512;
+/// How long one flight may take.
+const FLIGHT: Duration = Duration::from_secs(10);
+/// How long a group is tried again after its connection was lost.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the committer is sent.
+pub(crate) enum Message {
+    /// An entry, and where its answer goes.
+    Entry(Entry, oneshot::Sender<Result<(), Error>>),
+    /// The end.
+    Close,
+}
+
+/// Works until told to close or until nobody can send any more.
+pub(crate) async fn run(pool: Arc<Pool>, shared: Arc<Shared>, mut queue: mpsc::Receiver<Message>) {
+    let mut committer = Committer { pool, shared, connection: None };
+    let mut messages = Vec::with_capacity(GROUP);
+    let mut replies = Vec::with_capacity(GROUP);
+    let mut segments = Segments::default();
+    let mut closing = false;
+    while !closing && queue.recv_many(&mut messages, GROUP).await > 0 {
+        for message in messages.drain(..) {
+            match message {
+                Message::Entry(entry, reply) => {
+                    segments.add(&entry);
+                    replies.push(reply);
+                }
+                Message::Close => closing = true,
+            }
+        }
+        let steps = segments.take_steps(&committer.shared.ids);
+        if steps.is_empty() {
+            continue;
+        }
+        let written = committer.write(&steps).await;
+        if written.is_ok() {
+            committer.shared.counters.groups.add(1);
+            committer.shared.counters.entries.add(u64::try_from(replies.len()).unwrap_or(0));
+        }
+        for reply in replies.drain(..) {
+            let _ = reply.send(match &written {
+                Ok(()) => Ok(()),
+                Err(Error::NoSpace) => Err(Error::NoSpace),
+                Err(Error::Unavailable(source)) => Err(Error::Unavailable(source.to_string().into())),
+                Err(other) => Err(Error::Unavailable(other.to_string().into())),
+            });
+        }
+    }
+}
+
+struct Committer {
+    pool: Arc<Pool>,
+    shared: Arc<Shared>,
+    /// Its own, so that it waits for nobody.
+    connection: Option<Connection>,
+}
+
+impl Committer {
+    async fn write(&mut self, steps: &[Step]) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut repeated = false;
+        loop {
+            let error = match self.attempt(steps).await {
+                Ok(()) => return Ok(()),
+                Err(Failed::Store(error)) => {
+                    // a flight without an answer may have been committed all the same
+                    repeated = true;
+                    error
+                }
+                Err(Failed::Server(_, error)) if repeated && was_written(&error) => return Ok(()),
+                Err(Failed::Server(name, error)) => match verdict(&error) {
+                    Verdict::Lost => {
+                        // the ids stay the same, so the next attempt finds out whether this one was committed
+                        (self.connection, repeated) = (None, true);
+                        Error::Unavailable(Box::new(error))
+                    }
+                    Verdict::Again => Error::Unavailable(Box::new(error)),
+                    _ => return Err(failure(name, error)),
+                },
+            };
+            if began.elapsed() > PATIENCE {
+                return Err(error);
+            }
+            let jitter = u64::from(self.shared.ids.jitter());
+            tokio::time::sleep(Duration::from_millis(jitter.saturating_add(2) / 2)).await;
+        }
+    }
+
+    async fn attempt(&mut self, steps: &[Step]) -> Result<(), Failed> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.pool.connect().await.map_err(Failed::Store)?,
+        };
+        let sent = tokio::time::timeout(FLIGHT, async {
+            connection.prepare(steps.iter().map(|step| step.stmt)).await?;
+            Ok(send(&connection, steps).await)
+        });
+        let answers = match sent.await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err((name, error))) => return Err(Failed::Server(name, error)),
+            Err(_) => return Err(Failed::Store(Error::Unavailable("the server did not answer in time".into()))),
+        };
+        // an error inside the transaction turned its COMMIT into a rollback; the connection is clean either way
+        self.connection = Some(connection);
+        for answer in answers {
+            answer.map_err(|error| Failed::Server("SEGMENT_INSERT", error))?;
+        }
+        Ok(())
+    }
+}
+
+fn was_written(error: &tokio_postgres::Error) -> bool {
+    matches!(verdict(error), Verdict::Taken(constraint) if is_proof(&constraint))
+}
+
+/// One INSERT commits by itself; several are sent between BEGIN and COMMIT, all in one flight.
+async fn send(connection: &Connection, steps: &[Step]) -> Vec<Result<u64, tokio_postgres::Error>> {
+    let mut futures: Vec<Boxed<'_, Result<u64, tokio_postgres::Error>>> = Vec::new();
+    let several = steps.len() > 1;
+    if several {
+        futures.push(Box::pin(async { connection.client().batch_execute("BEGIN").await.map(|()| 0) }));
+    }
+    for step in steps {
+        futures.push(Box::pin(async move { connection.execute(step).await }));
+    }
+    if several {
+        futures.push(Box::pin(async { connection.client().batch_execute("COMMIT").await.map(|()| 0) }));
+    }
+    join(futures).await
+}
