@@ -52,7 +52,8 @@ async fn ready(State(app): State<App>) -> Response {
     }
     let (status, word) =
         if checks.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
-    let checks: Vec<_> = checks.iter().map(|code| json!({"code": code, "runbook": format!("/errors/{code}")})).collect();
+    let checks: Vec<_> =
+        checks.iter().map(|code| json!({"code": code, "runbook": format!("/errors/{code}")})).collect();
     let mut answer = (status, Json(json!({"status": word, "checks": checks}))).into_response();
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer

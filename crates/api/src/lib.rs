@@ -70,10 +70,7 @@ impl App {
 
 /// The tenant slug in a path: `/t/{slug}/…`, else `default`.
 fn slug_of(uri: &Uri) -> &str {
-    uri.path()
-        .strip_prefix("/t/")
-        .and_then(|rest| rest.split('/').next())
-        .unwrap_or(kernel::tenant::DEFAULT_SLUG)
+    uri.path().strip_prefix("/t/").and_then(|rest| rest.split('/').next()).unwrap_or(kernel::tenant::DEFAULT_SLUG)
 }
 
 /// Every public surface.

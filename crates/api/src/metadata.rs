@@ -15,10 +15,7 @@ const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The tenant of a well-known path: before or behind the well-known part.
 fn slug(uri: &Uri) -> &str {
-    uri.path()
-        .split_once("/t/")
-        .and_then(|(_, rest)| rest.split('/').next())
-        .unwrap_or(kernel::tenant::DEFAULT_SLUG)
+    uri.path().split_once("/t/").and_then(|(_, rest)| rest.split('/').next()).unwrap_or(kernel::tenant::DEFAULT_SLUG)
 }
 
 async fn tenant(app: &App, uri: &Uri) -> Result<std::sync::Arc<auth::tenant::Tenant>, Response> {

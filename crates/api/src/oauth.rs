@@ -55,8 +55,7 @@ async fn parse(app: &App, request: Request) -> Result<Parsed, Response> {
             app.auth.source_rates.count(&source_key(source), app.auth.settings.source_rate, app.auth.clock.now());
         if !verdict.allowed {
             app.auth.counters.limited.fetch_add(1, Ordering::Relaxed);
-            let error =
-                OauthError::SlowDown { policy: "source address", retry_after_seconds: verdict.reset_seconds };
+            let error = OauthError::SlowDown { policy: "source address", retry_after_seconds: verdict.reset_seconds };
             return Err(oauth_error::response(&error, pages, &id.text));
         }
     }
@@ -120,12 +119,7 @@ fn presented(parsed: &Parsed) -> Result<Presented, OauthError> {
             "client_id in the body differs from the one in the Authorization header".into(),
         ));
     }
-    Ok(Presented {
-        client_id: basic.id,
-        secret: Some(basic.secret),
-        raw_secret: basic.raw_secret,
-        place: Place::Basic,
-    })
+    Ok(Presented { client_id: basic.id, secret: Some(basic.secret), raw_secret: basic.raw_secret, place: Place::Basic })
 }
 
 /// `POST /oauth2/token` (RFC 6749 §3.2).

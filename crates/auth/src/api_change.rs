@@ -48,7 +48,11 @@ impl Api {
     fn apply(&mut self, fields: ApiFields, problems: &mut Vec<FieldProblem>) {
         match fields.name {
             Field::Value(name) if name.chars().count() > 200 || name.chars().any(char::is_control) => {
-                problems.push(FieldProblem::new("name", "bad_value", "name takes up to 200 characters, none of control"));
+                problems.push(FieldProblem::new(
+                    "name",
+                    "bad_value",
+                    "name takes up to 200 characters, none of control",
+                ));
             }
             Field::Value(name) => self.name = name,
             Field::Null => self.name = String::new(),
@@ -293,8 +297,7 @@ impl Auth {
     ) -> Result<Planned<Scope>, AdminError> {
         let catalog = self.read_catalog(tenant).await?;
         let owner = catalog.api(api).ok_or(AdminError::NotFound("API"))?;
-        let scope =
-            catalog.scopes.get(name).filter(|scope| scope.api == api).ok_or(AdminError::NotFound("scope"))?;
+        let scope = catalog.scopes.get(name).filter(|scope| scope.api == api).ok_or(AdminError::NotFound("scope"))?;
         let mut problems = fields.problems;
         if fields.name.is_some() {
             problems.push(FieldProblem::new("name", "read_only", "name cannot be changed, because tokens carry it"));
@@ -332,17 +335,14 @@ impl Auth {
     ) -> Result<Planned<()>, AdminError> {
         let catalog = self.read_catalog(tenant).await?;
         let owner = catalog.api(api).ok_or(AdminError::NotFound("API"))?;
-        let scope =
-            catalog.scopes.get(name).filter(|scope| scope.api == api).ok_or(AdminError::NotFound("scope"))?;
+        let scope = catalog.scopes.get(name).filter(|scope| scope.api == api).ok_or(AdminError::NotFound("scope"))?;
         if owner.builtin == Some(crate::catalog::Builtin::Management) {
             return Err(AdminError::State("the scopes of the management API are fixed".to_owned()));
         }
         if self.store.read(&sql::SCOPE_USED, params![tenant.id, name]).await?.is_some() {
             return Err(AdminError::State("clients may still request this scope; take it from them first".to_owned()));
         }
-        let batch = Batch::new()
-            .expect(1, &sql::SCOPE_DELETE, params![tenant.id, name])
-            .change(ChangeKind::Apis, name);
+        let batch = Batch::new().expect(1, &sql::SCOPE_DELETE, params![tenant.id, name]).change(ChangeKind::Apis, name);
         let before = json!({"api": api.to_string(), "description": scope.description});
         let record = change_record(self, who, tenant, action::SCOPE_DELETED, ("scope", name), (Some(before), None));
         Ok(Planned { batch, record, value: () })

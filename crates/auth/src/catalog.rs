@@ -165,8 +165,7 @@ impl Catalog {
         let apis = apis.iter().map(|row| api_from_row(row, issuer)).collect::<Result<Vec<_>, _>>()?;
         let mut by_name = HashMap::with_capacity(scopes.len());
         for row in scopes {
-            let scope =
-                Scope { api: row.id(1)?, description: row.text(2)?.to_owned(), created_at: row.time(3)? };
+            let scope = Scope { api: row.id(1)?, description: row.text(2)?.to_owned(), created_at: row.time(3)? };
             by_name.insert(Arc::from(row.text(0)?), scope);
         }
         Ok(Self { apis, scopes: by_name })

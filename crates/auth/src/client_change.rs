@@ -129,8 +129,8 @@ pub struct ClientView {
 /// # Errors
 /// The sentence that says what is accepted.
 pub fn check_client_id(text: &str) -> Result<(), &'static str> {
-    let grammar = (1..=128).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(&b));
+    let grammar =
+        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(&b));
     if !grammar {
         return Err("client_id takes 1 to 128 characters of A-Z a-z 0-9 . _ ~ -");
     }
@@ -218,7 +218,11 @@ impl Settings {
                 .ok_or_else(|| format!("{text} is not the identifier of an API of this tenant"))
         };
         let scope = |text: &str| {
-            if is_scope_token(text) { Ok(()) } else { Err("outside the scope grammar of RFC 6749 section 3.3".to_owned()) }
+            if is_scope_token(text) {
+                Ok(())
+            } else {
+                Err("outside the scope grammar of RFC 6749 section 3.3".to_owned())
+            }
         };
         if let Field::Value(name) = &fields.name
             && (name.chars().count() > 200 || name.chars().any(char::is_control))
@@ -260,7 +264,8 @@ impl Settings {
             }
             Ok(())
         };
-        texts(problems, "default_scopes", fields.default_scopes, default).apply_or(&mut self.default_scopes, Vec::new());
+        texts(problems, "default_scopes", fields.default_scopes, default)
+            .apply_or(&mut self.default_scopes, Vec::new());
         texts(problems, "audiences", fields.audiences, uri).apply_or(&mut self.audiences, Vec::new());
         fields.multi_audience.apply_or(&mut self.multi_audience, false);
         texts(problems, "introspects", fields.introspects, uri).apply_or(&mut self.introspects, Vec::new());
@@ -290,10 +295,30 @@ impl Settings {
             Field::Null | Field::Value(_) => self.access_token_format = TokenFormat::Jwt,
         }
         let times = [
-            ("access_token_ttl_seconds", fields.access_token_ttl_seconds, &ACCESS_TTL_SECONDS, &mut self.access_token_ttl_seconds),
-            ("refresh_token_ttl_seconds", fields.refresh_token_ttl_seconds, &REFRESH_TTL_SECONDS, &mut self.refresh_token_ttl_seconds),
-            ("refresh_token_idle_seconds", fields.refresh_token_idle_seconds, &REFRESH_TTL_SECONDS, &mut self.refresh_token_idle_seconds),
-            ("refresh_reuse_window_seconds", fields.refresh_reuse_window_seconds, &(0..=60), &mut self.refresh_reuse_window_seconds),
+            (
+                "access_token_ttl_seconds",
+                fields.access_token_ttl_seconds,
+                &ACCESS_TTL_SECONDS,
+                &mut self.access_token_ttl_seconds,
+            ),
+            (
+                "refresh_token_ttl_seconds",
+                fields.refresh_token_ttl_seconds,
+                &REFRESH_TTL_SECONDS,
+                &mut self.refresh_token_ttl_seconds,
+            ),
+            (
+                "refresh_token_idle_seconds",
+                fields.refresh_token_idle_seconds,
+                &REFRESH_TTL_SECONDS,
+                &mut self.refresh_token_idle_seconds,
+            ),
+            (
+                "refresh_reuse_window_seconds",
+                fields.refresh_reuse_window_seconds,
+                &(0..=60),
+                &mut self.refresh_reuse_window_seconds,
+            ),
         ];
         for (name, field, range, slot) in times {
             ranged(problems, name, field, range, slot);
@@ -365,7 +390,8 @@ impl Auth {
         if expires_at.is_some_and(|at| at <= now) {
             warnings.push(Warning {
                 code: "expired",
-                detail: "expiry is in the past, so this client cannot get tokens; PATCH expiry to change that".to_owned(),
+                detail: "expiry is in the past, so this client cannot get tokens; PATCH expiry to change that"
+                    .to_owned(),
             });
         }
         let defaults_given = !matches!(fields.default_scopes, Field::Absent);
@@ -579,9 +605,11 @@ impl Auth {
                 batch = batch.run(&sql::CLIENT_SCOPE_INSERT, params![tenant.id, &**scope, client.id]);
             }
         }
-        let batch = batch
-            .change(ChangeKind::Client, client_id)
-            .event(event(self, Type::ClientUpdated, &json!({"client_id": client_id})));
+        let batch = batch.change(ChangeKind::Client, client_id).event(event(
+            self,
+            Type::ClientUpdated,
+            &json!({"client_id": client_id}),
+        ));
         let (before, after) = difference(&audit_view(&current), &audit_view(&client));
         let record = change_record(
             self,

@@ -348,6 +348,7 @@ pub fn estimated_bits(text: &str) -> f64 {
         (|c| !c.is_ascii_alphanumeric(), 33.0),
     ];
     let alphabet: f64 = classes.iter().filter(|(is, _)| text.chars().any(is)).map(|(_, n)| n).sum();
-    let per_character = alphabet.max(1.0).log2().min(f64::from(u32::try_from(distinct.len()).unwrap_or(u32::MAX)).log2());
+    let per_character =
+        alphabet.max(1.0).log2().min(f64::from(u32::try_from(distinct.len()).unwrap_or(u32::MAX)).log2());
     per_character * f64::from(u32::try_from(text.chars().count()).unwrap_or(u32::MAX))
 }

@@ -394,10 +394,8 @@ impl Auth {
     /// # Errors
     /// The store's.
     pub async fn read_catalog(&self, tenant: &Tenant) -> Result<Catalog, store::Error> {
-        let answers = self
-            .store
-            .read_many(vec![(&sql::APIS, params![tenant.id]), (&sql::SCOPES, params![tenant.id])])
-            .await?;
+        let answers =
+            self.store.read_many(vec![(&sql::APIS, params![tenant.id]), (&sql::SCOPES, params![tenant.id])]).await?;
         let (Some(apis), Some(scopes)) = (answers.first(), answers.get(1)) else {
             return Err(store::Error::RowCorrupt);
         };

@@ -271,12 +271,7 @@ impl Auth {
         } else {
             self.store.commit(batch, Record::Issued(entry)).await?;
         }
-        Ok(TokenAnswer {
-            access_token,
-            expires_in: lifetime_seconds,
-            scope: Arc::clone(&granted.scope),
-            refresh_token,
-        })
+        Ok(TokenAnswer { access_token, expires_in: lifetime_seconds, scope: Arc::clone(&granted.scope), refresh_token })
     }
 
     async fn start_family(
@@ -391,14 +386,8 @@ impl Auth {
         let who = self.system(tenant, "limits");
         let data = serde_json::json!({"client_id": client.client_id, "policy": window, "percent": percent});
         let batch = Batch::new().event(event(self, Type::LimitReached, &data));
-        let record = change_record(
-            self,
-            &who,
-            tenant,
-            action::LIMIT_REACHED,
-            ("client", &client.client_id),
-            (None, Some(data)),
-        );
+        let record =
+            change_record(self, &who, tenant, action::LIMIT_REACHED, ("client", &client.client_id), (None, Some(data)));
         self.store.commit(batch, record).await?;
         Ok(())
     }
@@ -410,10 +399,9 @@ impl Auth {
         request: &TokenRequest<'_>,
         limits: &mut LimitState,
     ) -> Result<TokenAnswer, OauthError> {
-        const DEAD: OauthError = OauthError::InvalidGrant("the refresh token is not valid, has ended or is another client's");
-        let text = request
-            .refresh_token
-            .ok_or(OauthError::InvalidRequest("refresh_token is missing".into()))?;
+        const DEAD: OauthError =
+            OauthError::InvalidGrant("the refresh token is not valid, has ended or is another client's");
+        let text = request.refresh_token.ok_or(OauthError::InvalidRequest("refresh_token is missing".into()))?;
         let presented = RefreshToken::parse(tenant, text).ok_or(DEAD)?;
         let settings = &who.client.settings;
         let window = settings.refresh_reuse_window_seconds.unwrap_or(REUSE_WINDOW_DEFAULT_SECONDS);
@@ -439,9 +427,7 @@ impl Auth {
             let judgment = family.judge(presented.generation, window, now);
             if let Judgment::Reuse(_) = judgment {
                 self.end_family(tenant, &who.client, &family, "reuse").await?;
-                return Err(OauthError::InvalidGrant(
-                    "the refresh token was used before; its family has been revoked",
-                ));
+                return Err(OauthError::InvalidGrant("the refresh token was used before; its family has been revoked"));
             }
             let granted = self.regrant(tenant, &who.client, &family, request).await?;
             if !quota_taken {
@@ -532,7 +518,9 @@ impl Auth {
                 .join(" "),
         };
         if asked.is_empty() && !original.is_empty() {
-            return Err(OauthError::InvalidScope("the client no longer has any scope of the original grant".to_owned()));
+            return Err(OauthError::InvalidScope(
+                "the client no longer has any scope of the original grant".to_owned(),
+            ));
         }
         let resources = if request.resources.is_empty() { audiences.clone() } else { request.resources.clone() };
         for resource in &resources {

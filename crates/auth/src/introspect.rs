@@ -154,7 +154,10 @@ impl Auth {
         let row = self.store.read(&sql::CLIENT_BY_ID, params![tenant.id, family.client]).await?;
         let Some(client) = row.map(|row| Client::from_row(&row, Vec::new())).transpose()? else { return Ok(None) };
         let owner = match caller {
-            Caller::Client(asking) => asking.id == family.client || asking.settings.scopes.iter().any(|s| &**s == "admin" || &**s == "tokens:introspect"),
+            Caller::Client(asking) => {
+                asking.id == family.client
+                    || asking.settings.scopes.iter().any(|s| &**s == "admin" || &**s == "tokens:introspect")
+            }
             Caller::Bearer(principal) => principal.holds("tokens:introspect"),
         };
         let live = family.is_live(now) && presented.generation == family.generation;

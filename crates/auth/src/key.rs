@@ -177,8 +177,7 @@ impl KeySet {
             if record.state == KeyState::Active {
                 let sealed = row.bytes(6)?;
                 let opened = unseal(auth, tenant, &record, sealed).await?;
-                let key =
-                    SigningKey::from_pkcs8(record.alg, opened.reveal()).map_err(|_| store::Error::RowCorrupt)?;
+                let key = SigningKey::from_pkcs8(record.alg, opened.reveal()).map_err(|_| store::Error::RowCorrupt)?;
                 let access_token_header = key.header("at+jwt");
                 set.active.insert((record.purpose, record.alg), Arc::new(ActiveKey { key, access_token_header }));
             }
@@ -357,14 +356,8 @@ impl Auth {
             .event(event(self, kernel::event::Type::KeyRotated, &data));
         let before = serde_json::json!({"active": active.kid});
         let after = serde_json::json!({"active": staged.kid, "staged": next.kid});
-        let record = change_record(
-            self,
-            who,
-            tenant,
-            action::KEY_ROTATED,
-            ("key", &staged.kid),
-            (Some(before), Some(after)),
-        );
+        let record =
+            change_record(self, who, tenant, action::KEY_ROTATED, ("key", &staged.kid), (Some(before), Some(after)));
         Ok(Planned { batch, record, value: Rotation { kid: staged.kid.clone(), promotes_at: None } })
     }
 
@@ -403,13 +396,14 @@ impl Auth {
             batch = insert(batch, tenant, pair, &next, KeyState::Staged, now)?;
         }
         let data = serde_json::json!({"kid": kid, "alg": key.alg.name()});
-        let batch = batch
-            .change(ChangeKind::Keys, key.purpose.name())
-            .event(event(self, kernel::event::Type::KeyRevoked, &data));
+        let batch = batch.change(ChangeKind::Keys, key.purpose.name()).event(event(
+            self,
+            kernel::event::Type::KeyRevoked,
+            &data,
+        ));
         let before = serde_json::json!({"state": key.state.name()});
         let after = serde_json::json!({"state": "destroyed"});
-        let record =
-            change_record(self, who, tenant, action::KEY_REVOKED, ("key", kid), (Some(before), Some(after)));
+        let record = change_record(self, who, tenant, action::KEY_REVOKED, ("key", kid), (Some(before), Some(after)));
         Ok(Planned { batch, record, value: Rotation { kid: signs, promotes_at: None } })
     }
 

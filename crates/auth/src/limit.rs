@@ -56,7 +56,8 @@ impl Rate {
         let start = tat.max(now);
         let next = start.saturating_add(interval);
         let room = now.saturating_add(tolerance).saturating_sub(next);
-        let seconds = |micros: i64| u32::try_from(micros.max(0).saturating_add(MICROS - 1) / MICROS).unwrap_or(u32::MAX);
+        let seconds =
+            |micros: i64| u32::try_from(micros.max(0).saturating_add(MICROS - 1) / MICROS).unwrap_or(u32::MAX);
         if room < 0 {
             let wait = room.saturating_neg();
             return (tat, Verdict { allowed: false, remaining: 0, reset_seconds: seconds(wait).max(1) });
@@ -276,8 +277,8 @@ async fn lease_slice(
         return Ok(());
     }
     let slice = left.checked_div(100).unwrap_or(1).max(1);
-    let raise = Batch::new()
-        .expect(1, &sql::QUOTA_RAISE, params![tenant, client, span, lease.window_start, slice, max]);
+    let raise =
+        Batch::new().expect(1, &sql::QUOTA_RAISE, params![tenant, client, span, lease.window_start, slice, max]);
     match store.upkeep(Upkeep::QuotaSlice, raise).await {
         Ok(()) => {
             // What earlier holders took of this window counts as used here.

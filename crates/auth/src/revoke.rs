@@ -58,8 +58,14 @@ impl Auth {
             .run(&sql::DENIED_INSERT, params![tenant.id, key.as_str(), client.id, until])
             .change_until(ChangeKind::Denied, key.as_str(), until.as_micros())
             .event(event(self, Type::TokenRevoked, &data));
-        let record =
-            change_record(self, who, tenant, action::TOKEN_REVOKED, ("token", &verified.claims.jti), (None, Some(data)));
+        let record = change_record(
+            self,
+            who,
+            tenant,
+            action::TOKEN_REVOKED,
+            ("token", &verified.claims.jti),
+            (None, Some(data)),
+        );
         self.store.commit_reserved(batch, record).await?;
         Ok(())
     }
@@ -98,13 +104,7 @@ impl Auth {
     }
 
     /// Adds the end of all tokens and families of a client to a batch.
-    pub fn end_everything(
-        &self,
-        batch: Batch,
-        tenant: &Tenant,
-        client: Id<id::Client>,
-        reason: &'static str,
-    ) -> Batch {
+    pub fn end_everything(&self, batch: Batch, tenant: &Tenant, client: Id<id::Client>, reason: &'static str) -> Batch {
         let now = self.clock.now();
         let batch = batch.run(&sql::FAMILY_END_CLIENT, params![tenant.id, client, now, reason]);
         self.raise_epoch(batch, tenant, client.to_string())
@@ -114,9 +114,11 @@ impl Auth {
     /// feed number than this commit's are dead.
     pub fn raise_epoch(&self, batch: Batch, tenant: &Tenant, key: String) -> Batch {
         let until = self.clock.now().plus_seconds(MEMORY_SECONDS);
-        batch
-            .stamp(&sql::EPOCH_RAISE, params![tenant.id, key.as_str(), until, Store::shard(tenant.id)])
-            .change_until(ChangeKind::Epoch, key, until.as_micros())
+        batch.stamp(&sql::EPOCH_RAISE, params![tenant.id, key.as_str(), until, Store::shard(tenant.id)]).change_until(
+            ChangeKind::Epoch,
+            key,
+            until.as_micros(),
+        )
     }
 
     /// A client at the revocation endpoint as a principal.
@@ -141,12 +143,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`AdminError::NotFound`] and the store's.
-    pub async fn family(
-        &self,
-        tenant: &Tenant,
-        client: &Client,
-        id: Id<id::Family>,
-    ) -> Result<Family, AdminError> {
+    pub async fn family(&self, tenant: &Tenant, client: &Client, id: Id<id::Family>) -> Result<Family, AdminError> {
         let row = self.store.read(&sql::FAMILY_BY_ID, params![tenant.id, id]).await?;
         let family = row.as_ref().map(Family::from_row).transpose()?;
         family.filter(|f| f.client == client.id && f.ended_at.is_none()).ok_or(AdminError::NotFound("token family"))

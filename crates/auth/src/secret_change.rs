@@ -72,9 +72,8 @@ impl Auth {
             ..credential
         };
         let scopes = credential.scopes.as_ref().map(|s| s.join(" "));
-        let mut batch = Batch::new()
-            .expect(1, &sql::CLIENT_TOUCH, params![tenant.id, client.id, client.version, now])
-            .expect(
+        let mut batch =
+            Batch::new().expect(1, &sql::CLIENT_TOUCH, params![tenant.id, client.id, client.version, now]).expect(
                 1,
                 &sql::CREDENTIAL_INSERT,
                 params![
@@ -102,9 +101,7 @@ impl Auth {
         }
         let id = credential.id.to_string();
         let data = json!({"client_id": client_id, "secret_id": id, "label": credential.label});
-        let batch = batch
-            .change(ChangeKind::Client, client_id)
-            .event(event(self, Type::SecretCreated, &data));
+        let batch = batch.change(ChangeKind::Client, client_id).event(event(self, Type::SecretCreated, &data));
         let after = json!({
             "client_id": client_id, "label": credential.label, "secret": "changed",
             "expires_at": credential.expires_at.map(|t| t.to_string()),
@@ -198,9 +195,11 @@ impl Auth {
         let until = now.plus_seconds(crate::revoke::MEMORY_SECONDS);
         for row in &families {
             let family = row.id::<id::Family>(0)?.to_string();
-            batch = batch
-                .run(&sql::DENIED_INSERT, params![tenant.id, family.as_str(), client.id, until])
-                .change_until(ChangeKind::Denied, family, until.as_micros());
+            batch = batch.run(&sql::DENIED_INSERT, params![tenant.id, family.as_str(), client.id, until]).change_until(
+                ChangeKind::Denied,
+                family,
+                until.as_micros(),
+            );
         }
         if revoke_tokens {
             batch = self.raise_epoch(batch, tenant, id.clone());
@@ -209,14 +208,8 @@ impl Auth {
         let batch = batch.event(event(self, Type::SecretRevoked, &data));
         let before = json!({"status": credential.status(now)});
         let after = json!({"status": "revoked", "tokens_revoked": revoke_tokens, "families_ended": families.len()});
-        let record = change_record(
-            self,
-            who,
-            tenant,
-            action::SECRET_REVOKED,
-            ("secret", &id),
-            (Some(before), Some(after)),
-        );
+        let record =
+            change_record(self, who, tenant, action::SECRET_REVOKED, ("secret", &id), (Some(before), Some(after)));
         Ok(Planned { batch, record, value: () })
     }
 

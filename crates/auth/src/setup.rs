@@ -18,9 +18,9 @@ use crate::client_change::{ClientFields, ClientView, Field};
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
 use crate::key::KeyPurpose;
+use crate::limit::Rate;
 use crate::plan::{Planned, change_record, event};
 use crate::sql;
-use crate::limit::Rate;
 use crate::tenant::{Stored, Tenant, TenantKind};
 
 /// The body of `POST /api/tenants` or `PATCH /api/tenants/{slug}`, read but not judged.
@@ -253,8 +253,7 @@ impl Auth {
             .change(ChangeKind::Tenant, &*current.slug);
         let (before, after) = (json!({"client": current.client_rate}), json!({"client": client_rate}));
         let object = ("tenant", &*current.slug);
-        let record =
-            change_record(self, who, &current, action::LIMITS_UPDATED, object, (Some(before), Some(after)));
+        let record = change_record(self, who, &current, action::LIMITS_UPDATED, object, (Some(before), Some(after)));
         Ok(Planned { batch, record, value: () })
     }
 

@@ -12,8 +12,25 @@ use crate::tenant::Tenant;
 
 /// Claims that a client's static claims may not replace (RFC 9068 §2.2, RFC 7519 §4.1 and ours).
 pub const RESERVED_CLAIMS: [&str; 19] = [
-    "iss", "sub", "client_id", "aud", "exp", "iat", "nbf", "jti", "scope", "tenant", "cnf", "act", "ent", "ent_ver",
-    "plan", "sub_status", "flags", "active", "token_type",
+    "iss",
+    "sub",
+    "client_id",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "scope",
+    "tenant",
+    "cnf",
+    "act",
+    "ent",
+    "ent_ver",
+    "plan",
+    "sub_status",
+    "flags",
+    "active",
+    "token_type",
 ];
 
 /// What a token says, before it is encoded.

@@ -118,7 +118,10 @@ pub(super) async fn list_scopes(ask: &Ask) -> Result<Reply, Problem> {
 pub(super) async fn create_scope(ask: &Ask) -> Result<Reply, Problem> {
     let id = api_id(ask)?;
     let auth = &ask.app.auth;
-    change!(ask, auth.create_scope(&ask.who, &ask.tenant, id, read_scope(&ask.body)), |(name, scope): (String, Scope)| {
+    change!(ask, auth.create_scope(&ask.who, &ask.tenant, id, read_scope(&ask.body)), |(name, scope): (
+        String,
+        Scope
+    )| {
         Reply::created(format!("{}/api/apis/{id}/scopes/{name}", ask.tenant.issuer), scope_view(&name, &scope))
     })
 }

@@ -135,9 +135,7 @@ pub(super) async fn checkpoints(ask: &Ask) -> Result<Reply, Problem> {
     };
     let found = query::checkpoints(&ask.app.auth.store, ask.tenant.id, past).await.map_err(refuse)?;
     let next = found.get(limit).and(limit.checked_sub(1)).and_then(|i| found.get(i)).map(|c| c.size.to_be_bytes());
-    let view = |c: &record::checkpoint::Checkpoint| {
-        json!({"origin": c.origin, "size": c.size, "root": STANDARD.encode(c.root), "note": c.note})
-    };
+    let view = |c: &record::checkpoint::Checkpoint| json!({"origin": c.origin, "size": c.size, "root": STANDARD.encode(c.root), "note": c.note});
     Ok(ask.page(found.iter().take(limit).map(view).collect(), next.as_ref().map(<[u8; 8]>::as_slice)))
 }
 

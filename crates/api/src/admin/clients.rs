@@ -213,11 +213,9 @@ pub(super) async fn update(ask: &Ask) -> Result<Reply, Problem> {
     let version = ask.if_version()?;
     let id = ask.param("client_id");
     let auth = &ask.app.auth;
-    change!(
-        ask,
-        auth.patch_client(&ask.who, &ask.tenant, id, version, read(&ask.body)),
-        |view: ClientView| changed(ask, &view)
-    )
+    change!(ask, auth.patch_client(&ask.who, &ask.tenant, id, version, read(&ask.body)), |view: ClientView| changed(
+        ask, &view
+    ))
 }
 
 pub(super) async fn delete(ask: &Ask) -> Result<Reply, Problem> {
@@ -230,11 +228,9 @@ pub(super) async fn set_enabled(ask: &Ask, enabled: bool) -> Result<Reply, Probl
     let version = ask.if_version()?;
     let id = ask.param("client_id");
     let auth = &ask.app.auth;
-    change!(
-        ask,
-        auth.set_client_enabled(&ask.who, &ask.tenant, id, version, enabled),
-        |view: ClientView| changed(ask, &view)
-    )
+    change!(ask, auth.set_client_enabled(&ask.who, &ask.tenant, id, version, enabled), |view: ClientView| changed(
+        ask, &view
+    ))
 }
 
 pub(super) async fn revoke_tokens(ask: &Ask) -> Result<Reply, Problem> {
@@ -248,4 +244,3 @@ pub(super) async fn revoke_tokens(ask: &Ask) -> Result<Reply, Problem> {
     let plan = || async { Ok(ask.app.auth.plan_revoke_all(&ask.who, &ask.tenant, &client)) };
     change!(ask, plan(), |()| Reply::empty())
 }
-

@@ -211,8 +211,7 @@ async fn gate(
     } else {
         json!({})
     };
-    let mut ask =
-        Ask { app, route, tenant, who, path, query, headers: parts.headers, body: value, repeat: None };
+    let mut ask = Ask { app, route, tenant, who, path, query, headers: parts.headers, body: value, repeat: None };
     if route.idempotent
         && let Some(kept) = ask.recall(parts.uri.path(), parts.uri.query(), &body).await?
     {
@@ -275,7 +274,10 @@ fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, Strin
     let mut query = HashMap::new();
     for name in form.names() {
         if !route.query.contains(&name) {
-            return Err(Problem::malformed(format!("this operation has no query parameter of that name; it takes {}", route.query.join(", "))));
+            return Err(Problem::malformed(format!(
+                "this operation has no query parameter of that name; it takes {}",
+                route.query.join(", ")
+            )));
         }
         if let Some(value) = form.get(name) {
             query.insert(name.to_owned(), value.to_owned());
@@ -368,17 +370,17 @@ impl Ask {
 
     fn position(&self) -> Result<Option<Vec<u8>>, Problem> {
         let Some(text) = self.query.get("cursor") else { return Ok(None) };
-        cursor::decode(&self.cursor_key(), self.route.operation_id, self.tenant.id, text)
-            .map(Some)
-            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave"))
+        cursor::decode(&self.cursor_key(), self.route.operation_id, self.tenant.id, text).map(Some).map_err(|_| {
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")
+        })
     }
 
     fn position_id(&self) -> Result<Option<[u8; 16]>, Problem> {
         match self.position()? {
             None => Ok(None),
-            Some(bytes) => <[u8; 16]>::try_from(bytes)
-                .map(Some)
-                .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")),
+            Some(bytes) => <[u8; 16]>::try_from(bytes).map(Some).map_err(|_| {
+                Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")
+            }),
         }
     }
 
@@ -447,7 +449,8 @@ impl Ask {
             let detail = "this Idempotency-Key was used for another request; choose a new one";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail));
         }
-        let opened = repeat.seal.open(row.bytes(1).map_err(corrupt)?, b"idempotency").map_err(|_| Problem::internal())?;
+        let opened =
+            repeat.seal.open(row.bytes(1).map_err(corrupt)?, b"idempotency").map_err(|_| Problem::internal())?;
         let kept: Value = serde_json::from_slice(opened.reveal()).map_err(|_| Problem::internal())?;
         Reply::from_kept(&kept).map(Some).ok_or_else(Problem::internal)
     }

@@ -1,9 +1,9 @@
 //! Secrets and refresh families of clients.
 
+use auth::client_change::Field;
 use auth::credential::Credential;
 use auth::error::FieldProblem;
 use auth::family::Family;
-use auth::client_change::Field;
 use auth::secret_change::{NewSecret, SecretFields};
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
@@ -132,12 +132,8 @@ pub(super) async fn families(ask: &Ask) -> Result<Reply, Problem> {
     let limit = usize::try_from(ask.limit()?).unwrap_or(0);
     let after = ask.position_id()?.map(Id::<id::Family>::from_bytes);
     let more = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
-    let found = ask
-        .app
-        .auth
-        .families(&ask.tenant, ask.param("client_id"), after, more)
-        .await
-        .map_err(|e| from_admin(&e))?;
+    let found =
+        ask.app.auth.families(&ask.tenant, ask.param("client_id"), after, more).await.map_err(|e| from_admin(&e))?;
     let next = found.get(limit).and(limit.checked_sub(1)).and_then(|i| found.get(i)).map(|f| *f.id.as_bytes());
     let data = found.iter().take(limit).map(family_view).collect();
     Ok(ask.page(data, next.as_ref().map(<[u8; 16]>::as_slice)))

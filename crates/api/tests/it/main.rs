@@ -1,0 +1,4 @@
+//! Black-box tests over the router, on both engines.
+
+mod grants;
+mod world;
