@@ -111,6 +111,15 @@ impl ErrorPage {
         out
     }
 
+    /// The code in words, which is the title of a problem.
+    fn in_words(&self) -> String {
+        let mut words = self.code.replace('_', " ");
+        if let Some(first) = words.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        words
+    }
+
     /// The shape of an answer that carries the code.
     fn sample(&self) -> String {
         let status = self.status.unwrap_or(201);
@@ -125,8 +134,8 @@ impl ErrorPage {
                 code = self.code
             ),
             Surface::Admin => format!(
-                "HTTP/1.1 {status}\nContent-Type: application/problem+json\n\n{{\n  \"type\": \"/errors/{code}\",\n  \"title\": \"{}\",\n  \"status\": {status},\n  \"code\": \"{code}\",\n  \"detail\": \"…\",\n  \"request_id\": \"req_…\"\n}}",
-                self.title,
+                "HTTP/1.1 {status}\nContent-Type: application/problem+json\nX-Request-Id: req_…\n\n{{\n  \"type\": \"/errors/{code}\",\n  \"title\": \"{}\",\n  \"status\": {status},\n  \"code\": \"{code}\",\n  \"detail\": \"…\"\n}}",
+                self.in_words(),
                 code = self.code
             ),
             Surface::Warning => {
