@@ -3,16 +3,27 @@
 use anyhow::{Context, Result, bail};
 
 use crate::output::say;
-use crate::{arrows, names, packages, size, step, tree, words};
+use crate::{arrows, map, names, packages, size, statements, step, tree, words};
+
+/// Which optional programs must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tools {
+    /// Those that are installed are used.
+    AsInstalled,
+    /// One that is missing is a failure.
+    All,
+}
 
 /// Runs every check in order; the first failing step ends it.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(tools: Tools) -> Result<()> {
     step::run("cargo", &["fmt", "--all", "--check"], &[])?;
     step::run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
     shape()?;
     step::run("cargo", &["doc", "--no-deps", "--workspace"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     if step::is_installed("cargo-deny") {
         step::run("cargo", &["deny", "check"], &[])?;
+    } else if tools == Tools::All {
+        bail!("cargo-deny is not installed: cargo install --locked cargo-deny");
     } else {
         say("cargo-deny is not installed; its bans and sources were checked, advisories were not");
     }
@@ -21,11 +32,13 @@ pub(crate) fn run() -> Result<()> {
 
 /// The checks that need nothing but the files: all breaches are shown, not the first alone.
 pub(crate) fn shape() -> Result<()> {
-    say("==> shape");
+    let _step = step::begin("shape");
     let files = tree::files()?;
     let mut breaches = arrows::check(&step::output("cargo", &["metadata", "--no-deps", "--format-version", "1"])?)?;
     breaches.extend(names::check(&files));
     breaches.extend(size::check(&files));
+    breaches.extend(statements::check(&files));
+    breaches.extend(map::check(&files));
     breaches.extend(words::engines(&files));
     breaches.extend(words::marks(&files));
     breaches.extend(words::cryptography(&files));

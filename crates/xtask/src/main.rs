@@ -1,13 +1,16 @@
-//! The tasks of the house: `cargo xtask test | lint | proof [name] | bench | openapi [--write]`.
+//! The tasks of the house: `cargo xtask test | lint | proof [name] | bench | interop | openapi [--write]`.
 
 mod arrows;
 mod lint;
+mod map;
 mod names;
 mod openapi;
 mod output;
 mod packages;
 mod proof;
 mod size;
+mod snapshots;
+mod statements;
 mod step;
 mod suite;
 mod tree;
@@ -20,10 +23,11 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
 cargo xtask test               all tests on both engines, then the interoperability clients
-cargo xtask lint               format, compiler lints, shape, documentation, dependencies
+cargo xtask lint [--full]      format, compiler lints, shape, documentation, dependencies; --full insists on cargo-deny
 cargo xtask shape              the part of lint that needs no compiler
 cargo xtask proof [name]       the long runs; what they found goes to docs/proof.md
 cargo xtask bench              a sitting of the load generator against a release build
+cargo xtask interop            other people's clients against the binary
 cargo xtask openapi [--write]  compare or replace openapi/bastionary.json";
 
 fn main() -> ExitCode {
@@ -44,13 +48,19 @@ fn start() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["test"] => suite::run(),
-        ["lint"] => lint::run(),
+        ["lint"] => lint::run(lint::Tools::AsInstalled),
+        ["lint", "--full"] => lint::run(lint::Tools::All),
         ["shape"] => lint::shape(),
         ["proof"] => proof::run(""),
         ["proof", name] => proof::run(name),
         ["bench"] => bench(),
+        ["interop"] => suite::interop(),
         ["openapi"] => openapi::run(openapi::Mode::Compare),
         ["openapi", "--write"] => openapi::run(openapi::Mode::Write),
+        [] | ["help" | "--help" | "-h"] => {
+            output::say(USAGE);
+            Ok(())
+        }
         _ => bail!("not a task. The tasks are:\n{USAGE}"),
     }
 }

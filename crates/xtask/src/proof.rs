@@ -85,7 +85,7 @@ fn machine() -> Result<String> {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model))
         .unwrap_or("unknown model");
     let system = step::output("uname", &["-sm"])?;
-    let commit = step::output("git", &["rev-parse", "--short", "HEAD"])?;
+    let commit = step::output("git", &["-c", "safe.directory=*", "rev-parse", "--short", "HEAD"])?;
     Ok(format!("{processors} processors, {model}, {}, commit {}", system.trim(), commit.trim()))
 }
 

@@ -1,10 +1,26 @@
 //! Running other programs and passing on what they said.
 
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use crate::output::say;
+
+/// A step under way; says how long it took when it ends, whichever way it ends.
+pub(crate) struct Step(Instant);
+
+/// Announces a step.
+pub(crate) fn begin(heading: &str) -> Step {
+    say(&format!("==> {heading}"));
+    Step(Instant::now())
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        say(&format!("    took {:.1} s", self.0.elapsed().as_secs_f64()));
+    }
+}
 
 /// Runs a program with inherited output; an error when it fails.
 pub(crate) fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
@@ -12,7 +28,7 @@ pub(crate) fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)])
     words.push(program.to_owned());
     words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
     let shown = words.join(" ");
-    say(&format!("==> {shown}"));
+    let _step = begin(&shown);
     let status = Command::new(program)
         .args(arguments)
         .envs(variables.iter().copied())

@@ -1,25 +1,59 @@
-//! `cargo xtask test`: all tests on both engines with one throw-away PostgreSQL, then the interoperability clients.
+//! `cargo xtask test`: all tests on both engines with one throw-away PostgreSQL, then what drives the binary from
+//! outside.
 
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
+use testkit::TempDir;
 use testkit::postgres::{self, Cluster, Durability};
 
 use crate::output::say;
-use crate::step;
+use crate::{snapshots, step, tree};
 
 const INTEROP: &str = "interop/run.sh";
 
-/// Runs the whole suite.
+/// Runs every shell block of the README as it stands.
+const README_BLOCKS: &str = "docs/readme-test.sh";
+
+/// Runs the whole suite; the first failing step ends it.
 pub(crate) fn run() -> Result<()> {
     let cluster = cluster()?;
     let sockets = cluster.sockets().display().to_string();
-    let variables = [("INSTA_UPDATE", "no"), (postgres::SOCKET_VARIABLE, sockets.as_str())];
+    let scratch = TempDir::new()?;
+    let references = scratch.path().join("snapshots");
+    let references_shown = references.display().to_string();
+    let variables = [
+        ("INSTA_UPDATE", "no"),
+        (snapshots::REFERENCES, references_shown.as_str()),
+        (postgres::SOCKET_VARIABLE, sockets.as_str()),
+    ];
+    // Documentation tests are part of this run.
     step::run("cargo", &["test", "--workspace"], &variables)?;
-    if Path::new(INTEROP).exists() {
-        step::run("bash", &[INTEROP], &variables)?;
+    let unreferenced = {
+        let _step = step::begin("snapshots that no test uses");
+        let paths: Vec<String> = tree::files()?.into_iter().map(|file| file.path).collect();
+        snapshots::unreferenced(&paths, &std::fs::read_to_string(&references).unwrap_or_default(), &tree::root()?)
+    };
+    if !unreferenced.is_empty() {
+        bail!("no test uses these snapshots; delete them:\n{}", unreferenced.join("\n"));
+    }
+    for script in [INTEROP, README_BLOCKS] {
+        if Path::new(script).exists() {
+            step::run("bash", &[script], &[(postgres::SOCKET_VARIABLE, sockets.as_str())])?;
+        } else {
+            say(&format!("there is no {script}; that part is left out"));
+        }
     }
     Ok(())
+}
+
+/// Other people's clients against the binary.
+pub(crate) fn interop() -> Result<()> {
+    if !Path::new(INTEROP).exists() {
+        bail!("there is no {INTEROP}");
+    }
+    let cluster = cluster()?;
+    step::run("bash", &[INTEROP], &[(postgres::SOCKET_VARIABLE, cluster.sockets().display().to_string().as_str())])
 }
 
 /// A cluster for one run; PostgreSQL is installed first when it is missing and root may do so.

@@ -15,7 +15,10 @@ pub(crate) struct SourceFile {
 
 /// Every file that is tracked, or would be after `git add`.
 pub(crate) fn files() -> Result<Vec<SourceFile>> {
-    let listed = step::output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])?;
+    // A build machine may own the checkout under another user, and non-ASCII names come quoted otherwise.
+    let settings = ["-c", "safe.directory=*", "-c", "core.quotePath=off"];
+    let question = ["ls-files", "--cached", "--others", "--exclude-standard"];
+    let listed = step::output("git", &[settings.as_slice(), question.as_slice()].concat())?;
     let mut paths: Vec<&str> = listed.lines().filter(|path| std::path::Path::new(path).is_file()).collect();
     paths.sort_unstable();
     paths.dedup();
@@ -24,6 +27,11 @@ pub(crate) fn files() -> Result<Vec<SourceFile>> {
         Ok(SourceFile { path: path.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() })
     };
     paths.into_iter().map(read).collect()
+}
+
+/// The root of the repository, where every task stands.
+pub(crate) fn root() -> Result<std::path::PathBuf> {
+    std::env::current_dir().context("finding the root of the repository")
 }
 
 impl SourceFile {
