@@ -59,12 +59,12 @@ impl App {
         }
     }
 
-    /// The tenant that a request's path names, `None` when there is no such tenant.
+    /// The tenant that a request's path names, `None` when there is no such tenant or it is switched off.
     ///
     /// # Errors
     /// The store's.
     pub async fn tenant(&self, parts: &Parts) -> Result<Option<Arc<Tenant>>, store::Error> {
-        self.auth.tenant(slug_of(&parts.uri)).await
+        Ok(self.auth.tenant(slug_of(&parts.uri)).await?.filter(|tenant| tenant.disabled_at.is_none()))
     }
 }
 

@@ -171,6 +171,14 @@ impl Catalog {
         Ok(Self { apis, scopes: by_name })
     }
 
+    /// The catalog of a tenant that is about to be created, as far as its first admin client needs it.
+    pub(crate) fn management() -> Self {
+        let api = Id::from_bytes([0; 16]);
+        let created_at = Timestamp::default();
+        let scope = |name: &str| (Arc::from(name), Scope { api, description: String::new(), created_at });
+        Self { apis: Vec::new(), scopes: MANAGEMENT_SCOPES.iter().map(|(name, _)| scope(name)).collect() }
+    }
+
     /// An API by id.
     pub fn api(&self, id: Id<id::Api>) -> Option<&Api> {
         self.apis.iter().find(|api| api.id == id)

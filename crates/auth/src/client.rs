@@ -222,6 +222,11 @@ impl Client {
         }
     }
 
+    /// Whether the client may have a scope at present.
+    pub fn holds(&self, scope: &str) -> bool {
+        self.settings.scopes.iter().any(|held| &**held == scope)
+    }
+
     /// Whether the client may use a grant.
     pub fn may_use(&self, grant: &str) -> bool {
         self.settings.grant_types.iter().any(|g| g == grant)

@@ -367,10 +367,21 @@ impl Auth {
         &self,
         who: &Principal,
         tenant: &Tenant,
+        fields: ClientFields,
+    ) -> Result<Planned<ClientView>, AdminError> {
+        let catalog = self.read_catalog(tenant).await?;
+        self.plan_client(who, tenant, &catalog, fields).await
+    }
+
+    /// Creates a client within a catalog that was read before, or that the same commit creates.
+    pub(crate) async fn plan_client(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        catalog: &Catalog,
         mut fields: ClientFields,
     ) -> Result<Planned<ClientView>, AdminError> {
         let now = self.clock.now();
-        let catalog = self.read_catalog(tenant).await?;
         let mut problems = std::mem::take(&mut fields.problems);
         let mut warnings = Vec::new();
         let chosen_id = std::mem::take(&mut fields.client_id);
@@ -396,8 +407,8 @@ impl Auth {
         }
         let defaults_given = !matches!(fields.default_scopes, Field::Absent);
         let mut settings = Settings::initial();
-        settings.apply(fields, &catalog, &mut problems);
-        let created = self.missing_scopes(&catalog, &settings, &mut problems);
+        settings.apply(fields, catalog, &mut problems);
+        let created = self.missing_scopes(catalog, &settings, &mut problems);
         if !defaults_given && !self.settings.hardened {
             let default_api = catalog.builtin(Builtin::Default).map(|api| api.id);
             let owned = |s: &&Arc<str>| catalog.scopes.get(*s).map_or(Some(true), |o| Some(Some(o.api) == default_api));
@@ -419,7 +430,7 @@ impl Auth {
             return Err(AdminError::Taken("client_id_taken", format!("there is already a client {client_id}")));
         }
         let mut batch = Batch::new();
-        batch = self.create_scopes(batch, tenant, &catalog, &created)?;
+        batch = self.create_scopes(batch, tenant, catalog, &created)?;
         batch = batch.expect(
             1,
             &sql::CLIENT_INSERT,

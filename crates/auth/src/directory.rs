@@ -163,6 +163,8 @@ pub struct Auth {
     pub denials: Denials,
     /// Request rates by client.
     pub client_rates: Limiter<Id<id::Client>>,
+    /// Events about clients past their rate, so that each minute tells once.
+    pub limit_events: Limiter<Id<id::Client>>,
     /// Request rates by source address.
     pub source_rates: Limiter<u128>,
     /// Token quotas.
@@ -210,6 +212,7 @@ impl Auth {
             authenticator: Authenticator::new(failures, HmacKey::new(memo.reveal()), settings.slow_hash_workers),
             denials: Denials::default(),
             client_rates: Limiter::default(),
+            limit_events: Limiter::default(),
             source_rates: Limiter::default(),
             quotas: Quotas::default(),
             refusals: record::refusal::Refusals::new(10_000),

@@ -130,6 +130,10 @@ impl Auth {
             limits.add("client", rate.limit, rate.window_s, verdict.remaining, verdict.reset_seconds);
             if !verdict.allowed {
                 self.counters.limited.fetch_add(1, Ordering::Relaxed);
+                // One event a minute says enough about a client that keeps asking.
+                if self.limit_events.count(&who.client.id, Rate { limit: 1, window_s: 60, burst: 1 }, now).allowed {
+                    self.announce_limit(tenant, &who.client, "client", 100).await?;
+                }
                 if enforce {
                     return Err(OauthError::SlowDown { policy: "client", retry_after_seconds: verdict.reset_seconds });
                 }

@@ -132,13 +132,19 @@ impl Auth {
             return Ok(self.introspect_refresh(tenant, caller, token).await?.unwrap_or_else(inactive));
         }
         let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(inactive()) };
-        if !caller.may_see(&verified) || self.alive(tenant, &verified).await?.is_none() {
+        if !caller.may_see(&verified) {
             return Ok(inactive());
         }
+        let Some(client) = self.alive(tenant, &verified).await? else { return Ok(inactive()) };
         let mut members = Map::new();
         members.insert("active".to_owned(), Value::Bool(true));
         members.insert("token_type".to_owned(), Value::from("Bearer"));
         members.extend(verified.raw.iter().map(|(k, v)| (k.clone(), v.clone())));
+        // A scope that was taken from the client is gone from its live tokens too.
+        if verified.claims.scope.split(' ').any(|s| !s.is_empty() && !client.holds(s)) {
+            let left: Vec<&str> = verified.claims.scope.split(' ').filter(|s| client.holds(s)).collect();
+            members.insert("scope".to_owned(), Value::from(left.join(" ")));
+        }
         Ok(Value::Object(members))
     }
 
@@ -200,12 +206,8 @@ impl Auth {
         }
         let Some(client) = self.alive(tenant, &verified).await? else { return Ok(None) };
         // A scope that was taken from the client is gone from its live tokens too.
-        let scopes: Vec<Arc<str>> = verified
-            .claims
-            .scope
-            .split(' ')
-            .filter_map(|s| client.settings.scopes.iter().find(|held| &***held == s).cloned())
-            .collect();
+        let scopes: Vec<Arc<str>> =
+            verified.claims.scope.split(' ').filter(|s| client.holds(s)).map(Arc::from).collect();
         let credential = match &verified.jti.origin {
             Origin::Credential(id) => Some(*id),
             Origin::Family(_) => None,

@@ -11,9 +11,9 @@ use kernel::secret::Secret;
 use kernel::tenant::{DEFAULT, DEFAULT_SLUG, TenantId, is_slug};
 use record::action;
 use serde_json::json;
-use store::{Batch, ChangeKind, params};
+use store::{Batch, ChangeKind, Row, params};
 
-use crate::catalog::{Builtin, MANAGEMENT_SCOPES};
+use crate::catalog::{Builtin, Catalog, MANAGEMENT_SCOPES};
 use crate::client_change::{ClientFields, ClientView, Field};
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
@@ -122,7 +122,7 @@ impl Auth {
         Ok(Planned { batch, record, value: () })
     }
 
-    /// Creates a tenant and a first admin client in it, whose secret the answer shows once.
+    /// Creates a tenant and a first admin client in it, in one commit; the answer shows the secret once.
     ///
     /// # Errors
     /// [`AdminError::Invalid`], [`AdminError::Taken`], the store's.
@@ -130,7 +130,7 @@ impl Auth {
         &self,
         who: &Principal,
         fields: TenantFields,
-    ) -> Result<(Arc<Tenant>, ClientView), AdminError> {
+    ) -> Result<Planned<(Tenant, ClientView)>, AdminError> {
         let mut problems = fields.problems;
         let slug = fields.slug.unwrap_or_default();
         if !is_slug(&slug) {
@@ -142,30 +142,26 @@ impl Auth {
             problems.push(FieldProblem::new("name", "bad_value", "name takes up to 200 characters, none of control"));
         }
         let kind = fields.kind.as_deref().map_or(Some(TenantKind::Live), TenantKind::parse);
-        let Some(kind) = kind.filter(|_| problems.is_empty()) else {
-            if kind.is_none() {
-                problems.push(FieldProblem::new("kind", "bad_value", "kind takes live or sandbox"));
-            }
-            return Err(AdminError::Invalid(problems));
-        };
+        if kind.is_none() {
+            problems.push(FieldProblem::new("kind", "bad_value", "kind takes live or sandbox"));
+        }
+        let Some(kind) = kind.filter(|_| problems.is_empty()) else { return Err(AdminError::Invalid(problems)) };
         if self.tenant(&slug).await?.is_some() {
             return Err(AdminError::Taken("slug_taken", format!("there is already a tenant {slug}")));
         }
-        let id = self.with_entropy(|entropy| Id::generate(self.clock.now(), entropy));
+        let now = self.clock.now();
+        let id = self.with_entropy(|entropy| Id::generate(now, entropy));
+        let row = Row(params![id, slug.as_str(), name.as_str(), kind.name(), 0_i64, "{}", None::<i64>, now, now]);
+        let tenant = Tenant::from_row(&row, &self.keyring, &self.settings.issuer)?;
         let planned = self.plan_tenant(who, id, &slug, &name, kind)?;
-        match self.run(planned).await {
-            Ok(()) => {}
-            Err(AdminError::Store(store::Error::Conflict(_))) => {
-                return Err(AdminError::Taken("slug_taken", format!("there is already a tenant {slug}")));
-            }
-            Err(error) => return Err(error),
-        }
-        let tenant = self.tenant(&slug).await?.ok_or(AdminError::NotFound("tenant"))?;
-        self.first_keys(&tenant).await?;
-        let inside = Principal { tenant: tenant.id, ..who.clone() };
-        let planned = self.plan_admin_client(&inside, &tenant, None, None).await?;
-        let view = self.run(planned).await?;
-        Ok((tenant, view))
+        let inside = Principal { tenant: id, ..who.clone() };
+        let admin = self.plan_client(&inside, &tenant, &Catalog::management(), admin_fields(None, None)).await?;
+        let mut batch = planned.batch;
+        batch.steps.extend(admin.batch.steps);
+        batch.stamped.extend(admin.batch.stamped);
+        batch.changes.extend(admin.batch.changes);
+        batch.events.extend(admin.batch.events);
+        Ok(Planned { batch, record: planned.record, value: (tenant, admin.value) })
     }
 
     /// Changes a tenant's name, or switches it off or on.
@@ -268,14 +264,7 @@ impl Auth {
         client_id: Option<String>,
         secret: Option<Secret<String>>,
     ) -> Result<Planned<ClientView>, AdminError> {
-        let fields = ClientFields {
-            client_id: client_id.map_or(Field::Absent, Field::Value),
-            client_secret: secret,
-            name: Field::Value("Admin".to_owned()),
-            scopes: Field::Value(vec!["admin".to_owned()]),
-            ..ClientFields::default()
-        };
-        self.create_client(who, tenant, fields).await
+        self.create_client(who, tenant, admin_fields(client_id, secret)).await
     }
 
     /// Whether any client of the tenant holds `admin`.
@@ -303,5 +292,15 @@ impl Auth {
         self.store.upkeep(store::Upkeep::Purge, batch).await?;
         self.denials.purge(now);
         Ok(())
+    }
+}
+
+fn admin_fields(client_id: Option<String>, secret: Option<Secret<String>>) -> ClientFields {
+    ClientFields {
+        client_id: client_id.map_or(Field::Absent, Field::Value),
+        client_secret: secret,
+        name: Field::Value("Admin".to_owned()),
+        scopes: Field::Value(vec!["admin".to_owned()]),
+        ..ClientFields::default()
     }
 }

@@ -6,6 +6,7 @@ use auth::client_change::Field;
 use kernel::id::{self, Id};
 use serde_json::{Value, json};
 
+use super::clients::select_key;
 use super::{Ask, Reply, change};
 use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
@@ -83,16 +84,19 @@ pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn create(ask: &Ask) -> Result<Reply, Problem> {
-    change!(ask, ask.app.auth.create_api(&ask.who, &ask.tenant, read(&ask.body)), |api: Api| {
+    let reply = change!(ask, ask.app.auth.create_api(&ask.who, &ask.tenant, read(&ask.body)), |api: Api| {
         Reply::created(format!("{}/api/apis/{}", ask.tenant.issuer, api.id), view(&api)).version(api.version)
-    })
+    })?;
+    select_key(ask, reply).await
 }
 
 pub(super) async fn update(ask: &Ask) -> Result<Reply, Problem> {
     let (id, version) = (api_id(ask)?, ask.if_version()?);
-    change!(ask, ask.app.auth.patch_api(&ask.who, &ask.tenant, id, version, read(&ask.body)), |api: Api| {
-        Reply::ok(view(&api)).version(api.version)
-    })
+    let reply =
+        change!(ask, ask.app.auth.patch_api(&ask.who, &ask.tenant, id, version, read(&ask.body)), |api: Api| {
+            Reply::ok(view(&api)).version(api.version)
+        })?;
+    select_key(ask, reply).await
 }
 
 pub(super) async fn delete(ask: &Ask) -> Result<Reply, Problem> {

@@ -198,10 +198,23 @@ pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
 
 pub(super) async fn create(ask: &Ask) -> Result<Reply, Problem> {
     let auth = &ask.app.auth;
-    change!(ask, auth.create_client(&ask.who, &ask.tenant, read(&ask.body)), |view: ClientView| {
+    let reply = change!(ask, auth.create_client(&ask.who, &ask.tenant, read(&ask.body)), |view: ClientView| {
         let location = format!("{}/api/clients/{}", ask.tenant.issuer, view.client.client_id);
         Reply::created(location, created(&view, auth.clock.now())).version(view.client.version)
-    })
+    })?;
+    select_key(ask, reply).await
+}
+
+/// Makes the keys of an algorithm when a client or an API first selects it, so that they are published before
+/// the first token needs them.
+pub(super) async fn select_key(ask: &Ask, reply: Reply) -> Result<Reply, Problem> {
+    let selected = reply.body.as_ref().and_then(|b| b.get("signing_alg")).and_then(Value::as_str);
+    if let Some(alg) = selected.and_then(jose::Alg::parse)
+        && let Err(error) = ask.app.auth.ensure_keys(&ask.tenant, auth::key::KeyPurpose::Token, alg).await
+    {
+        tracing::warn!(code = "keys_not_made", %error, "the selected algorithm's keys will be made at the first token");
+    }
+    Ok(reply)
 }
 
 fn changed(ask: &Ask, view: &ClientView) -> Reply {

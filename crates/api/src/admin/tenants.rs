@@ -1,6 +1,6 @@
 //! Tenants and the limits of a tenant.
 
-use auth::client_change::Field;
+use auth::client_change::{ClientView, Field};
 use auth::setup::TenantFields;
 use auth::tenant::Tenant;
 use serde_json::{Value, json};
@@ -61,12 +61,22 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
 
 pub(super) async fn create(ask: &Ask) -> Result<Reply, Problem> {
     let auth = &ask.app.auth;
-    let (tenant, admin) = auth.create_tenant(&ask.who, read(&ask.body)).await.map_err(|e| from_admin(&e))?;
-    let mut body = view(&tenant);
-    if let Value::Object(members) = &mut body {
-        members.insert("admin_client".to_owned(), clients::created(&admin, auth.clock.now()));
+    let reply =
+        change!(ask, auth.create_tenant(&ask.who, read(&ask.body)), |(tenant, admin): (Tenant, ClientView)| {
+            let mut body = view(&tenant);
+            if let Value::Object(members) = &mut body {
+                members.insert("admin_client".to_owned(), clients::created(&admin, auth.clock.now()));
+            }
+            Reply::created(format!("{}/api/tenants/{}", ask.tenant.issuer, tenant.slug), body)
+        })?;
+    // Keys that cannot be made now are made at the first token.
+    let slug = reply.body.as_ref().and_then(|b| b.get("slug")).and_then(Value::as_str).unwrap_or_default();
+    if let Ok(Some(tenant)) = auth.tenant(slug).await
+        && let Err(error) = auth.first_keys(&tenant).await
+    {
+        tracing::warn!(code = "keys_not_made", %error, "a new tenant's keys will be made at its first token");
     }
-    Ok(Reply::created(format!("{}/api/tenants/{}", ask.tenant.issuer, tenant.slug), body))
+    Ok(reply)
 }
 
 pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
