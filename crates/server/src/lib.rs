@@ -1,7 +1,20 @@
-//! The process around the house: configuration, the listener, telemetry.
+//! The process around the house: configuration, the listener, jobs, the command line.
 //!
 //! What a request means is decided in `api` and below; this crate owns the edge: sockets, files, signals, the clock.
 
+pub mod boot;
+pub mod clock;
 pub mod config;
+pub mod cli;
+pub mod data_dir;
+pub mod dev;
+pub mod environment;
+pub mod failure;
+pub mod jobs;
 pub mod listen;
+pub mod local;
+pub mod operation;
+pub mod serve;
+pub mod stopping;
 pub mod telemetry;
+pub mod terminal;

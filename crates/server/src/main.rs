@@ -1,2 +1,7 @@
-//! Entry.
-fn main() {}
+//! The binary `bastionary`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::cli::run(std::env::args_os())
+}

@@ -1,0 +1,96 @@
+//! The command line: what may be typed, and which part of the house carries it out.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Overrides;
+use crate::failure::{Exit, Failure};
+use crate::terminal;
+use crate::{dev, serve};
+
+/// Machine-to-machine authentication in one process.
+#[derive(Parser)]
+#[command(name = "bastionary", version, disable_help_subcommand = true, arg_required_else_help = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a server for trying things out, with a demo client and lines to paste
+    #[command(after_help = "Example:\n  bastionary dev --listen 127.0.0.1:0")]
+    Dev {
+        /// Address and port on loopback; port 0 takes a free one [default: 127.0.0.1:8080]
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+        /// Keep the data in this directory instead of a temporary one
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Start the server
+    #[command(after_help = "Example:\n  bastionary serve --data-dir /var/lib/bastionary --listen 127.0.0.1:8080")]
+    Serve(Serve),
+}
+
+#[derive(clap::Args)]
+struct Serve {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the store, the keys and the local socket [default: ./bastionary-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address and port of the public listener [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// PostgreSQL instead of the embedded store
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// URL under which clients reach the server
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+}
+
+/// Reads the arguments, carries the command out and gives the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = match Line::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => {
+            // What cannot be printed cannot be reported either.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(Failure::new("threads cannot be started", error, ""))),
+    };
+    let outcome = runtime.block_on(carry_out(line.command));
+    // A name look-up or a slow hash that hangs must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    end(outcome)
+}
+
+fn end(outcome: Result<Exit, Failure>) -> ExitCode {
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            terminal::words(&format!("bastionary: {failure}"));
+            failure.exit.into()
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Dev { listen, data_dir } => dev::run(listen, data_dir).await.map(|()| Exit::Done),
+        Command::Serve(Serve { config, data_dir, listen, database_url, issuer }) => {
+            let overrides = Overrides { listen, data_dir, database_url, issuer };
+            serve::run(config.as_deref(), overrides).await.map(|()| Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `bastionary dev`: a server for the first five minutes, with a demo client and lines to paste.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use auth::api_change::{ApiFields, ScopeFields};
+use auth::client_change::{ClientFields, ClientView, Field};
+use auth::error::AdminError;
+use auth::secret_change::SecretFields;
+use jose::SystemEntropy;
+use kernel::id::{Entropy as _, base32_encode};
+use kernel::principal::Principal;
+use kernel::secret::Secret;
+
+use crate::boot::House;
+use crate::config::{Config, Overrides};
+use crate::data_dir::DataDir;
+use crate::environment::variable;
+use crate::failure::{Exit, Failure};
+use crate::operation::admin_failure;
+use crate::serve::{Edge, logs, run_house};
+use crate::stopping::Stop;
+use crate::terminal;
+
+const API: &str = "https://invoices.example";
+const SCOPES: [(&str, &str); 2] = [("invoices:read", "Read invoices"), ("invoices:write", "Write invoices")];
+const ADMIN: &str = "demo-admin";
+const DEMO: &str = "demo";
+const REFRESHING: &str = "demo-refresh";
+
+/// Runs the development server until it is told to stop.
+///
+/// # Errors
+/// A [`Failure`] when it cannot start.
+pub async fn run(listen: Option<String>, data_dir: Option<PathBuf>) -> Result<(), Failure> {
+    let scratch = match &data_dir {
+        Some(_) => None,
+        None => Some(Scratch::new()?),
+    };
+    let path = scratch.as_ref().map(|s| s.path.clone()).or(data_dir);
+    let overrides = Overrides { listen, data_dir: path, ..Overrides::default() };
+    // A configuration meant for another server must not leak into this one; only the log may be turned up.
+    let environment = |name: &str| match name {
+        "BASTIONARY_LOG" => variable(name).filter(|v| !v.is_empty()).or_else(|| Some("warn".to_owned())),
+        "BASTIONARY_LOG_FORMAT" => variable(name),
+        "BASTIONARY_MANAGEMENT_LISTEN" => Some("off".to_owned()),
+        _ => None,
+    };
+    let config = Config::load(None, &environment, overrides)?;
+    config.listen_guard()?;
+    logs(&config)?;
+    let stop = Stop::on_signals()?;
+    let dir = DataDir::hold(&config.data_dir)?;
+    let edge = Edge::open(&config).await?;
+    let base = config.issuer_for(edge.address);
+    let house = House::open(&config, dir, base.clone()).await?;
+    let demo = match Demo::plant(&house).await {
+        Ok(demo) => demo,
+        Err(failure) => {
+            house.close().await;
+            return Err(failure);
+        }
+    };
+    let is_temporary = scratch.is_some();
+    let served = run_house(&config, house, edge, &stop, || terminal::data(&demo.text(&base, is_temporary))).await;
+    drop(scratch);
+    served
+}
+
+/// A directory that disappears with the process that made it.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new() -> Result<Self, Failure> {
+        let mut random = [0_u8; 16];
+        SystemEntropy::new().fill(&mut random);
+        let path = std::env::temp_dir().join(format!("bastionary-dev-{}", base32_encode(&random)));
+        // Made here and not found: in a directory that everybody can write, a known name could be somebody else's.
+        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
+            Failure::new(
+                format!("the temporary directory {} cannot be made", path.display()),
+                error,
+                "Set TMPDIR to a directory that this user may write, or name one with `--data-dir`.",
+            )
+        })?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.path) {
+            terminal::words(&format!("The temporary directory {} could not be removed: {error}", self.path.display()));
+        }
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The credentials to print.
+struct Demo {
+    demo: Secret<String>,
+    refreshing: Secret<String>,
+    admin: Secret<String>,
+}
+
+impl Demo {
+    /// Makes the demo API and clients; in a directory that was used before, only new secrets.
+    async fn plant(house: &House) -> Result<Self, Failure> {
+        let planter = Planter { house, who: house.auth.system(&house.tenant, "dev") };
+        let broken = |error| admin_failure("the demo data was not made", &error);
+        let known = house.auth.read_client(house.tenant.id, DEMO).await.map_err(|error| broken(error.into()))?;
+        if known.is_none() {
+            if house.auth.has_admin(&house.tenant).await.map_err(|error| broken(error.into()))? {
+                return Err(Failure::new(
+                    format!("{} is not a directory of `bastionary dev`", house.dir.path().display()),
+                    "it holds an installation, and demo clients in it would be a way in for everybody who knows them",
+                    "Run `bastionary serve` on it, or name another directory.",
+                )
+                .exit(Exit::Conflict));
+            }
+            planter.api().await.map_err(broken)?;
+        }
+        let scopes = || SCOPES.map(|(scope, _)| scope.to_owned()).to_vec();
+        let machine = |id: &str, grants: &[&str]| ClientFields {
+            client_id: Field::Value(id.to_owned()),
+            name: Field::Value(id.to_owned()),
+            scopes: Field::Value(scopes()),
+            default_scopes: Field::Value(scopes()),
+            grant_types: Field::Value(grants.iter().map(|g| (*g).to_owned()).collect()),
+            ..ClientFields::default()
+        };
+        let admin = ClientFields {
+            client_id: Field::Value(ADMIN.to_owned()),
+            name: Field::Value("Admin".to_owned()),
+            scopes: Field::Value(vec!["admin".to_owned()]),
+            ..ClientFields::default()
+        };
+        Ok(Self {
+            admin: planter.client(ADMIN, admin).await.map_err(broken)?,
+            refreshing: planter
+                .client(REFRESHING, machine(REFRESHING, &["client_credentials", "refresh_token"]))
+                .await
+                .map_err(broken)?,
+            // Last, because its presence says that the rest is there.
+            demo: planter.client(DEMO, machine(DEMO, &["client_credentials"])).await.map_err(broken)?,
+        })
+    }
+
+    fn text(&self, base: &str, is_temporary: bool) -> String {
+        let (demo, refreshing, admin) = (self.demo.reveal(), self.refreshing.reveal(), self.admin.reveal());
+        let scopes = SCOPES.map(|(scope, _)| scope).join(" ");
+        let end = if is_temporary { "the temporary store is removed then" } else { "the data directory stays" };
+        format!(
+            r#"Bastionary is ready at {base}
+
+Documentation
+  {base}/docs
+
+Demo client of the API {API} with the scopes {scopes}
+  client_id      {DEMO}
+  client_secret  {demo}
+  With refresh tokens: {REFRESHING} and {refreshing}
+
+Get a token
+  curl -s -u '{DEMO}:{demo}' {base}/oauth2/token -d grant_type=client_credentials
+
+Call the API with an administrator's token
+  TOKEN=$(curl -s -u '{ADMIN}:{admin}' {base}/oauth2/token -d grant_type=client_credentials -d scope=admin | sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
+  curl -s -H "Authorization: Bearer $TOKEN" {base}/api/clients
+
+Stop with Ctrl-C; {end}.
+"#
+        )
+    }
+}
+
+struct Planter<'a> {
+    house: &'a House,
+    who: Principal,
+}
+
+impl Planter<'_> {
+    async fn api(&self) -> Result<(), AdminError> {
+        let House { auth, tenant, .. } = self.house;
+        if auth.read_catalog(tenant).await?.by_resource(API).is_some() {
+            return Ok(());
+        }
+        let fields = ApiFields {
+            identifier: Field::Value(API.to_owned()),
+            name: Field::Value("Invoices".to_owned()),
+            ..ApiFields::default()
+        };
+        let api = auth.run(auth.create_api(&self.who, tenant, fields).await?).await?;
+        for (name, description) in SCOPES {
+            let fields = ScopeFields {
+                name: Some(name.to_owned()),
+                description: Some(description.to_owned()),
+                ..ScopeFields::default()
+            };
+            auth.run(auth.create_scope(&self.who, tenant, api.id, fields).await?).await?;
+        }
+        Ok(())
+    }
+
+    /// The secret of the client: of a new client its first one, of a known client a new one in place of all others.
+    async fn client(&self, id: &str, fields: ClientFields) -> Result<Secret<String>, AdminError> {
+        let House { auth, tenant, .. } = self.house;
+        if auth.read_client(tenant.id, id).await?.is_some() {
+            let fields = SecretFields { expire_others_in_seconds: Some(0), ..SecretFields::default() };
+            return Ok(auth.run(auth.add_secret(&self.who, tenant, id, fields).await?).await?.text);
+        }
+        let view: ClientView = auth.run(auth.create_client(&self.who, tenant, fields).await?).await?;
+        view.secret.ok_or(AdminError::NotFound("secret"))
+    }
+}

@@ -1,0 +1,224 @@
+//! What a person on this machine may ask for: from a running server through its socket, or from the store itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use auth::Auth;
+use auth::error::AdminError;
+use auth::key::{KeyPurpose, KeyRecord, KeyState};
+use auth::tenant::Tenant;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::error::Fault;
+use record::{Checkpoint, Verifier};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::params;
+
+use crate::boot::{chain, operator};
+use crate::failure::{Exit, Failure};
+
+/// One request of a local command.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Operation {
+    /// Make a client that holds `admin`; the answer shows its secret once.
+    CreateAdminClient {
+        /// A chosen id.
+        client_id: Option<String>,
+    },
+    /// Recompute the audit trees of all tenants.
+    VerifyAudit {
+        /// Checkpoints that were kept elsewhere.
+        known: Vec<String>,
+    },
+    /// Look at the store and the keys.
+    Examine,
+}
+
+/// Carries an operation out.
+///
+/// # Errors
+/// A [`Failure`] with the exit code of the command.
+pub async fn perform(auth: &Arc<Auth>, operation: Operation) -> Result<Value, Failure> {
+    match operation {
+        Operation::CreateAdminClient { client_id } => create_admin_client(auth, client_id).await,
+        Operation::VerifyAudit { known } => verify_audit(auth, &known).await,
+        Operation::Examine => Ok(examine(auth).await),
+    }
+}
+
+async fn create_admin_client(auth: &Auth, client_id: Option<String>) -> Result<Value, Failure> {
+    let broken = |error: AdminError| admin_failure("the admin client was not created", &error);
+    let tenant = default_tenant(auth).await?;
+    let who = operator(auth, &tenant);
+    let planned = auth.plan_admin_client(&who, &tenant, client_id, None).await.map_err(broken)?;
+    let view = auth.run(planned).await.map_err(broken)?;
+    let secret = view.secret.as_ref().map(|secret| secret.reveal().clone());
+    Ok(json!({
+        "client_id": &*view.client.client_id,
+        "client_secret": secret,
+        "scopes": view.client.settings.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(),
+    }))
+}
+
+async fn default_tenant(auth: &Auth) -> Result<Arc<Tenant>, Failure> {
+    let found = auth.tenant(kernel::tenant::DEFAULT_SLUG).await.map_err(|error| unreadable(&error))?;
+    found.ok_or_else(|| Failure::new("there is no tenant `default`", "the first start did not complete", "Run `bastionary serve` once."))
+}
+
+fn unreadable(error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::new("the store cannot be read", chain(error), "Run `bastionary doctor`.")
+}
+
+/// A refused use-case as a failure of a command.
+pub fn admin_failure(what: &str, error: &AdminError) -> Failure {
+    let exit = match error {
+        AdminError::NotFound(_) => Exit::Missing,
+        AdminError::Forbidden(_) => Exit::Denied,
+        AdminError::Invalid(_) => Exit::Usage,
+        AdminError::Taken(..) | AdminError::TooMany(..) | AdminError::State(_) | AdminError::Stale => Exit::Conflict,
+        AdminError::Store(error) if error.fault() == Fault::Caller => Exit::Conflict,
+        AdminError::Store(_) | AdminError::Jose(_) => Exit::Failed,
+    };
+    let why = match error {
+        AdminError::Invalid(problems) => {
+            problems.iter().map(|p| format!("{}: {}", p.pointer, p.detail)).collect::<Vec<_>>().join("\n")
+        }
+        other => chain(other),
+    };
+    Failure::new(what, why, "").exit(exit)
+}
+
+async fn verify_audit(auth: &Auth, known: &[String]) -> Result<Value, Failure> {
+    let mut given = Vec::new();
+    for note in known {
+        let note = Checkpoint::parse(note).map_err(|error| {
+            Failure::new("the given checkpoint cannot be read", error, "Give the whole signed note, as `GET /api/audit/checkpoints` shows it.")
+                .exit(Exit::Usage)
+        })?;
+        given.push(note);
+    }
+    let mut reports = Vec::new();
+    let mut is_good = true;
+    let mut used = 0_usize;
+    for tenant in auth.all_tenants().await.map_err(|error| unreadable(&error))? {
+        let (origins, keys) = verifiers(auth, &tenant).await.map_err(|error| unreadable(&error))?;
+        let mut believed = Vec::new();
+        for note in given.iter().filter(|note| origins.contains(&note.origin)) {
+            let checked = Checkpoint::verify(&note.note, &keys).map_err(|error| {
+                Failure::new("the given checkpoint is not believed", error, "Give a checkpoint that this installation signed.")
+            })?;
+            used = used.saturating_add(1);
+            believed.push(checked);
+        }
+        let report = record::verify::verify(&auth.store, tenant.id, &believed, &keys).await.map_err(|error| unreadable(&error))?;
+        is_good &= report.is_good();
+        reports.push(json!({
+            "tenant": &*tenant.slug,
+            "size": report.size,
+            "root": base64::engine::general_purpose::STANDARD.encode(report.root),
+            "records": report.records,
+            "blocks": report.blocks,
+            "entries": report.entries,
+            "checkpoints": report.checkpoints,
+            "unsequenced_records": report.unsequenced_records,
+            "unsequenced_entries": report.unsequenced_entries,
+            "first_bad": report.first_bad(),
+            "findings": report.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }));
+    }
+    if used < given.len() {
+        return Err(Failure::new(
+            "a given checkpoint belongs to no tenant here",
+            "its first line names another issuer's tree",
+            "Give checkpoints of this installation.",
+        )
+        .exit(Exit::Missing));
+    }
+    Ok(json!({"good": is_good, "trees": reports}))
+}
+
+/// The names under which checkpoints of a tenant were signed, and every key that ever signed one.
+async fn verifiers(auth: &Auth, tenant: &Tenant) -> Result<(BTreeSet<String>, Vec<Verifier>), record::Error> {
+    let mut origins = BTreeSet::from([record::checkpoint::origin_of(&tenant.issuer)]);
+    let mut past = 0;
+    loop {
+        let page = record::query::checkpoints(&auth.store, tenant.id, past).await?;
+        let Some(last) = page.last() else { break };
+        past = last.size;
+        // The issuer may have changed since; older checkpoints keep the name they were signed under.
+        origins.extend(page.into_iter().map(|checkpoint| checkpoint.origin));
+    }
+    let mut keys = Vec::new();
+    for record in key_records(auth, tenant).await? {
+        if record.purpose != KeyPurpose::Checkpoint {
+            continue;
+        }
+        let bytes = record.public_jwk.x.as_deref().and_then(|x| URL_SAFE_NO_PAD.decode(x).ok());
+        let Some(public) = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) else { continue };
+        for origin in &origins {
+            keys.push(Verifier::new(origin, public)?);
+        }
+    }
+    Ok((origins, keys))
+}
+
+/// All key records of a tenant, those of destroyed keys included.
+async fn key_records(auth: &Auth, tenant: &Tenant) -> Result<Vec<KeyRecord>, store::Error> {
+    let mut records: Vec<KeyRecord> = Vec::new();
+    loop {
+        let before = records.last().map(|record| record.id);
+        let rows = auth.store.read_all(&auth::sql::KEYS_LIST, params![tenant.id, before, 200_i64]).await?;
+        if rows.is_empty() {
+            return Ok(records);
+        }
+        for row in &rows {
+            records.push(KeyRecord::from_row(row)?);
+        }
+    }
+}
+
+async fn examine(auth: &Auth) -> Value {
+    let mut findings = Vec::new();
+    let mut note = |check: &str, level: &str, detail: String, remedy: &str| {
+        findings.push(json!({"check": check, "level": level, "detail": detail, "remedy": remedy}));
+    };
+    match auth.store.ping().await {
+        Ok(()) => note(
+            "store",
+            "ok",
+            format!("{} answers, schema version {}", auth.store.engine_name(), auth.store.schema_version()),
+            "",
+        ),
+        Err(error) => note("store", "critical", chain(&error), "Look at the disk or the database server; the page of `store_unreachable` says more."),
+    }
+    match auth.all_tenants().await {
+        Err(error) => note("tenants", "critical", chain(&error), "The store must answer first."),
+        Ok(tenants) => {
+            for tenant in tenants {
+                let name = format!("keys of {}", tenant.slug);
+                match auth.keys(&tenant).await {
+                    Err(error) => note(&name, "critical", chain(&error), "The master key or the store is damaged; restore from a backup."),
+                    Ok(keys) => {
+                        let count = |state| keys.records.iter().filter(|r| r.state == state).count();
+                        let (active, staged) = (count(KeyState::Active), count(KeyState::Staged));
+                        let (level, remedy) = match (active, staged) {
+                            (0, _) => ("critical", "Restart the server: it makes the keys every tenant needs."),
+                            (_, 0) => ("warning", "Run `bastionary keys rotate`; it stages the next key."),
+                            _ => ("ok", ""),
+                        };
+                        note(&name, level, format!("{active} active, {staged} staged"), remedy);
+                    }
+                }
+                let name = format!("audit log of {}", tenant.slug);
+                match record::query::checkpoint(&auth.store, tenant.id).await {
+                    Ok(Some(last)) => note(&name, "ok", format!("the newest checkpoint covers {} leaves", last.size), ""),
+                    Ok(None) => note(&name, "ok", "no checkpoint yet; the first is signed within a minute".to_owned(), ""),
+                    Err(error) => note(&name, "critical", chain(&error), "Run `bastionary audit verify`."),
+                }
+            }
+        }
+    }
+    json!({"at": auth.clock.now().to_string(), "findings": findings})
+}

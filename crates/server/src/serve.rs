@@ -1,0 +1,180 @@
+//! `bastionary serve`: from the configuration to a drained end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::boot::{House, first_admin};
+use crate::config::{Config, Overrides};
+use crate::data_dir::DataDir;
+use crate::environment::variable;
+use crate::failure::Failure;
+use crate::jobs::Jobs;
+use crate::listen::tls::Certificates;
+use crate::listen::{self, ListenOptions, ListenStats};
+use crate::local;
+use crate::stopping::Stop;
+use crate::telemetry;
+
+/// How often certificate files are looked at.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(60);
+/// How often the lease is looked at.
+const LEASE_EVERY: Duration = Duration::from_millis(500);
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// A [`Failure`] when it cannot start, or when it must not go on.
+pub async fn run(file: Option<&Path>, overrides: Overrides) -> Result<(), Failure> {
+    let config = Config::load(file, &variable, overrides)?;
+    config.listen_guard()?;
+    logs(&config)?;
+    let stop = Stop::on_signals()?;
+    let dir = DataDir::hold(&config.data_dir)?;
+    let edge = Edge::open(&config).await?;
+    let address = edge.address;
+    let house = House::open(&config, dir, config.issuer_for(address)).await?;
+    first_admin(&house, &config).await?;
+    run_house(&config, house, edge, &stop, || {
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the server is ready");
+    })
+    .await
+}
+
+/// The bound sockets and the certificate, taken before the store is touched.
+pub struct Edge {
+    /// Where the public listener is bound.
+    pub address: SocketAddr,
+    listener: TcpListener,
+    management: Option<TcpListener>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Edge {
+    /// Binds both listeners and reads the certificate.
+    ///
+    /// # Errors
+    /// When an address is taken or a file cannot be used.
+    pub async fn open(config: &Config) -> Result<Self, Failure> {
+        let certificates = config.tls.as_ref().map(Certificates::load).transpose().map_err(tls_failure)?;
+        let listener = bind(config.listen, "listen").await?;
+        let address =
+            listener.local_addr().map_err(|error| Failure::new("the bound address is not known", error, ""))?;
+        let management = match config.management_listen {
+            Some(address) => Some(bind(address, "management_listen").await?),
+            None => None,
+        };
+        Ok(Self { address, listener, management, certificates })
+    }
+}
+
+fn tls_failure(error: crate::listen::tls::TlsError) -> Failure {
+    Failure::new("TLS cannot be set up", error, "")
+}
+
+/// Sends log lines where the configuration says.
+///
+/// # Errors
+/// When the filter cannot be used.
+pub fn logs(config: &Config) -> Result<(), Failure> {
+    telemetry::init(&config.log, config.log_format)
+        .map_err(|error| Failure::new("log lines cannot be written", error, "").exit(crate::failure::Exit::Usage))
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let flag = if setting == "listen" { "`--listen 127.0.0.1:0` takes any free port. " } else { "" };
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
+            std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "this user may not listen on that port".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(
+            format!("the server cannot listen on {address}"),
+            why,
+            format!("{flag}Stop the other process, or set `{setting}` to another address."),
+        )
+    })
+}
+
+/// Serves an open house until `stop` is asked, then drains and closes it.
+///
+/// # Errors
+/// When the listeners fail, when the lease is lost, and when stopping was asked for twice.
+pub async fn run_house(
+    config: &Config,
+    house: House,
+    edge: Edge,
+    stop: &Stop,
+    ready: impl FnOnce(),
+) -> Result<(), Failure> {
+    let stats = Arc::<ListenStats>::default();
+    let Edge { listener, management, certificates, .. } = edge;
+    let tls = certificates.as_ref().map(Certificates::server_config).transpose().map_err(tls_failure)?;
+    let watching = certificates.map(|certificates| tokio::spawn(certificates.watch(CERTIFICATES_EVERY)));
+
+    let app = api::App::new(Arc::clone(&house.auth));
+    let readiness = Arc::clone(&app.readiness);
+    let socket = local::listen(house.dir.socket(), &house.auth)?;
+    let jobs = Jobs::start(&house.auth);
+
+    let options = |tls| ListenOptions {
+        limits: config.limits.clone(),
+        trusted: config.proxy_trusted.clone(),
+        tls,
+        stats: Arc::clone(&stats),
+    };
+    let draining = {
+        let stop = stop.clone();
+        async move {
+            stop.asked().await;
+            readiness.set_draining();
+            tracing::info!("stopping: requests in flight are finished first");
+        }
+    };
+    let main = listen::serve(listener, api::router(app.clone()), options(tls), draining);
+    let aside = async {
+        match management {
+            Some(listener) => {
+                let plain = ListenOptions { stats: Arc::default(), ..options(None) };
+                listen::serve(listener, api::management_router(app.clone()), plain, stop.asked()).await
+            }
+            None => Ok(()),
+        }
+    };
+    ready();
+    let served = tokio::select! {
+        served = async { tokio::try_join!(main, aside).map(|_| ()) } => served.map_err(|error| Failure::new("the listener failed", error, "")),
+        () = stop.insisted() => Err(Failure::new("stopped at once", "stopping was asked for twice", "What was acknowledged is on disk.")),
+        failure = lease_lost(&house, stop) => Err(failure),
+    };
+
+    drop(socket);
+    if let Some(watching) = watching {
+        watching.abort();
+    }
+    if served.is_ok() {
+        jobs.finish().await;
+        house.close().await;
+        tracing::info!("stopped");
+    }
+    served
+}
+
+/// Resolves some time after the lease was lost: first new requests are refused, then this process ends.
+async fn lease_lost(house: &House, stop: &Stop) -> Failure {
+    while !house.lease.is_lost() {
+        tokio::time::sleep(LEASE_EVERY).await;
+    }
+    stop.ask();
+    tracing::error!(code = "lease_lost", "another process may serve the store now; this one ends");
+    Failure::new(
+        "the server ended itself",
+        "it could not renew its right to serve the store, so another process may have taken over",
+        "Look at the connection to the store and start again.",
+    )
+}
