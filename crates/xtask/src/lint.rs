@@ -44,8 +44,12 @@ pub(crate) fn shape() -> Result<()> {
     breaches.extend(words::cryptography(&files));
     breaches.extend(words::private_paths(&files));
     breaches.extend(packages::lock(&std::fs::read_to_string("Cargo.lock").context("reading Cargo.lock")?));
-    let built = ["tree", "--workspace", "--edges", "normal,build", "--target", "all", "--prefix", "none"];
-    breaches.extend(packages::banned(&step::output("cargo", &built)?));
+    let policy = packages::Policy::parse(&std::fs::read_to_string("deny.toml").context("reading deny.toml")?);
+    let tree = |edges| {
+        step::output("cargo", &["tree", "--workspace", "--edges", edges, "--target", "all", "--prefix", "none"])
+    };
+    breaches.extend(policy.built(&tree("normal,build")?));
+    breaches.extend(policy.doubled(&tree("normal,build,dev")?));
     for breach in &breaches {
         say(breach);
     }
