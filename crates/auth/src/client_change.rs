@@ -146,21 +146,19 @@ pub fn check_client_id(text: &str) -> Result<(), &'static str> {
 fn ranged(
     problems: &mut Vec<FieldProblem>,
     name: &str,
-    field: Field<i64>,
+    field: &Field<i64>,
     range: &RangeInclusive<i64>,
     slot: &mut Option<u32>,
 ) {
-    let field = match field {
-        Field::Absent => Field::Absent,
-        Field::Null => Field::Null,
-        Field::Value(v) if range.contains(&v) => Field::Value(u32::try_from(v).unwrap_or(u32::MAX)),
+    match field {
+        Field::Absent => {}
+        Field::Null => *slot = None,
+        Field::Value(v) if range.contains(v) => *slot = u32::try_from(*v).ok(),
         Field::Value(_) => {
             let detail = format!("{name} takes {} to {} seconds", range.start(), range.end());
             problems.push(FieldProblem::new(name, "out_of_range", detail));
-            Field::Absent
         }
-    };
-    field.apply_optional(slot);
+    }
 }
 
 /// Takes over the list if each text passes; otherwise notes a problem at its index.
@@ -321,7 +319,7 @@ impl Settings {
             ),
         ];
         for (name, field, range, slot) in times {
-            ranged(problems, name, field, range, slot);
+            ranged(problems, name, &field, range, slot);
         }
         let absolute = self.refresh_token_ttl_seconds.unwrap_or(REFRESH_TTL_DEFAULT_SECONDS);
         if self.refresh_token_idle_seconds.is_some_and(|idle| idle > absolute) {

@@ -341,13 +341,13 @@ pub fn estimated_bits(text: &str) -> f64 {
     let mut distinct: Vec<char> = text.chars().collect();
     distinct.sort_unstable();
     distinct.dedup();
-    let classes: [(fn(char) -> bool, f64); 4] = [
-        (|c| c.is_ascii_lowercase(), 26.0),
-        (|c| c.is_ascii_uppercase(), 26.0),
-        (|c| c.is_ascii_digit(), 10.0),
-        (|c| !c.is_ascii_alphanumeric(), 33.0),
+    let classes = [
+        (text.chars().any(|c| c.is_ascii_lowercase()), 26.0),
+        (text.chars().any(|c| c.is_ascii_uppercase()), 26.0),
+        (text.chars().any(|c| c.is_ascii_digit()), 10.0),
+        (text.chars().any(|c| !c.is_ascii_alphanumeric()), 33.0),
     ];
-    let alphabet: f64 = classes.iter().filter(|(is, _)| text.chars().any(is)).map(|(_, n)| n).sum();
+    let alphabet: f64 = classes.iter().filter(|(used, _)| *used).map(|(_, size)| size).sum();
     let per_character =
         alphabet.max(1.0).log2().min(f64::from(u32::try_from(distinct.len()).unwrap_or(u32::MAX)).log2());
     per_character * f64::from(u32::try_from(text.chars().count()).unwrap_or(u32::MAX))

@@ -234,7 +234,9 @@ impl Auth {
         let listener = Arc::downgrade(&auth);
         auth.store.on_change(Arc::new(move |changes: &[Change]| {
             if let Some(auth) = listener.upgrade() {
-                changes.iter().for_each(|change| auth.apply(change));
+                for change in changes {
+                    auth.apply(change);
+                }
             }
         }));
         auth.denials.load(&auth.store, auth.clock.now()).await?;

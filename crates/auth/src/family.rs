@@ -100,10 +100,8 @@ impl Family {
         // One entry before the window stays, so that an older generation finds a time that has passed.
         let outside = self.rotations.iter().filter(|(_, at)| now.micros_since(*at) > window).count();
         let mut kept: Vec<_> = self.rotations.iter().skip(outside.saturating_sub(1)).copied().collect();
-        let crowded = match (kept.len().checked_sub(2).and_then(|i| kept.get(i)), kept.last()) {
-            (Some((_, before)), Some((_, last))) => last.micros_since(*before) < spacing,
-            _ => false,
-        };
+        let before = kept.len().checked_sub(2).and_then(|i| kept.get(i));
+        let crowded = before.is_some_and(|(_, at)| now.micros_since(*at) < spacing);
         if crowded {
             kept.pop();
         }
@@ -186,5 +184,75 @@ impl RefreshToken {
     pub fn is_of(&self, tenant: &Tenant, family: &Family) -> bool {
         let expected = mac(tenant, family.id, &self.handle, self.generation);
         self.handle == family.handle && jose::constant_time_eq(&expected, &self.mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family() -> Family {
+        let now = Timestamp::from_seconds(1_000);
+        Family {
+            id: Id::from_bytes([1; 16]),
+            handle: [2; 16],
+            client: Id::from_bytes([3; 16]),
+            credential: Id::from_bytes([4; 16]),
+            scope: String::new(),
+            audience: String::new(),
+            generation: 0,
+            rotations: Vec::new(),
+            created_at: now,
+            idle_seconds: 3_600,
+            idle_deadline: now.plus_seconds(3_600),
+            absolute_deadline: now.plus_seconds(86_400),
+            ended_at: None,
+            end_reason: None,
+        }
+    }
+
+    proptest::proptest! {
+        /// The model remembers every rotation time; the family keeps a bounded list and may only be more lenient
+        /// by the spacing of its list, never stricter.
+        #[test]
+        fn a_rotated_generation_repeats_inside_its_window_and_is_reuse_after_it(
+            window in 0_u32..=60, gaps in proptest::collection::vec(0_i64..3_000_000, 1..200),
+        ) {
+            let mut family = family();
+            let mut model: Vec<Timestamp> = Vec::new();
+            let mut now = Timestamp::from_seconds(1_000);
+            let width = i64::from(window) * 1_000_000;
+            let spacing = width / 64 + 1;
+            for gap in gaps {
+                now = Timestamp::from_micros(now.as_micros() + gap);
+                family.rotations = parse_rotations(&family.rotated(window, now)).unwrap();
+                model.push(now);
+                family.generation += 1;
+                assert!(family.rotations.len() <= 200);
+                assert_eq!(family.judge(family.generation, window, now), Judgment::Current);
+                for (generation, rotated_at) in model.iter().enumerate() {
+                    let judged = family.judge(u32::try_from(generation).unwrap(), window, now);
+                    let age = now.micros_since(*rotated_at);
+                    if age <= width {
+                        assert_eq!(judged, Judgment::Repeat, "generation {generation} of age {age}");
+                    } else if age > width + spacing * 2 {
+                        assert!(matches!(judged, Judgment::Reuse(_)), "generation {generation} of age {age}");
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn stored_rotation_times_are_read_without_a_panic(text: String) {
+            let _ = parse_rotations(&text);
+        }
+    }
+
+    #[test]
+    fn the_idle_deadline_never_passes_the_absolute_one() {
+        let family = family();
+        let late = family.absolute_deadline.plus_seconds(-10);
+        assert_eq!(family.next_idle_deadline(late), family.absolute_deadline);
+        assert!(!family.is_live(family.idle_deadline));
     }
 }

@@ -229,10 +229,7 @@ fn read_claims(tenant: &Tenant, payload: &[u8], kid: Option<String>) -> Option<A
     if claims.iss != *tenant.issuer || claims.tenant != *tenant.slug {
         return None;
     }
-    let raw = match serde_json::from_slice(payload).ok()? {
-        Value::Object(members) => members,
-        _ => return None,
-    };
+    let raw: Map<String, Value> = serde_json::from_slice(payload).ok()?;
     Some(Arc::new(Verified { claims, jti, raw, kid }))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jose::{Alg, Jwk, SigningKey, VerifyKey};
 use kernel::clock::Timestamp;
-use kernel::id::{self, Entropy, Id};
+use kernel::id::{self, Id};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
 use record::action;
@@ -379,16 +379,13 @@ impl Auth {
         let mut batch = Batch::new().expect(1, &sql::KEY_DESTROY, params![tenant.id, key.id, now]);
         let mut signs = set.record(key.purpose, key.alg, KeyState::Active).map_or(String::new(), |r| r.kid.clone());
         if key.state == KeyState::Active {
-            match set.record(key.purpose, key.alg, KeyState::Staged) {
-                Some(staged) => {
-                    batch = batch.expect(1, &sql::KEY_PROMOTE, params![tenant.id, staged.id, now]);
-                    signs.clone_from(&staged.kid);
-                }
-                None => {
-                    let next = fresh(self, tenant, key.purpose, key.alg).await?;
-                    batch = insert(batch, tenant, pair, &next, KeyState::Active, now)?;
-                    signs.clone_from(&next.kid);
-                }
+            if let Some(staged) = set.record(key.purpose, key.alg, KeyState::Staged) {
+                batch = batch.expect(1, &sql::KEY_PROMOTE, params![tenant.id, staged.id, now]);
+                signs.clone_from(&staged.kid);
+            } else {
+                let next = fresh(self, tenant, key.purpose, key.alg).await?;
+                batch = insert(batch, tenant, pair, &next, KeyState::Active, now)?;
+                signs.clone_from(&next.kid);
             }
         }
         if key.state != KeyState::Retiring {

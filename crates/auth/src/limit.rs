@@ -15,7 +15,7 @@ use crate::client::{RateLimit, TokenQuota};
 use crate::error::OauthError;
 use crate::sql;
 
-const SHARDS: usize = 16;
+const SHARDS: u64 = 16;
 const KEYS_PER_SHARD: usize = 62_500;
 const MICROS: i64 = 1_000_000;
 
@@ -80,12 +80,16 @@ impl<K: Hash + Eq + Clone> Default for Limiter<K> {
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
+    fn shard(&self, key: &K) -> usize {
+        usize::try_from(self.hasher.hash_one(key) % SHARDS).unwrap_or(0)
+    }
+
     /// Counts one request of the key. A limit of 0 allows everything and counts nothing.
     pub fn count(&self, key: &K, rate: Rate, now: Timestamp) -> Verdict {
         if rate.limit == 0 {
             return Verdict { allowed: true, remaining: u32::MAX, reset_seconds: 0 };
         }
-        let shard = usize::try_from(self.hasher.hash_one(key) % (SHARDS as u64)).unwrap_or(0);
+        let shard = self.shard(key);
         let Some(Ok(mut map)) = self.shards.get(shard).map(Mutex::lock) else {
             // A poisoned limiter fails closed.
             return Verdict { allowed: false, remaining: 0, reset_seconds: 1 };
@@ -107,7 +111,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 
     /// Forgets a key.
     pub fn forget(&self, key: &K) {
-        let shard = usize::try_from(self.hasher.hash_one(key) % (SHARDS as u64)).unwrap_or(0);
+        let shard = self.shard(key);
         if let Some(Ok(mut map)) = self.shards.get(shard).map(Mutex::lock) {
             map.remove(key);
         }
@@ -294,4 +298,56 @@ async fn lease_slice(
 /// The rate of a client: its own, or the server's default.
 pub fn rate_of(own: Option<RateLimit>, default: Rate) -> (Rate, bool) {
     own.map_or((default, true), |r| (Rate { limit: r.limit, window_s: r.window_s, burst: r.burst }, r.enforce))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    #[test]
+    fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
+        let limiter = Limiter::default();
+        let rate = Rate { limit: 10, window_s: 1, burst: 5 };
+        let passed = (0..20).filter(|_| limiter.count(&1, rate, at(0)).allowed).count();
+        assert_eq!(passed, 5);
+        assert!(!limiter.count(&1, rate, at(99_999)).allowed);
+        assert!(limiter.count(&1, rate, at(100_000)).allowed);
+        assert!(limiter.count(&2, rate, at(0)).allowed, "another key has its own burst");
+    }
+
+    #[test]
+    fn a_limit_of_zero_refuses_nothing() {
+        let limiter = Limiter::default();
+        assert!((0..1_000).all(|_| limiter.count(&1, Rate { limit: 0, window_s: 1, burst: 0 }, at(0)).allowed));
+    }
+
+    proptest::proptest! {
+        /// The leaky bucket, counted plainly, is the oracle: a request passes while the bucket has room for it.
+        #[test]
+        fn gcra_decides_like_a_bucket_that_leaks(
+            limit in 1_u32..50, burst in 1_u32..20, gaps in proptest::collection::vec(0_i64..200_000, 1..200),
+        ) {
+            let rate = Rate { limit, window_s: 1, burst };
+            let interval = 1_000_000 / i64::from(limit);
+            let (mut tat, mut now, mut level, mut last) = (0, 1_000_000_i64, 0_i64, 1_000_000_i64);
+            for gap in gaps {
+                now += gap;
+                level = (level - (now - last)).max(0);
+                last = now;
+                let room = level + interval <= interval * i64::from(burst);
+                let (next, verdict) = rate.decide(tat, at(now));
+                tat = next;
+                assert_eq!(verdict.allowed, room);
+                if room {
+                    level += interval;
+                } else {
+                    assert!(verdict.reset_seconds >= 1);
+                }
+            }
+        }
+    }
 }
