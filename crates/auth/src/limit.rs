@@ -301,6 +301,7 @@ pub fn rate_of(own: Option<RateLimit>, default: Rate) -> (Rate, bool) {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use super::*;
 
