@@ -129,9 +129,12 @@ impl Keyring {
             // a purpose of a later release is not ours to use
             let Some(purpose) = Purpose::ALL.into_iter().find(|purpose| purpose.name() == name) else { continue };
             let Ok(opened) = self.master.open(row.bytes(2)?, &root_place(name, version)) else {
-                return Err(mark.map_or(Error::RowCorrupt, |_| Error::Refused(
-                    "a root key of this data does not open: the data is damaged or belongs to another installation".to_owned(),
-                )));
+                return Err(mark.map_or(Error::RowCorrupt, |_| {
+                    Error::Refused(
+                        "a root key of this data does not open: the data is damaged or belongs to another installation"
+                            .to_owned(),
+                    )
+                }));
             };
             let key = <[u8; 32]>::try_from(opened.reveal().as_slice()).map_err(|_| Error::RowCorrupt)?;
             self.roots.insert((purpose, version), Secret::new(key));
@@ -242,4 +245,3 @@ pub fn master_key_id(master: &[u8; 32]) -> String {
 fn wrong_master(expected: i64) -> Error {
     Error::Refused(format!("the master key does not open this data (expected key id {})", hex(expected)))
 }
-

@@ -183,7 +183,13 @@ mod tests {
         assert_eq!(target("INSERT INTO lease(name) VALUES (?1)"), Some("lease"));
         assert_eq!(target("  update\n quota SET used = 1"), Some("quota"));
         assert_eq!(target("DELETE FROM change WHERE at < ?1"), Some("change"));
-        for other in ["", "SELECT 1", "INSERT OR REPLACE INTO lease", "WITH x AS (SELECT 1) DELETE FROM lease", "DROP TABLE lease"] {
+        for other in [
+            "",
+            "SELECT 1",
+            "INSERT OR REPLACE INTO lease",
+            "WITH x AS (SELECT 1) DELETE FROM lease",
+            "DROP TABLE lease",
+        ] {
             assert_eq!(target(other), None, "{other}");
         }
     }

@@ -99,10 +99,9 @@ fn type_name(token: &str, dialect: Dialect, used: Use) -> &'static str {
     match (token, dialect) {
         ("{int}", Dialect::Sqlite) => "INTEGER",
         ("{int}", Dialect::Postgres) => "BIGINT",
-        ("{text}", Dialect::Sqlite) => "TEXT",
         // bytes decide the order of text on both engines
         ("{text}", Dialect::Postgres) if used == Use::Schema => "TEXT COLLATE \"C\"",
-        ("{text}", Dialect::Postgres) => "TEXT",
+        ("{text}", _) => "TEXT",
         ("{table}", Dialect::Sqlite) => "STRICT",
         ("{table}", Dialect::Postgres) => "",
         (_, Dialect::Sqlite) => "BLOB",
@@ -126,10 +125,14 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_parameter_stays() {
-        for same in ["SELECT 'a?1''?2'", "SELECT \"a?1\"\"?2\"", "-- ?1\n", "/* ?1 'x */", "SELECT 'open ?1", "'{int}'"] {
+        for same in ["SELECT 'a?1''?2'", "SELECT \"a?1\"\"?2\"", "-- ?1\n", "/* ?1 'x */", "SELECT 'open ?1", "'{int}'"]
+        {
             assert_eq!(postgres(same), same);
         }
-        assert_eq!(postgres("SELECT 'é?1' || ?1 -- it's ?1\n, ?2 /* ' */ = ?3"), "SELECT 'é?1' || $1 -- it's ?1\n, $2 /* ' */ = $3");
+        assert_eq!(
+            postgres("SELECT 'é?1' || ?1 -- it's ?1\n, ?2 /* ' */ = ?3"),
+            "SELECT 'é?1' || $1 -- it's ?1\n, $2 /* ' */ = $3"
+        );
     }
 
     #[test]

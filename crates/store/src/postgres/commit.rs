@@ -46,14 +46,13 @@ pub(crate) async fn commit(pool: &Pool, shared: &Shared, plan: &Plan, reserved: 
         let why = match attempt(pool, &flight, reserved).await {
             Attempt::Committed(seq) => return Ok(seq),
             Attempt::Already => return Ok(unknown.flatten()),
-            // an attempt after an unknown end that meets a guard before the record says nothing about the first
-            Attempt::Refused(error) => return Err(error),
             Attempt::Again(error) => error,
             Attempt::Unknown(seq, error) if traceable => {
                 unknown = Some(seq);
                 error
             }
-            Attempt::Unknown(_, error) => return Err(error),
+            // after an unknown end the proof was written first and found no other: what was refused was never done
+            Attempt::Refused(error) | Attempt::Unknown(_, error) => return Err(error),
         };
         if began.elapsed() > PATIENCE {
             return Err(why);
@@ -106,7 +105,8 @@ enum Answer {
 async fn attempt(pool: &Pool, flight: &Flight<'_>, reserved: bool) -> Attempt {
     let connection = match pool.get(reserved).await {
         Ok(connection) => connection,
-        Err(error @ Error::Unavailable(_)) if flight.repeated => return Attempt::Again(error),
+        // whether the first attempt was committed is still open, so the batch cannot be called refused
+        Err(error) if flight.repeated => return Attempt::Again(Error::Unavailable(Box::new(error))),
         Err(error) => return Attempt::Refused(error),
     };
     let prepared = tokio::time::timeout(FLIGHT, connection.prepare(flight.steps().map(|step| step.stmt))).await;
@@ -125,7 +125,10 @@ async fn attempt(pool: &Pool, flight: &Flight<'_>, reserved: bool) -> Attempt {
     let seq = match judge(pool, flight, answers) {
         Ok(seq) => seq,
         Err(outcome) => {
-            if tokio::time::timeout(FLIGHT, connection.client().batch_execute("ROLLBACK")).await.is_ok_and(|r| r.is_ok()) {
+            if tokio::time::timeout(FLIGHT, connection.client().batch_execute("ROLLBACK"))
+                .await
+                .is_ok_and(|r| r.is_ok())
+            {
                 connection.give_back();
             }
             return outcome;

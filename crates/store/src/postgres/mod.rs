@@ -61,7 +61,7 @@ impl Engine {
         for shard in 0..SHARDS {
             connection.query(&sql::HEAD_SEED, &[Value::Int(shard)]).await?;
         }
-        for (shard, seq) in heads(connection.query(&sql::HEADS, &[]).await?)? {
+        for (shard, seq) in heads(&connection.query(&sql::HEADS, &[]).await?)? {
             shared.feed.start_at(shard, seq);
         }
         let core = Arc::new(Core { pool: Arc::clone(&pool), shared: Arc::clone(shared), order: Default::default() });
@@ -207,7 +207,7 @@ impl Core {
 
     async fn poll_once(&self) -> Result<(), Error> {
         let rows = self.read(&[(&sql::HEADS, Vec::new())]).await?.pop().unwrap_or_default();
-        for (shard, seq) in heads(rows)? {
+        for (shard, seq) in heads(&rows)? {
             if seq > self.shared.feed.applied(shard)
                 && let Some(order) = usize::try_from(shard).ok().and_then(|index| self.order.get(index))
             {
@@ -220,10 +220,13 @@ impl Core {
 }
 
 async fn read_on(connection: &Connection, asks: &[(&'static Stmt, Vec<Value>)]) -> Result<Vec<Vec<Row>>, Failed> {
-    connection.prepare(asks.iter().map(|(stmt, _)| *stmt)).await.map_err(|(name, error)| Failed::Server(name, error))?;
-    let futures = asks.iter().map(|(stmt, params)| -> Boxed<'_, Result<Vec<Row>, Failed>> {
-        Box::pin(connection.query(stmt, params))
-    });
+    connection
+        .prepare(asks.iter().map(|(stmt, _)| *stmt))
+        .await
+        .map_err(|(name, error)| Failed::Server(name, error))?;
+    let futures = asks
+        .iter()
+        .map(|(stmt, params)| -> Boxed<'_, Result<Vec<Row>, Failed>> { Box::pin(connection.query(stmt, params)) });
     join(futures.collect()).await.into_iter().collect()
 }
 
@@ -236,7 +239,7 @@ async fn poll(core: Arc<Core>) {
     }
 }
 
-fn heads(rows: Vec<Row>) -> Result<Vec<(i64, u64)>, Error> {
+fn heads(rows: &[Row]) -> Result<Vec<(i64, u64)>, Error> {
     rows.iter().map(|row| Ok((row.int(0)?, u64::try_from(row.int(1)?).map_err(|_| Error::RowCorrupt)?))).collect()
 }
 
@@ -258,7 +261,9 @@ async fn check_settings(connection: &Connection, allow_unsafe: bool) -> Result<(
         let value: String = row.and_then(|row| row.try_get(0)).map_err(|error| failure("SETTINGS", error))?;
         if name == "server_encoding" {
             if value != "UTF8" {
-                return Err(Error::Refused(format!("the PostgreSQL database has the encoding {value}: create it with UTF8")));
+                return Err(Error::Refused(format!(
+                    "the PostgreSQL database has the encoding {value}: create it with UTF8"
+                )));
             }
         } else if value == "off" && !allow_unsafe {
             return Err(Error::Refused(format!(

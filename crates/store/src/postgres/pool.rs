@@ -193,7 +193,9 @@ impl Pool {
             config.application_name("bastionary");
         }
         if tls.is_none() && config.get_ssl_mode() == SslMode::Require {
-            return Err(Error::Refused("the PostgreSQL address has sslmode=require but no sslrootcert=FILE".to_owned()));
+            return Err(Error::Refused(
+                "the PostgreSQL address has sslmode=require but no sslrootcert=FILE".to_owned(),
+            ));
         }
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let most = cores.saturating_mul(4).clamp(4, 32);

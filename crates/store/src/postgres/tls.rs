@@ -12,9 +12,9 @@ use crate::error::Error;
 pub(crate) fn read_address(address: &str) -> Result<(Config, Option<MakeRustlsConnect>), Error> {
     let (plain, root) = split_root(address);
     // the parser's message may repeat a part of the address, and with it a password
-    let config = plain
-        .parse::<Config>()
-        .map_err(|_| Error::Refused("the PostgreSQL address cannot be read: use postgres://user@host/database".to_owned()))?;
+    let config = plain.parse::<Config>().map_err(|_| {
+        Error::Refused("the PostgreSQL address cannot be read: use postgres://user@host/database".to_owned())
+    })?;
     let tls = root.map(|file| connector(&file)).transpose()?;
     Ok((config, tls))
 }
@@ -65,7 +65,11 @@ mod tests {
     #[test]
     fn the_certificate_file_is_found_in_both_forms_of_an_address() {
         let cases = [
-            ("postgres://a@b/c?sslrootcert=/ca.pem&sslmode=verify-full", "postgres://a@b/c?sslmode=require", Some("/ca.pem")),
+            (
+                "postgres://a@b/c?sslrootcert=/ca.pem&sslmode=verify-full",
+                "postgres://a@b/c?sslmode=require",
+                Some("/ca.pem"),
+            ),
             ("postgres://a@b/c?sslrootcert=/ca.pem", "postgres://a@b/c", Some("/ca.pem")),
             ("postgres://a@b/c", "postgres://a@b/c", None),
             ("host=b user=a sslrootcert='/ca.pem' dbname=c", "host=b user=a dbname=c", Some("/ca.pem")),

@@ -58,8 +58,7 @@ pub(crate) fn run(connection: &Connection, log: &PathBuf, stop: &Stop) {
 
 /// Runs a checkpoint; the number of frames in the log.
 fn checkpoint(connection: &Connection, mode: &str) -> i64 {
-    let result =
-        connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(1));
+    let result = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(1));
     result.unwrap_or_else(|error| {
         stop_on_io_failure(&error);
         tracing::debug!(%error, "checkpoint put off");

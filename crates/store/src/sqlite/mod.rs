@@ -115,10 +115,7 @@ fn join(thread: &Mutex<Option<JoinHandle<()>>>) {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|error| Error::Unavailable(Box::new(error)))
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| Error::Unavailable(Box::new(error)))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -133,16 +130,18 @@ fn create_private(path: &Path) -> Result<(), Error> {
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(|_| ()).map_err(|error| {
-        Error::Refused(format!("the database file {} cannot be opened: {error}", path.display()))
-    })
+    options
+        .open(path)
+        .map(|_| ())
+        .map_err(|error| Error::Refused(format!("the database file {} cannot be opened: {error}", path.display())))
 }
 
 /// A connection as all threads use it.
 fn connect(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let refused =
-        |error: rusqlite::Error| Error::Refused(format!("the database file {} cannot be used: {error}", path.display()));
+    let refused = |error: rusqlite::Error| {
+        Error::Refused(format!("the database file {} cannot be used: {error}", path.display()))
+    };
     let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(refused)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(refused)?;

@@ -75,7 +75,11 @@ impl Queue {
                 return Err(Error::Full);
             }
             lanes.bytes = total;
-            if reserved { lanes.reserved.push_back(job) } else { lanes.open.push_back(job) }
+            if reserved {
+                lanes.reserved.push_back(job);
+            } else {
+                lanes.open.push_back(job);
+            }
             std::mem::take(&mut lanes.idle)
         };
         if wake {

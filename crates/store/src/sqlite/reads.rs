@@ -20,7 +20,7 @@ const WAIT: Duration = Duration::from_secs(1);
 
 /// What a read thread is asked to do.
 pub(crate) enum Ask {
-    /// Rows of several queries, seen at one moment.
+    /// Rows of several queries.
     Rows(Vec<(&'static Stmt, Vec<Value>)>),
     /// Whether statements can be prepared.
     Prepare(Vec<&'static Stmt>),

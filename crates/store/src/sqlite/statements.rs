@@ -37,9 +37,24 @@ impl<'c> Statements<'c> {
         self.connection
     }
 
-    /// Prepares a statement without running it.
+    /// Prepares a statement without running it; one that stays in its tenant must find its rows by an index.
     pub(crate) fn prepare(&mut self, stmt: &'static Stmt) -> Result<(), Error> {
-        self.get(stmt).map(|_| ())
+        self.get(stmt)?;
+        if stmt.across_tenants.is_some() {
+            return Ok(());
+        }
+        let failed = |error| failure(stmt.name, error);
+        let sql = format!("EXPLAIN QUERY PLAN {}", expand(stmt.sql, Dialect::Sqlite, Use::Statement));
+        let mut plan = self.connection.prepare(&sql).map_err(failed)?;
+        let mut lines = plan.raw_query();
+        while let Some(line) = lines.next().map_err(failed)? {
+            let detail: String = line.get(3).map_err(failed)?;
+            let harmless = ["SCAN CONSTANT", "SCAN ("].iter().any(|start| detail.starts_with(start));
+            if detail.starts_with("SCAN ") && !harmless {
+                return Err(Error::Refused(format!("the statement {} reads a whole table: {detail}", stmt.name)));
+            }
+        }
+        Ok(())
     }
 
     /// All rows of a query.
@@ -54,7 +69,9 @@ impl<'c> Statements<'c> {
                 values.push(match row.get_ref(column).map_err(|error| failure(stmt.name, error))? {
                     ValueRef::Null => Value::Null,
                     ValueRef::Integer(value) => Value::Int(value),
-                    ValueRef::Text(text) => Value::Text(String::from_utf8(text.to_vec()).map_err(|_| Error::RowCorrupt)?),
+                    ValueRef::Text(text) => {
+                        Value::Text(String::from_utf8(text.to_vec()).map_err(|_| Error::RowCorrupt)?)
+                    }
                     ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
                     ValueRef::Real(_) => return Err(Error::RowCorrupt),
                 });

@@ -145,9 +145,7 @@ impl Writer<'_> {
             if matches!(error, Error::NoSpace | Error::Unavailable(_)) || connection.is_autocommit() {
                 return Err(whole_group(error));
             }
-            connection
-                .execute_batch("ROLLBACK TO batch; RELEASE batch")
-                .map_err(|error| group_error(&error))?;
+            connection.execute_batch("ROLLBACK TO batch; RELEASE batch").map_err(|error| group_error(&error))?;
             return Ok(Err(error));
         }
         connection.execute_batch("RELEASE batch").map_err(|error| group_error(&error))?;

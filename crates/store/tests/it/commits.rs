@@ -6,9 +6,7 @@ use kernel::id::Id;
 use kernel::tenant::DEFAULT;
 use store::{Batch, Error, Store, Upkeep, params};
 
-use crate::place::{
-    EVENTS, MARK, MARK_NEW, MARK_RAISE, MARKS, Place, RECORDS, counter, entropy, entry, record, value,
-};
+use crate::place::{EVENTS, MARK, MARK_NEW, MARK_RAISE, MARKS, Place, RECORDS, counter, entropy, entry, record, value};
 
 crate::on_both_engines! {
     async fn a_failed_guard_rolls_the_whole_batch_back_and_is_named(place: &Place) {

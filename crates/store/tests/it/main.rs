@@ -1,5 +1,8 @@
 //! The store's promises, each proved on every engine.
 
+#![cfg(test)]
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test, checked in debug builds")]
+
 mod commits;
 mod feed;
 mod journal;

@@ -61,7 +61,7 @@ async fn forward(mut client: UnixStream, mut server: UnixStream, left: Arc<Atomi
     }
 }
 
-async fn behind_a_cutter(mark: &'static [u8]) -> (Place, Cutter) {
+fn behind_a_cutter(mark: &'static [u8]) -> (Place, Cutter) {
     let address = testkit::postgres::fresh_database().unwrap();
     let host = address.split(' ').find_map(|part| part.strip_prefix("host=")).unwrap();
     let name = address.split("dbname=").nth(1).unwrap();
@@ -78,7 +78,7 @@ impl Drop for Cutter {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_done_once_and_acknowledged() {
-    let (place, cutter) = behind_a_cutter(b"COMMIT").await;
+    let (place, cutter) = behind_a_cutter(b"COMMIT");
     let store = place.open().await;
     store.commit(counter("a"), record("a")).await.unwrap();
     for round in 1..=3 {
@@ -99,7 +99,7 @@ async fn a_commit_whose_answer_is_lost_is_done_once_and_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_group_whose_answer_is_lost_is_written_once() {
     // the parameters of an INSERT of a segment hold the entry
-    let (place, cutter) = behind_a_cutter(&[0xab, 0xcd, 0xef, 0x01]).await;
+    let (place, cutter) = behind_a_cutter(&[0xab, 0xcd, 0xef, 0x01]);
     let store = place.open().await;
     store.journal(entry(DEFAULT, 1)).await.unwrap();
     cutter.cuts.store(1, Ordering::SeqCst);
@@ -110,7 +110,7 @@ async fn a_journal_group_whose_answer_is_lost_is_written_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_lost_before_commit_costs_nothing() {
-    let (place, cutter) = behind_a_cutter(b"cut here").await;
+    let (place, cutter) = behind_a_cutter(b"cut here");
     let store = place.open().await;
     cutter.cuts.store(1, Ordering::SeqCst);
     store.commit(counter("cut here"), record("a")).await.unwrap();

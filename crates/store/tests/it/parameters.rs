@@ -53,7 +53,7 @@ proptest! {
                     columns.push(format!("CAST('it''s {text}' AS {{text}})"));
                     expected.push(Value::Text(format!("it's {text}")));
                 }
-                Item::Comment(text) => comment.push_str(&format!("/* {text} */ -- {text}\n")),
+                Item::Comment(text) => comment = format!("{comment}/* {text} */ -- {text}\n"),
             }
         }
         let sql: &'static str = format!("SELECT {} {comment}", columns.join(", ")).leak();
