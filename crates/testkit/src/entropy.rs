@@ -3,6 +3,8 @@
 use kernel::id::Entropy;
 
 /// A SplitMix64 stream. Reproducible, therefore fit for tests and nothing else.
+///
+/// A clone gives the same bytes again from here on; two parties that must not collide take two seeds.
 #[derive(Debug, Clone)]
 pub struct SeededEntropy {
     state: u64,
