@@ -63,10 +63,11 @@ async fn metrics(State(app): State<App>) -> Response {
     let counters = &app.auth.counters;
     let stats = app.auth.store.stats();
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let rows: [(&str, &str, &str, u64); 12] = [
+    let rows: [(&str, &str, &str, u64); 13] = [
         ("tokens_issued_total", "{grant=\"client_credentials\"}", "counter", read(&counters.issued_client_credentials)),
         ("tokens_issued_total", "{grant=\"refresh_token\"}", "counter", read(&counters.issued_refresh)),
         ("auth_failures_total", "", "counter", read(&counters.failed_authentications)),
+        ("secrets_expiring_total", "", "counter", read(&counters.secrets_expiring)),
         ("limited_total", "", "counter", read(&counters.limited)),
         ("cache_hits_total", "{cache=\"clients\"}", "counter", read(&counters.client_hits)),
         ("cache_misses_total", "{cache=\"clients\"}", "counter", read(&counters.client_misses)),

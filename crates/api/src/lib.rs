@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod basic;
 pub mod cursor;
+mod edge;
 pub mod etag;
 pub mod fields;
 pub mod form;
@@ -20,21 +21,20 @@ pub mod request_id;
 pub mod route;
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use auth::Auth;
 use auth::tenant::Tenant;
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
+use http::Uri;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Uri};
 
 use oauth_error::ErrorPages;
 use problem::Problem;
-use request_id::RequestId;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -45,6 +45,7 @@ pub struct App {
     pub error_pages: ErrorPages,
     /// What `/readyz` says.
     pub readiness: Arc<health::Readiness>,
+    requests: Arc<AtomicUsize>,
     in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
 }
 
@@ -54,6 +55,7 @@ impl App {
         Self {
             error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
             readiness: Arc::default(),
+            requests: Arc::default(),
             in_flight: Arc::default(),
             auth,
         }
@@ -98,13 +100,16 @@ pub fn router(app: App) -> Router {
         .merge(health::public())
         .fallback(missing)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(app.clone(), identify))
+        .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
         .with_state(app)
 }
 
 /// What the management listener serves.
 pub fn management_router(app: App) -> Router {
-    health::management().fallback(missing).layer(middleware::from_fn_with_state(app.clone(), identify)).with_state(app)
+    health::management()
+        .fallback(missing)
+        .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
+        .with_state(app)
 }
 
 async fn missing(uri: Uri) -> Response {
@@ -117,17 +122,4 @@ async fn missing(uri: Uri) -> Response {
 
 async fn wrong_method() -> Response {
     Problem::method_not_allowed().into_response()
-}
-
-/// Gives every request its id, and every answer the headers all answers have.
-async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let now = app.auth.clock.now();
-    let id = app.auth.with_entropy(|entropy| request_id::assign(request.headers(), now, entropy));
-    let header = HeaderValue::from_str(&id.text).ok();
-    request.extensions_mut().insert::<RequestId>(id);
-    let mut answer = next.run(request).await;
-    if let Some(header) = header {
-        answer.headers_mut().insert(HeaderName::from_static("x-request-id"), header);
-    }
-    answer
 }

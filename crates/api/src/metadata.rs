@@ -62,6 +62,7 @@ pub async fn server(State(app): State<App>, request: Request) -> Response {
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_signing_alg_values_supported": [auth::introspect::INTROSPECTION_ALG.name()],
         "code_challenge_methods_supported": ["S256"],
         "protected_resources": resources,
         "service_documentation": format!("{}/docs", app.auth.settings.issuer),

@@ -13,7 +13,7 @@ use auth::tenant::Tenant;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 
@@ -210,6 +210,31 @@ pub async fn revoke(State(app): State<App>, request: Request) -> Response {
     }
 }
 
+/// The media type of a signed introspection answer (RFC 9701 §4).
+const SIGNED_ANSWER: &str = "application/token-introspection+jwt";
+
+/// An introspection answer in the form its caller accepts.
+async fn introspected(
+    app: &App,
+    parsed: &Parsed,
+    caller: &Caller<'_>,
+    token: Option<&str>,
+) -> Result<Response, OauthError> {
+    let token = token.ok_or(OauthError::InvalidRequest("token is missing".into()))?;
+    let members = app.auth.introspect(&parsed.tenant, caller, token).await?;
+    let wants_signature = parsed.headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).any(|list| {
+        let name = |range: &str| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(SIGNED_ANSWER);
+        list.split(',').any(name)
+    });
+    if !wants_signature {
+        return Ok(json_answer(StatusCode::OK, &members.to_string()));
+    }
+    let text = app.auth.sign_introspection(&parsed.tenant, caller, &members).await?;
+    let mut answer = json_answer(StatusCode::OK, &text);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(SIGNED_ANSWER));
+    Ok(answer)
+}
+
 /// `POST /oauth2/introspect` (RFC 7662): for clients, or for bearers of `tokens:introspect`.
 pub async fn introspect(State(app): State<App>, request: Request) -> Response {
     let parsed = match parse(&app, request).await {
@@ -227,10 +252,9 @@ pub async fn introspect(State(app): State<App>, request: Request) -> Response {
     let answer = if let Some(bearer) = bearer {
         let found = app.auth.principal(&parsed.tenant, &bearer, parsed.source, parsed.request.id).await;
         match found {
-            Ok(Some((principal, _))) if principal.holds("tokens:introspect") => match parsed.form.get("token") {
-                Some(token) => app.auth.introspect(&parsed.tenant, &Caller::Bearer(&principal), token).await,
-                None => Err(OauthError::InvalidRequest("token is missing".into())),
-            },
+            Ok(Some((principal, _))) if principal.holds("tokens:introspect") => {
+                introspected(&app, &parsed, &Caller::Bearer(&principal), parsed.form.get("token")).await
+            }
             Ok(_) => {
                 let mut answer = fail(&OauthError::InvalidClient);
                 let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
@@ -249,16 +273,12 @@ pub async fn introspect(State(app): State<App>, request: Request) -> Response {
         match identified.result {
             // A public client proves nothing, so it may not ask.
             Ok(who) if who.credential.is_none() => Err(OauthError::InvalidClient),
-            Ok(who) => match parsed.form.get("token") {
-                Some(token) => app.auth.introspect(&parsed.tenant, &Caller::Client(&who.client), token).await,
-                None => Err(OauthError::InvalidRequest("token is missing".into())),
-            },
+            Ok(who) => introspected(&app, &parsed, &Caller::Client(&who.client), parsed.form.get("token")).await,
             Err(error) => Err(error),
         }
     };
     match answer {
-        Ok(members) => {
-            let mut response = json_answer(StatusCode::OK, &members.to_string());
+        Ok(mut response) => {
             limit_headers(&mut response, &limits);
             response
         }

@@ -141,6 +141,8 @@ pub struct Counters {
     pub failed_authentications: AtomicU64,
     /// Requests refused by a limit or quota.
     pub limited: AtomicU64,
+    /// Announcements that a secret ends in 30, 7 or 1 day.
+    pub secrets_expiring: AtomicU64,
     /// Client cache hits.
     pub client_hits: AtomicU64,
     /// Client cache misses.

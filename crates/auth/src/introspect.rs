@@ -20,6 +20,8 @@ use crate::sql;
 use crate::tenant::Tenant;
 use crate::token::Presented;
 
+/// The algorithm of signed introspection answers.
+pub const INTROSPECTION_ALG: jose::Alg = jose::Alg::Es256;
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16_384;
 
@@ -146,6 +148,38 @@ impl Auth {
             members.insert("scope".to_owned(), Value::from(left.join(" ")));
         }
         Ok(Value::Object(members))
+    }
+
+    /// An introspection answer as a JWT for its caller (RFC 9701 §5).
+    ///
+    /// # Errors
+    /// The store's and cryptography's.
+    pub async fn sign_introspection(
+        &self,
+        tenant: &Tenant,
+        caller: &Caller<'_>,
+        answer: &Value,
+    ) -> Result<String, OauthError> {
+        let audience = match caller {
+            Caller::Client(client) => client.client_id.to_string(),
+            Caller::Bearer(principal) => match &principal.subject {
+                Subject::Client(client_id) => client_id.to_string(),
+                Subject::System(_) | Subject::LocalOperator => principal.actor(),
+            },
+        };
+        let mut keys = self.keys(tenant).await?;
+        if keys.active(KeyPurpose::Introspection, INTROSPECTION_ALG).is_none() {
+            self.ensure_keys(tenant, KeyPurpose::Introspection, INTROSPECTION_ALG)
+                .await
+                .map_err(|error| OauthError::Internal(Some(Box::new(error))))?;
+            keys = self.keys(tenant).await?;
+        }
+        let active = keys.active(KeyPurpose::Introspection, INTROSPECTION_ALG).ok_or(OauthError::Internal(None))?;
+        let payload = json!({
+            "iss": &*tenant.issuer, "aud": audience, "iat": self.clock.now().as_seconds(), "token_introspection": answer,
+        });
+        let header = active.key.header("token-introspection+jwt");
+        Ok(active.key.sign_compact(&header, payload.to_string().as_bytes())?)
     }
 
     async fn introspect_refresh(

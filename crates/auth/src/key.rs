@@ -29,6 +29,8 @@ pub const RETIREMENT_SECONDS: i64 = 86_400 + 60;
 pub enum KeyPurpose {
     /// Access tokens.
     Token,
+    /// Introspection answers (RFC 9701): a key of their own, so that none passes for an access token (§8.1).
+    Introspection,
     /// Audit checkpoints.
     Checkpoint,
 }
@@ -38,13 +40,14 @@ impl KeyPurpose {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::Introspection => "introspection",
             Self::Checkpoint => "checkpoint",
         }
     }
 
     /// Reads the stable name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Token, Self::Checkpoint].into_iter().find(|p| p.name() == text)
+        [Self::Token, Self::Introspection, Self::Checkpoint].into_iter().find(|p| p.name() == text)
     }
 }
 
@@ -181,7 +184,7 @@ impl KeySet {
                 let access_token_header = key.header("at+jwt");
                 set.active.insert((record.purpose, record.alg), Arc::new(ActiveKey { key, access_token_header }));
             }
-            if record.purpose == KeyPurpose::Token {
+            if record.purpose != KeyPurpose::Checkpoint {
                 public.push(record.public_jwk.clone());
             }
             set.records.push(record);

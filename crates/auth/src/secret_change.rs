@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kernel::clock::Timestamp;
 use kernel::event::Type;
@@ -260,7 +261,10 @@ impl Auth {
                 .expect(1, &sql::CREDENTIAL_ANNOUNCED, params![tenant, secret, days])
                 .run(&sql::OUTBOX_INSERT, params![tenant, note.id, note.kind.name(), note.at, note.data]);
             match self.store.upkeep(store::Upkeep::Announced, batch).await {
-                Ok(()) => announced = announced.saturating_add(1),
+                Ok(()) => {
+                    self.counters.secrets_expiring.fetch_add(1, Ordering::Relaxed);
+                    announced = announced.saturating_add(1);
+                }
                 Err(store::Error::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }

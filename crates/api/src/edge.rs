@@ -1,0 +1,133 @@
+//! What holds for every request: its id, its deadline, the bound on requests in flight, and what a panic answers.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use auth::error::OauthError;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use http::header::{STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue};
+
+use crate::peer::Transport;
+use crate::problem::Problem;
+use crate::request_id::{self, RequestId};
+use crate::{App, oauth_error};
+
+/// Requests that may be carried out at the same time; an eighth of it is kept for the reserved lane.
+const IN_FLIGHT: usize = 1_024;
+
+/// How long a request may take, and which lane it uses.
+struct Terms {
+    deadline: Duration,
+    reserved: bool,
+    oauth: bool,
+}
+
+/// Introspection 1 s, tokens 2 s, everything else 10 s; revocation, disabling and health use the reserved lane.
+fn terms(path: &str) -> Terms {
+    let path = path.strip_prefix("/t/").and_then(|rest| rest.find('/').and_then(|i| rest.get(i..))).unwrap_or(path);
+    let ends = |tail: &str| path.ends_with(tail);
+    let seconds = match path {
+        "/oauth2/introspect" => 1,
+        "/oauth2/token" => 2,
+        _ => 10,
+    };
+    let reserved = path == "/oauth2/revoke"
+        || ["/livez", "/readyz", "/metrics"].contains(&path)
+        || (path.starts_with("/api/") && ["/disable", "/revoke", "/revoke-tokens"].iter().any(|tail| ends(tail)));
+    Terms { deadline: Duration::from_secs(seconds), reserved, oauth: path.starts_with("/oauth2/") }
+}
+
+/// Counts a request for as long as it is carried out.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(count: &Arc<AtomicUsize>, reserved: bool) -> Option<Self> {
+        let bound = if reserved { IN_FLIGHT } else { IN_FLIGHT - IN_FLIGHT / 8 };
+        let place = Self(Arc::clone(count));
+        (count.fetch_add(1, Ordering::SeqCst) < bound).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Wraps every request.
+pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let now = app.auth.clock.now();
+    let id = app.auth.with_entropy(|entropy| request_id::assign(request.headers(), now, entropy));
+    let text = id.text.clone();
+    let terms = terms(request.uri().path());
+    let encrypted = request.extensions().get::<Transport>() == Some(&Transport::Tls);
+    request.extensions_mut().insert::<RequestId>(id);
+    let busy = || {
+        if terms.oauth {
+            oauth_error::response(&OauthError::Unavailable, &app.error_pages, &text)
+        } else {
+            Problem::unavailable(1).into_response()
+        }
+    };
+    let mut answer = match Place::take(&app.requests, terms.reserved) {
+        None => busy(),
+        Some(_place) => {
+            // A handler that is dropped here has either not committed or its commit is carried out regardless.
+            let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+            match tokio::time::timeout(terms.deadline, work).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => {
+                    tracing::error!(code = "handler_panicked", request_id = %text, "a handler ended in a panic");
+                    if terms.oauth {
+                        oauth_error::response(&OauthError::Internal(None), &app.error_pages, &text)
+                    } else {
+                        Problem::internal().into_response()
+                    }
+                }
+                Err(_) => busy(),
+            }
+        }
+    };
+    let headers = answer.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if encrypted {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_house_refuses_ordinary_requests_and_still_takes_reserved_ones() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let places: Vec<_> = (0..896).map(|_| Place::take(&count, false).unwrap()).collect();
+        assert!(Place::take(&count, false).is_none());
+        assert!(Place::take(&count, true).is_some());
+        drop(places);
+        assert_eq!(count.load(Ordering::SeqCst), 0);
+        assert!(Place::take(&count, false).is_some());
+    }
+
+    #[test]
+    fn narrowing_requests_use_the_reserved_lane_in_every_tenant() {
+        for path in ["/oauth2/revoke", "/t/acme/oauth2/revoke", "/api/clients/x/disable", "/t/a/api/keys/k/revoke"] {
+            assert!(terms(path).reserved, "{path}");
+        }
+        for path in ["/oauth2/token", "/api/clients", "/docs", "/t/acme/oauth2/introspect"] {
+            assert!(!terms(path).reserved, "{path}");
+        }
+        assert_eq!(terms("/t/acme/oauth2/introspect").deadline.as_secs(), 1);
+    }
+}
