@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Other people's OAuth clients, unmodified, against the binary: installs them, starts a server of its own on loopback,
+# runs every flow and ends with one line of counts. Fails when a flow does.
+set -euo pipefail
+cd "$(dirname "$0")"
+here=$PWD
+root=$(cd .. && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+
+scratch=$(mktemp -d)
+server=
+finish() {
+    if [[ -n $server ]] && kill -0 "$server" 2>/dev/null; then
+        kill "$server"
+        wait "$server" || true
+    fi
+    rm -rf "$scratch"
+}
+trap finish EXIT
+
+echo "installing the clients"
+(cd node && npm ci --silent --no-audit --no-fund)
+requirements=$(cksum <python/requirements.txt)
+if [[ $(cat python/.venv/installed 2>/dev/null) != "$requirements" ]]; then
+    if ! python3 -m venv --clear python/.venv 2>"$scratch/venv.log"; then
+        cat "$scratch/venv.log" >&2
+        exit 1
+    fi
+    python/.venv/bin/pip install --quiet --disable-pip-version-check --requirement python/requirements.txt
+    echo "$requirements" >python/.venv/installed
+fi
+# Its own lock file and its own directory: nothing of it reaches the product's build.
+(cd rust && CARGO_TARGET_DIR="$target/interop" cargo build --quiet --locked)
+(cd "$root" && cargo build --quiet --package bastionary)
+
+# The system picks the port; between its choice and the server's start another process could take it, so that a start
+# that fails is tried again with another port.
+admin_id=interop-admin
+admin_secret=$(head -c 32 /dev/urandom | base64 | tr -d '+/=\n')
+start() {
+    local port
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    issuer=http://127.0.0.1:$port
+    mkdir "$scratch/data-$1"
+    # A configuration meant for another server must not leak into this one.
+    env --ignore-environment PATH="$PATH" HOME="$scratch" \
+        BASTIONARY_ADMIN_CLIENT_ID="$admin_id" BASTIONARY_ADMIN_CLIENT_SECRET="$admin_secret" \
+        BASTIONARY_MANAGEMENT_LISTEN=off BASTIONARY_LOG=warn \
+        "$target/debug/bastionary" serve --listen "127.0.0.1:$port" --data-dir "$scratch/data-$1" \
+        >"$scratch/server.log" 2>&1 &
+    server=$!
+    for _ in $(seq 150); do
+        if curl --silent --fail --output /dev/null "$issuer/readyz"; then
+            return 0
+        fi
+        if ! kill -0 "$server" 2>/dev/null; then
+            return 1
+        fi
+        sleep 0.1
+    done
+    kill "$server"
+    return 1
+}
+if ! start 1 && ! start 2; then
+    echo "the server does not start:" >&2
+    cat "$scratch/server.log" >&2
+    exit 1
+fi
+
+python3 setup.py "$issuer" "$admin_id" "$admin_secret" >"$scratch/environment"
+# shellcheck source=/dev/null
+source "$scratch/environment"
+
+passed=0
+failed=0
+# Every script prints a line for each flow and `end` when it came to its end; one that stops before has failed.
+run() {
+    local name=$1 output="$scratch/output"
+    shift
+    "$@" >"$output" || true
+    grep -v -x end "$output" || true
+    passed=$((passed + $(grep -c '^ok ' "$output" || true)))
+    failed=$((failed + $(grep -c '^not ok ' "$output" || true)))
+    if ! grep -q -x end "$output"; then
+        echo "not ok $name stopped before its end"
+        failed=$((failed + 1))
+    fi
+}
+for script in openid-client oauth4webapi jose; do
+    run "$script" node "node/$script.js"
+done
+for script in pyjwt_client authlib_client requests_oauthlib_client; do
+    run "$script" "$here/python/.venv/bin/python" "python/$script.py"
+done
+run oauth2 "$target/interop/debug/interop"
+
+if ((failed > 0)); then
+    echo "the server's log:" >&2
+    cat "$scratch/server.log" >&2
+fi
+echo "$passed passed, $failed failed"
+((failed == 0 && passed > 0))
