@@ -1,5 +1,6 @@
 //! SQLite: one writer thread, a few read threads, one thread for checkpoints, one file.
 
+mod ballast;
 mod checkpoint;
 pub(crate) mod queue;
 mod reads;
@@ -48,7 +49,8 @@ impl Engine {
         let queue = Arc::new(Queue::default());
         let writer = {
             let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
-            spawn("store-write", move || writer::run(&connection, queue, &shared))?
+            let ballast = ballast::Ballast::new(beside(path, ".ballast"));
+            spawn("store-write", move || writer::run(&connection, queue, &shared, ballast))?
         };
         let stop = Arc::new(checkpoint::Stop::default());
         let checkpointer = {

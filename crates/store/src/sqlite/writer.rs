@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::plan::Plan;
 use crate::segment::Segments;
 use crate::sql;
+use crate::sqlite::ballast::Ballast;
 use crate::sqlite::queue::{Job, Queue, Work};
 use crate::sqlite::statements::{Statements, failure, stop_on_io_failure};
 use crate::store::Shared;
@@ -22,9 +23,9 @@ impl Drop for Closing {
 }
 
 /// Works until the queue is closed.
-pub(crate) fn run(connection: &Connection, queue: Arc<Queue>, shared: &Shared) {
+pub(crate) fn run(connection: &Connection, queue: Arc<Queue>, shared: &Shared, ballast: Ballast) {
     let closing = Closing(queue);
-    let mut writer = Writer { statements: Statements::new(connection), shared, segments: Segments::default() };
+    let mut writer = Writer { statements: Statements::new(connection), shared, segments: Segments::default(), ballast };
     let mut group = Vec::with_capacity(512);
     while closing.0.take(&mut group) {
         writer.group(&mut group);
@@ -51,18 +52,25 @@ struct Writer<'c> {
     statements: Statements<'c>,
     shared: &'c Shared,
     segments: Segments,
+    ballast: Ballast,
 }
 
 impl Writer<'_> {
     fn group(&mut self, jobs: &mut Vec<Job>) {
+        if self.ballast.is_full() {
+            keep_reserved(jobs);
+        }
+        if jobs.is_empty() {
+            return;
+        }
         let mut outcome = self.attempt(jobs);
-        if matches!(outcome, Err(GroupError::NoSpace)) && jobs.iter().any(|job| job.reserved) {
-            // what narrows access is tried again alone: it may fit where the whole group did not
-            let (kept, refused): (Vec<_>, Vec<_>) = jobs.drain(..).partition(|job| job.reserved);
-            for job in refused {
-                let _ = job.reply.send(Err(Error::NoSpace));
+        if matches!(outcome, Err(GroupError::NoSpace)) {
+            self.ballast.give_up();
+            // what narrows access is tried again alone, in the space just given up
+            keep_reserved(jobs);
+            if jobs.is_empty() {
+                return;
             }
-            *jobs = kept;
             outcome = self.attempt(jobs);
         }
         match outcome {
@@ -182,6 +190,15 @@ impl Writer<'_> {
     }
 }
 
+/// Refuses what is outside the reserved lane.
+fn keep_reserved(jobs: &mut Vec<Job>) {
+    let (kept, refused): (Vec<_>, Vec<_>) = jobs.drain(..).partition(|job| job.reserved);
+    *jobs = kept;
+    for job in refused {
+        let _ = job.reply.send(Err(Error::NoSpace));
+    }
+}
+
 fn whole_group(error: Error) -> GroupError {
     match error {
         Error::NoSpace => GroupError::NoSpace,
@@ -205,4 +222,96 @@ pub(crate) fn run_directly(connection: &Connection, steps: &[Step]) -> Result<()
         statements.execute(step.stmt, &step.params)?;
     }
     connection.execute_batch("COMMIT").map_err(|error| failure("COMMIT", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+    use crate::stmt::Stmt;
+    use crate::{Upkeep, Value};
+    use kernel::clock::{Clock, Timestamp};
+    use kernel::id::Entropy;
+
+    static MARK_NEW: Stmt =
+        Stmt { name: "MARK_NEW", sql: "INSERT INTO mark (name, value) VALUES (?1, 0)", across_tenants: Some("test") };
+
+    struct Fixed;
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_seconds(1)
+        }
+    }
+    impl Entropy for Fixed {
+        fn fill(&mut self, buffer: &mut [u8]) {
+            buffer.fill(7);
+        }
+    }
+
+    type Answer = tokio::sync::oneshot::Receiver<Result<u64, Error>>;
+
+    fn mark(queue: &Queue, name: &str, size: usize, reserved: bool) -> Answer {
+        let name = format!("{name}{}", "x".repeat(size));
+        let batch = Batch::new().run(&MARK_NEW, vec![Value::Text(name)]);
+        let plan = Plan::upkeep(Upkeep::Keyring, batch).unwrap();
+        queue.push(Work::Batch(Box::new(plan)), reserved).unwrap()
+    }
+
+    fn answers(mut waiting: Vec<Answer>) -> Vec<&'static str> {
+        let read = |answer: &mut Answer| match answer.try_recv().unwrap() {
+            Ok(_) => "done",
+            Err(Error::NoSpace) => "no space",
+            Err(other) => panic!("{other}"),
+        };
+        waiting.iter_mut().map(read).collect()
+    }
+
+    #[test]
+    fn on_a_full_disk_only_what_narrows_access_is_committed_until_there_is_space_again() {
+        let directory = testkit::directory::TempDir::new().unwrap();
+        let path = directory.path().join("data.db");
+        let shared = Shared {
+            feed: crate::feed::Feed::default(),
+            counters: crate::store::Counters::default(),
+            ids: crate::ident::Ids::new(Box::new(Fixed), Arc::new(Fixed)),
+        };
+        super::super::create_private(&path).unwrap();
+        let connection = super::super::connect(&path).unwrap();
+        super::super::migrate(&connection, &shared).unwrap();
+        let limit =
+            |pages: i64| connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        let ballast_path = directory.path().join("ballast");
+        let mut writer = Writer {
+            statements: Statements::new(&connection),
+            shared: &shared,
+            segments: Segments::default(),
+            ballast: Ballast::new(ballast_path.clone()),
+        };
+        assert_eq!(std::fs::metadata(&ballast_path).unwrap().len(), 8 << 20);
+        let queue = Queue::default();
+        let mut group = Vec::new();
+        let mut run = |writer: &mut Writer<'_>| {
+            queue.take(&mut group);
+            writer.group(&mut group);
+        };
+
+        limit(1); // SQLite takes the present size as the least
+        let waiting = vec![mark(&queue, "a", 100_000, false), mark(&queue, "b", 0, true), mark(&queue, "c", 0, false)];
+        run(&mut writer);
+        assert_eq!(answers(waiting), ["no space", "done", "no space"]);
+        assert!(!ballast_path.exists(), "the space set aside is given up");
+
+        limit(100_000);
+        let waiting = vec![mark(&queue, "d", 0, false), mark(&queue, "e", 0, true)];
+        run(&mut writer);
+        assert_eq!(answers(waiting), ["no space", "done"], "the disk is not looked at again at once");
+
+        writer.ballast.forget_probe();
+        let waiting = vec![mark(&queue, "f", 100_000, false)];
+        run(&mut writer);
+        assert_eq!(answers(waiting), ["done"]);
+        assert!(ballast_path.exists(), "the space is set aside anew");
+        let names: i64 = connection.query_row("SELECT COUNT(*) FROM mark", [], |row| row.get(0)).unwrap();
+        assert_eq!(names, 3);
+    }
 }
