@@ -206,6 +206,8 @@ impl Catalog {
     /// [`OauthError::InvalidScope`] and [`OauthError::InvalidTarget`], naming what is refused.
     pub fn grant(&self, client: &Client, narrowed: Option<&[Arc<str>]>, ask: &Ask<'_>) -> Result<Granted, OauthError> {
         let targets = self.targets(client, &ask.resources)?;
+        // Resources are judged before scopes, their number included.
+        check_number(client, &targets)?;
         let asked = ask.scope.map(parse_scope).transpose()?.filter(|scopes| !scopes.is_empty());
         let explicit = asked.is_some();
         let allowed = |scope: &str| {
@@ -251,11 +253,7 @@ impl Catalog {
             }
             owners
         };
-        if audience.len() > 1 && !client.settings.multi_audience {
-            return Err(OauthError::InvalidTarget(
-                "the scopes or resources belong to more than one API; ask for one API at a time".to_owned(),
-            ));
-        }
+        check_number(client, &audience)?;
         Ok(Granted {
             scope: Arc::from(scopes.join(" ")),
             token_ttl_seconds: audience.iter().filter_map(|a| a.token_ttl_seconds).min(),
@@ -304,6 +302,16 @@ impl Catalog {
             .or_else(|| self.builtin(Builtin::Default))
             .ok_or(OauthError::Internal(None))
     }
+}
+
+/// Whether the client may name that many APIs in one token.
+fn check_number(client: &Client, apis: &[&Api]) -> Result<(), OauthError> {
+    if apis.len() > 1 && !client.settings.multi_audience {
+        return Err(OauthError::InvalidTarget(
+            "the scopes or resources belong to more than one API; ask for one API at a time".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn api_from_row(row: &Row, issuer: &str) -> Result<Api, store::Error> {

@@ -3,6 +3,10 @@
 mod authentication;
 mod client_credentials;
 mod grants;
+mod hostile;
+mod introspection;
+mod matrix;
+mod metadata;
 mod refresh;
 mod revocation;
 mod transport;
