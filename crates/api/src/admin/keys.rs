@@ -64,7 +64,11 @@ pub(super) async fn rotate(ask: &Ask) -> Result<Reply, Problem> {
     };
     let purpose = match reader.string("purpose") {
         Field::Value(text) => KeyPurpose::parse(&text).unwrap_or_else(|| {
-            problems.push(FieldProblem::new("purpose", "bad_value", "purpose takes token, introspection or checkpoint"));
+            problems.push(FieldProblem::new(
+                "purpose",
+                "bad_value",
+                "purpose takes token, introspection or checkpoint",
+            ));
             KeyPurpose::Token
         }),
         Field::Absent | Field::Null => KeyPurpose::Token,

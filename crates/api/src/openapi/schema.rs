@@ -299,7 +299,7 @@ fn apis() -> Vec<(&'static str, Value)> {
 }
 
 fn keys() -> Vec<(&'static str, Value)> {
-    let purpose = || one_of(&["token", "checkpoint"]);
+    let purpose = || one_of(&["token", "introspection", "checkpoint"]);
     vec![
         (
             "KeyRotate",
