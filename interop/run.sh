@@ -9,11 +9,14 @@ target=${CARGO_TARGET_DIR:-$root/target}
 
 scratch=$(mktemp -d)
 server=
-finish() {
-    if [[ -n $server ]] && kill -0 "$server" 2>/dev/null; then
-        kill "$server"
+stop() {
+    if [[ -n $server ]] && kill "$server" 2>/dev/null; then
         wait "$server" || true
     fi
+    server=
+}
+finish() {
+    stop
     rm -rf "$scratch"
 }
 trap finish EXIT
@@ -33,43 +36,53 @@ fi
 (cd rust && CARGO_TARGET_DIR="$target/interop" cargo build --quiet --locked)
 (cd "$root" && cargo build --quiet --package bastionary)
 
-# The system picks the port; between its choice and the server's start another process could take it, so that a start
-# that fails is tried again with another port.
 admin_id=interop-admin
 admin_secret=$(head -c 32 /dev/urandom | base64 | tr -d '+/=\n')
-start() {
-    local port
+certificate=$scratch/certificate.pem
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=interop \
+    -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE \
+    -keyout "$scratch/key.pem" -out "$certificate" 2>"$scratch/openssl.log" || { cat "$scratch/openssl.log" >&2; exit 1; }
+
+# try_start http|https NUMBER: sets `issuer` and `server`.
+try_start() {
+    local scheme=$1 data="$scratch/data-$1-$2" port tls=()
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    issuer=http://127.0.0.1:$port
-    mkdir "$scratch/data-$1"
+    issuer=$scheme://127.0.0.1:$port
+    if [[ $scheme == https ]]; then
+        tls=(BASTIONARY_TLS_CERT_FILE="$certificate" BASTIONARY_TLS_KEY_FILE="$scratch/key.pem")
+    fi
+    mkdir "$data"
     # A configuration meant for another server must not leak into this one.
-    env --ignore-environment PATH="$PATH" HOME="$scratch" \
+    env --ignore-environment PATH="$PATH" HOME="$scratch" "${tls[@]}" \
         BASTIONARY_ADMIN_CLIENT_ID="$admin_id" BASTIONARY_ADMIN_CLIENT_SECRET="$admin_secret" \
         BASTIONARY_MANAGEMENT_LISTEN=off BASTIONARY_LOG=warn \
-        "$target/debug/bastionary" serve --listen "127.0.0.1:$port" --data-dir "$scratch/data-$1" \
-        >"$scratch/server.log" 2>&1 &
+        "$target/debug/bastionary" serve --listen "127.0.0.1:$port" --data-dir "$data" >"$scratch/server.log" 2>&1 &
     server=$!
     for _ in $(seq 150); do
-        if curl --silent --fail --output /dev/null "$issuer/readyz"; then
+        if curl --silent --fail --cacert "$certificate" --output /dev/null "$issuer/readyz"; then
             return 0
         fi
         if ! kill -0 "$server" 2>/dev/null; then
-            return 1
+            break
         fi
         sleep 0.1
     done
-    kill "$server"
+    stop
     return 1
 }
-if ! start 1 && ! start 2; then
-    echo "the server does not start:" >&2
-    cat "$scratch/server.log" >&2
-    exit 1
-fi
 
-python3 setup.py "$issuer" "$admin_id" "$admin_secret" >"$scratch/environment"
-# shellcheck source=/dev/null
-source "$scratch/environment"
+# A server with the clients that the scripts use; their names are in the environment then.
+start() {
+    # The system picks the port; until the server has it another process could take it, hence the second try.
+    if ! try_start "$1" first && ! try_start "$1" second; then
+        echo "the server does not start:" >&2
+        cat "$scratch/server.log" >&2
+        exit 1
+    fi
+    SSL_CERT_FILE=$certificate python3 setup.py "$issuer" "$admin_id" "$admin_secret" >"$scratch/environment"
+    # shellcheck source=/dev/null
+    source "$scratch/environment"
+}
 
 passed=0
 failed=0
@@ -84,19 +97,22 @@ run() {
     if ! grep -q -x end "$output"; then
         echo "not ok $name stopped before its end"
         failed=$((failed + 1))
+        cat "$scratch/server.log" >&2
     fi
 }
+
+start http
 for script in openid-client oauth4webapi jose; do
     run "$script" node "node/$script.js"
 done
 for script in pyjwt_client authlib_client requests_oauthlib_client; do
     run "$script" "$here/python/.venv/bin/python" "python/$script.py"
 done
-run oauth2 "$target/interop/debug/interop"
+stop
+# The crate `oauth2` revokes over TLS only (RFC 7009 section 2).
+start https
+CERTIFICATE=$certificate run oauth2 "$target/interop/debug/interop"
+stop
 
-if ((failed > 0)); then
-    echo "the server's log:" >&2
-    cat "$scratch/server.log" >&2
-fi
 echo "$passed passed, $failed failed"
 ((failed == 0 && passed > 0))

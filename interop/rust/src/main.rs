@@ -1,12 +1,16 @@
-//! The crate `oauth2` with its `ureq` client: grants, introspection and revocation.
+//! The crate `oauth2` with its `ureq` client over TLS: grants, introspection and revocation.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use oauth2::basic::BasicClient;
 use oauth2::{
     AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, IntrospectionUrl, RevocationUrl, Scope,
     StandardRevocableToken, TokenIntrospectionResponse as _, TokenResponse as _, TokenUrl,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 
 type Outcome = Result<(), Box<dyn Error>>;
 type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointSet, EndpointSet, EndpointSet>;
@@ -31,7 +35,6 @@ impl Credentials {
             .set_auth_type(method.clone())
             .set_token_uri(TokenUrl::new(format!("{issuer}/oauth2/token"))?)
             .set_introspection_url(IntrospectionUrl::new(format!("{issuer}/oauth2/introspect"))?)
-            // The server listens on loopback without TLS. The library refuses plain HTTP at the moment of revocation.
             .set_revocation_url(RevocationUrl::new(format!("{issuer}/oauth2/revoke"))?);
         Ok(client)
     }
@@ -41,8 +44,15 @@ fn variable(name: &str) -> Result<String, Box<dyn Error>> {
     std::env::var(name).map_err(|error| format!("{name}: {error}").into())
 }
 
-fn http() -> ureq::Agent {
-    ureq::AgentBuilder::new().redirects(0).build()
+/// The library's own HTTP client, which trusts the certificate of this run and no other.
+fn http() -> Result<ureq::Agent, Box<dyn Error>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(variable("CERTIFICATE")?)?)?;
+    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(ureq::AgentBuilder::new().redirects(0).tls_config(Arc::new(tls)).build())
 }
 
 fn ensure(holds: bool, what: &str) -> Outcome {
@@ -55,7 +65,7 @@ fn client_credentials(who: &Credentials, method: &AuthType) -> Outcome {
         .exchange_client_credentials()
         .add_scope(Scope::new("read".to_owned()))
         .add_scope(Scope::new("write".to_owned()))
-        .request(&http())?;
+        .request(&http()?)?;
     let scopes: Vec<&str> = token.scopes().into_iter().flatten().map(|scope| scope.as_str()).collect();
     ensure(scopes.len() == 2 && scopes.contains(&"read") && scopes.contains(&"write"), "other scopes")?;
     ensure(token.expires_in().is_some_and(|life| !life.is_zero()), "no lifetime")
@@ -63,33 +73,33 @@ fn client_credentials(who: &Credentials, method: &AuthType) -> Outcome {
 
 fn refresh(who: &Credentials, method: &AuthType) -> Outcome {
     let client = who.client(method)?;
-    let first = client.exchange_client_credentials().request(&http())?;
+    let first = client.exchange_client_credentials().request(&http()?)?;
     let old = first.refresh_token().ok_or("no refresh token")?;
-    let second = client.exchange_refresh_token(old).add_scope(Scope::new("read".to_owned())).request(&http())?;
+    let second = client.exchange_refresh_token(old).add_scope(Scope::new("read".to_owned())).request(&http()?)?;
     let new = second.refresh_token().ok_or("no second refresh token")?;
     ensure(new.secret() != old.secret(), "the refresh token did not rotate")?;
-    let shown = client.introspect(second.access_token()).request(&http())?;
+    let shown = client.introspect(second.access_token()).request(&http()?)?;
     ensure(shown.active(), "the new access token is not active")
 }
 
 fn introspect_and_revoke(who: &Credentials, method: &AuthType) -> Outcome {
     let client = who.client(method)?;
-    let token = client.exchange_client_credentials().request(&http())?;
-    let before = client.introspect(token.access_token()).request(&http())?;
+    let token = client.exchange_client_credentials().request(&http()?)?;
+    let before = client.introspect(token.access_token()).request(&http()?)?;
     ensure(before.active(), "the token is not active")?;
     ensure(before.client_id().is_some_and(|id| id.as_str() == who.id), "another client id")?;
     ensure(before.exp().is_some(), "no end")?;
     let dead = StandardRevocableToken::from(token.access_token().clone());
-    client.revoke_token(dead)?.request(&http())?;
-    ensure(!client.introspect(token.access_token()).request(&http())?.active(), "active after its revocation")
+    client.revoke_token(dead)?.request(&http()?)?;
+    ensure(!client.introspect(token.access_token()).request(&http()?)?.active(), "active after its revocation")
 }
 
 fn refusals(who: &Credentials, method: &AuthType) -> Outcome {
     let unknown = Scope::new("nobody:knows".to_owned());
-    let answer = who.client(method)?.exchange_client_credentials().add_scope(unknown).request(&http());
+    let answer = who.client(method)?.exchange_client_credentials().add_scope(unknown).request(&http()?);
     ensure(answer.is_err(), "an unknown scope was granted")?;
     let wrong = Credentials { id: who.id.clone(), secret: format!("{}x", who.secret) };
-    ensure(wrong.client(method)?.exchange_client_credentials().request(&http()).is_err(), "a wrong secret was taken")
+    ensure(wrong.client(method)?.exchange_client_credentials().request(&http()?).is_err(), "a wrong secret was taken")
 }
 
 fn say(flow: &str, outcome: Outcome) {
