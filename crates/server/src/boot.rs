@@ -1,5 +1,6 @@
 //! Opening everything a server stands on, in the order in which each part may refuse.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use auth::limit::Rate;
@@ -29,6 +30,8 @@ pub struct House {
     pub tenant: Arc<Tenant>,
     /// The right to serve the store.
     pub lease: Lease,
+    /// The file of the master key, when this start made it.
+    pub new_master_key: Option<PathBuf>,
 }
 
 impl House {
@@ -51,12 +54,6 @@ impl House {
                 return Err(failure.exit_unless_conflict());
             }
         };
-        if master.is_new {
-            terminal::words(&format!(
-                "A master key was made: {}. Keep a copy of it elsewhere; without it nobody opens this store.",
-                master.file.display()
-            ));
-        }
         let settings = settings(config, issuer);
         let auth = Auth::open(store, keyring, clock, Box::new(entropy), settings)
             .await
@@ -64,7 +61,8 @@ impl House {
         let tenant = auth.set_up().await.map_err(|error| {
             Failure::new("the first start did not complete", chain(&error), "Start again; what is there already is kept.")
         })?;
-        Ok(Self { dir, auth, tenant, lease })
+        let new_master_key = master.is_new.then_some(master.file);
+        Ok(Self { dir, auth, tenant, lease, new_master_key })
     }
 
     /// Who acts for a person with access to this machine.
@@ -190,11 +188,17 @@ fn settings(config: &Config, issuer: String) -> Settings {
     }
 }
 
-/// On the first start: makes the admin client that the configuration names, or says how to make one.
+/// On the first start: says where the master key is, makes the admin client that the configuration names, or says how to make one.
 ///
 /// # Errors
 /// When the configured client is refused or the store fails.
 pub async fn first_admin(house: &House, config: &Config) -> Result<(), Failure> {
+    if let Some(file) = &house.new_master_key {
+        terminal::words(&format!(
+            "A master key was made: {}. Keep a copy of it elsewhere; without it nobody opens this store.",
+            file.display()
+        ));
+    }
     let broken = |error: auth::error::AdminError| crate::operation::admin_failure("the admin client was not created", &error);
     let has_admin = house.auth.has_admin(&house.tenant).await.map_err(|error| broken(error.into()))?;
     match &config.admin_client {

@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod listen;
 pub mod local;
 pub mod operation;
+pub mod outbound;
 pub mod serve;
 pub mod stopping;
 pub mod telemetry;

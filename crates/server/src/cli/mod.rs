@@ -1,10 +1,24 @@
 //! The command line: what may be typed, and which part of the house carries it out.
 
+mod admin;
+mod apis;
+mod audit;
+mod body;
+mod clients;
+mod consent;
+mod doctor;
+mod keys;
+mod onsite;
+mod remote;
+mod secrets;
+mod shape;
+mod token;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Overrides;
 use crate::failure::{Exit, Failure};
@@ -34,6 +48,41 @@ enum Command {
     /// Start the server
     #[command(after_help = "Example:\n  bastionary serve --data-dir /var/lib/bastionary --listen 127.0.0.1:8080")]
     Serve(Serve),
+    /// Get a token, look into a token
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Clients
+    Clients(clients::Clients),
+    /// Secrets of clients
+    Secrets(secrets::Secrets),
+    /// APIs and their scopes
+    Apis(apis::Apis),
+    /// Signing keys
+    Keys(keys::Keys),
+    /// What was changed, issued and refused
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Commands of the user who runs the server
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    /// Look at an installation and name one remedy per finding
+    Doctor(doctor::Doctor),
+    /// Print the completion script for a shell
+    #[command(after_help = "Example:\n  bastionary completion bash > /etc/bash_completion.d/bastionary")]
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the OpenAPI document of the admin API
+    #[command(after_help = "Example:\n  bastionary openapi > bastionary.json")]
+    Openapi {
+        /// URL of the server in the document
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+        issuer: String,
+    },
+    /// Print the version
+    #[command(after_help = "Example:\n  bastionary version")]
+    Version,
 }
 
 #[derive(clap::Args)]
@@ -91,6 +140,28 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Serve(Serve { config, data_dir, listen, database_url, issuer }) => {
             let overrides = Overrides { listen, data_dir, database_url, issuer };
             serve::run(config.as_deref(), overrides).await.map(|()| Exit::Done)
+        }
+        Command::Token(command) => token::carry_out(command).await,
+        Command::Clients(command) => command.carry_out().await,
+        Command::Secrets(command) => command.carry_out().await,
+        Command::Apis(command) => command.carry_out().await,
+        Command::Keys(command) => command.carry_out().await,
+        Command::Audit(command) => audit::carry_out(command).await,
+        Command::Admin(command) => admin::carry_out(command).await,
+        Command::Doctor(command) => command.carry_out().await,
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Line::command(), "bastionary", &mut script);
+            terminal::data(&String::from_utf8_lossy(&script));
+            Ok(Exit::Done)
+        }
+        Command::Openapi { issuer } => {
+            terminal::line(&format!("{:#}", api::openapi::document(&issuer)));
+            Ok(Exit::Done)
+        }
+        Command::Version => {
+            terminal::line(concat!("bastionary ", env!("CARGO_PKG_VERSION")));
+            Ok(Exit::Done)
         }
     }
 }
