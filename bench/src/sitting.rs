@@ -165,7 +165,7 @@ impl Plan {
     fn soak(&self, product: &Process, list: &Path) -> Result<f64> {
         complain(&format!("full load for {} s", self.soak));
         let target = Target { name: "soak", process: product, kind: Kind::Token, list: list.to_owned() };
-        Ok(self.load(&target, self.soak, &[])?.1.resident)
+        Ok(Self::load(&target, self.soak, &[])?.1.resident)
     }
 
     /// From exec to the first token on existing data, in milliseconds (P9).
@@ -189,11 +189,11 @@ impl Plan {
     }
 
     fn measure(&self, target: &Target<'_>, extra: &[&str]) -> Result<(Outcome, Measured)> {
-        self.load(target, self.seconds, extra).with_context(|| format!("`{}`", target.name))
+        Self::load(target, self.seconds, extra).with_context(|| format!("`{}`", target.name))
     }
 
     /// One run of the generator in a process of its own on a core of its own.
-    fn load(&self, target: &Target<'_>, seconds: f64, extra: &[&str]) -> Result<(Outcome, Measured)> {
+    fn load(target: &Target<'_>, seconds: f64, extra: &[&str]) -> Result<(Outcome, Measured)> {
         let mut command: Command = pinned(GENERATOR_CORE, &std::env::current_exe()?);
         let warmup = if target.kind == Kind::IntrospectOnce { "0" } else { "1" };
         command

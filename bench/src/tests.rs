@@ -19,7 +19,7 @@ async fn floor(kind: Floor) -> SocketAddr {
 }
 
 fn bounds(requests: u64) -> Bounds {
-    Bounds { conns: 4, rate: 0, warmup: Duration::ZERO, window: Duration::from_secs(60), requests }
+    Bounds { conns: 4, rate: 0, warmup: Duration::ZERO, window: Duration::from_mins(1), requests }
 }
 
 fn clients(secret: &str) -> Vec<(String, String)> {

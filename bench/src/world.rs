@@ -42,9 +42,9 @@ impl World {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let most = 10_000_000;
         let config = format!(
-            "listen = \"{address}\"\nmanagement_listen = \"off\"\nlog = \"warn\"\ndata_dir = {:?}\n\n[limits]\n\
+            "listen = \"{address}\"\nmanagement_listen = \"off\"\nlog = \"warn\"\ndata_dir = {}\n\n[limits]\n\
              source_rate = {most}\nsource_burst = {most}\nclient_rate = {most}\nclient_burst = {most}\n",
-            directory.join("data"),
+            json!(directory.join("data").to_string_lossy()),
         );
         std::fs::write(directory.join("bastionary.toml"), config)?;
         Ok(Self { server: server.to_owned(), directory: directory.to_owned(), address })
