@@ -231,11 +231,14 @@ impl Catalog {
             ));
         }
         let mut owners: Vec<&Api> = Vec::new();
-        for scope in &scopes {
-            let owner = self
-                .owner(scope)
-                .filter(|_| allowed(scope))
-                .ok_or_else(|| OauthError::InvalidScope(format!("this client may not request the scope {scope}")))?;
+        for (scope, number) in scopes.iter().zip(1_u32..) {
+            // An unknown text is not repeated: it may be a secret in the wrong parameter.
+            let owner = self.owner(scope).ok_or_else(|| {
+                OauthError::InvalidScope(format!("there is no scope with the name that comes as number {number}"))
+            })?;
+            if !allowed(scope) {
+                return Err(OauthError::InvalidScope(format!("this client may not request the scope {scope}")));
+            }
             if !targets.is_empty() && !targets.iter().any(|t| t.id == owner.id) {
                 return Err(OauthError::InvalidScope(format!("the named resource does not own the scope {scope}")));
             }

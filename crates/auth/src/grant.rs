@@ -509,7 +509,8 @@ impl Auth {
             Some(scope) => {
                 let asked = crate::catalog::parse_scope(scope)?;
                 if let Some(wider) = asked.iter().find(|s| !original.iter().any(|o| &&**o == *s)) {
-                    return Err(OauthError::InvalidScope(format!("the scope {wider} is not in the original grant")));
+                    let known = catalog.owner(wider).map_or("a scope", |_| *wider);
+                    return Err(OauthError::InvalidScope(format!("{known} is not in the original grant")));
                 }
                 scope.to_owned()
             }

@@ -330,6 +330,7 @@ on_both_engines! {
         let fields = json!({"client_id": "quiet-chosen", "client_secret": chosen, "scopes": ["read"]});
         let created = world.admin(Method::POST, "/api/clients", fields).await.expect(201);
         assert!(!created.text.contains(chosen));
+        let first = granted(world.token("quiet", &generated, "").await)["refresh_token"].as_str().unwrap().to_owned();
         let mut refusals = Vec::new();
         for secret in [generated.as_str(), chosen] {
             let wrong = format!("{secret}-wrong");
@@ -346,6 +347,8 @@ on_both_engines! {
             }
             refusals.push(world.token("quiet", &generated, &format!("&client_secret={secret}")).await);
             refusals.push(world.token("quiet", &generated, &format!("&resource={secret}")).await);
+            refusals.push(world.token("quiet", &generated, &format!("&scope=read+{secret}")).await);
+            refusals.push(world.refresh("quiet", &generated, &first, &format!("&scope={secret}")).await);
             refusals.push(world.form(TOKEN, &[("authorization", &basic("quiet", &generated))], &format!("grant_type={secret}")).await);
             refusals.push(world.refresh("quiet", &generated, secret, "").await);
             refusals.push(world.request(Method::GET, "/api/clients", &[("authorization", &format!("Bearer {secret}"))], "").await);

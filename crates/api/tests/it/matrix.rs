@@ -39,7 +39,8 @@ fn cases() -> Vec<Case> {
         case("unsupported_grant_type", "grant_type=password"),
         case("invalid_request of refresh", "grant_type=refresh_token"),
         case("invalid_grant", "grant_type=refresh_token&refresh_token=bst_rt_x"),
-        case("invalid_scope", &format!("{cc}&scope=nope")),
+        case("invalid_scope unknown", &format!("{cc}&scope=read+nope")),
+        case("invalid_scope of others", &format!("{cc}&scope=admin")),
         case("invalid_scope grammar", &format!("{cc}&scope=%22")),
         case("invalid_target", &format!("{cc}&resource=relative")),
     ]
