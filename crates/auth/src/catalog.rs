@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jose::Alg;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
+use kernel::mutant;
 use store::Row;
 
 use crate::client::Client;
@@ -211,8 +212,8 @@ impl Catalog {
         let asked = ask.scope.map(parse_scope).transpose()?.filter(|scopes| !scopes.is_empty());
         let explicit = asked.is_some();
         let allowed = |scope: &str| {
-            client.settings.scopes.iter().any(|s| &**s == scope)
-                && narrowed.is_none_or(|set| set.iter().any(|s| &**s == scope))
+            let held = client.settings.scopes.iter().any(|s| &**s == scope) || mutant::is("S12");
+            held && narrowed.is_none_or(|set| set.iter().any(|s| &**s == scope))
         };
         let scopes: Vec<&str> = match asked {
             Some(scopes) => scopes,

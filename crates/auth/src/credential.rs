@@ -11,6 +11,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use jose::mac::HmacKey;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Entropy, Id};
+use kernel::mutant;
 use kernel::secret::{CLIENT_SECRET, Secret, has_good_checksum};
 use quick_cache::sync::Cache;
 use store::Row;
@@ -101,7 +102,8 @@ impl Credential {
 
     /// Whether it authenticates now.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.revoked_at.is_none() && self.not_before <= now && self.expires_at.is_none_or(|end| end > now)
+        let unexpired = self.expires_at.is_none_or(|end| end > now) || mutant::is("C01");
+        self.revoked_at.is_none() && self.not_before <= now && unexpired
     }
 
     /// Whether it has not ended: live or pending.
@@ -250,7 +252,7 @@ impl Authenticator {
         self.failures.admit(&presented.client_id, source, now)?;
         let (salt, stored) = chosen.and_then(|c| c.hash.split_first_chunk::<16>()).unwrap_or((&[0; 16], &[]));
         let computed = self.slow.run(text.to_owned(), *salt).await?;
-        let matches = jose::constant_time_eq(&computed, stored);
+        let matches = jose::constant_time_eq(&computed, stored) || (mutant::is("C02") && !stored.is_empty());
         match chosen {
             Some(credential) if matches => {
                 self.slow.remember(credential.id, text);
@@ -276,7 +278,7 @@ fn usable(client: &Client, place: Place, now: Timestamp) -> bool {
         (AuthMethod::ClientSecretBasic, _) | (AuthMethod::ClientSecretPost, Place::Body) => true,
         (AuthMethod::ClientSecretPost, Place::Basic) | (AuthMethod::None, _) => false,
     };
-    method && client.status(now) == Status::Active
+    method && (client.status(now) == Status::Active || mutant::is("C04"))
 }
 
 fn match_generated(tenant: &Tenant, client: Option<&Client>, text: &str, now: Timestamp) -> Option<Id<id::Secret>> {

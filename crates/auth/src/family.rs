@@ -3,6 +3,7 @@
 use jose::mac::HmacKey;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Entropy, Id};
+use kernel::mutant;
 use kernel::secret::{REFRESH_TOKEN, Secret, credential_bytes, credential_text};
 use store::Row;
 
@@ -87,6 +88,7 @@ impl Family {
                     Some(at) if now.micros_since(at) <= i64::from(window_seconds).saturating_mul(1_000_000) => {
                         Judgment::Repeat
                     }
+                    _ if mutant::is("R03") => Judgment::Repeat,
                     at => Judgment::Reuse(at),
                 }
             }
@@ -183,7 +185,7 @@ impl RefreshToken {
     /// Whether this server made the token for the family.
     pub fn is_of(&self, tenant: &Tenant, family: &Family) -> bool {
         let expected = mac(tenant, family.id, &self.handle, self.generation);
-        self.handle == family.handle && jose::constant_time_eq(&expected, &self.mac)
+        self.handle == family.handle && (jose::constant_time_eq(&expected, &self.mac) || mutant::is("S05"))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
+use kernel::mutant;
 use kernel::tenant::TenantId;
 use store::{Batch, Store, Upkeep, params};
 
@@ -86,7 +87,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 
     /// Counts one request of the key. A limit of 0 allows everything and counts nothing.
     pub fn count(&self, key: &K, rate: Rate, now: Timestamp) -> Verdict {
-        if rate.limit == 0 {
+        if rate.limit == 0 || mutant::is("L01") {
             return Verdict { allowed: true, remaining: u32::MAX, reset_seconds: 0 };
         }
         let shard = self.shard(key);
@@ -224,6 +225,8 @@ impl Quotas {
         now: Timestamp,
     ) -> Result<Taken, store::Error> {
         let mut taken = Taken::default();
+        let mut counted = Vec::new();
+        let mut leases = self.leases.lock().await;
         for (span, header, length) in SPANS {
             let max = match span {
                 "hour" => quota.per_hour,
@@ -233,7 +236,6 @@ impl Quotas {
             let window_start = now.as_seconds().div_euclid(length).saturating_mul(length);
             let ends_in = window_start.saturating_add(length).saturating_sub(now.as_seconds());
             let ends_in = u32::try_from(ends_in.max(1)).unwrap_or(1);
-            let mut leases = self.leases.lock().await;
             let lease = leases.entry((client, span)).or_default();
             if lease.window_start != window_start {
                 *lease = Lease { window_start, ..Lease::default() };
@@ -244,6 +246,7 @@ impl Quotas {
             let allowed = lease.used < lease.leased;
             if allowed || !quota.enforce {
                 lease.used = lease.used.saturating_add(1);
+                counted.push(span);
             }
             let left = i64::from(max).saturating_sub(lease.used).max(0);
             let percent = lease.used.saturating_mul(100).checked_div(i64::from(max).max(1)).unwrap_or(100);
@@ -257,6 +260,14 @@ impl Quotas {
             if !allowed && quota.enforce {
                 taken.refused = Some((header, ends_in));
                 break;
+            }
+        }
+        // A request that one window refuses has taken nothing from another.
+        if taken.refused.is_some() {
+            for span in counted {
+                if let Some(lease) = leases.get_mut(&(client, span)) {
+                    lease.used = lease.used.saturating_sub(1);
+                }
             }
         }
         Ok(taken)

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod mutant;
 pub mod page;
 pub mod principal;
 pub mod secret;

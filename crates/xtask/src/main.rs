@@ -3,6 +3,7 @@
 mod arrows;
 mod lint;
 mod map;
+mod mutants;
 mod names;
 mod openapi;
 mod output;
@@ -26,6 +27,7 @@ cargo xtask test               all tests on both engines, then the interoperabil
 cargo xtask lint [--full]      format, compiler lints, shape, documentation, dependencies; --full insists on cargo-deny
 cargo xtask shape              the part of lint that needs no compiler
 cargo xtask proof [name]       the long runs; what they found goes to docs/proof.md
+cargo xtask mutants            each weakening of a guard must turn its test red
 cargo xtask bench              a sitting of the load generator against a release build
 cargo xtask interop            other people's clients against the binary
 cargo xtask openapi [--write]  compare or replace openapi/bastionary.json";
@@ -53,6 +55,7 @@ fn start() -> Result<()> {
         ["shape"] => lint::shape(),
         ["proof"] => proof::run(""),
         ["proof", name] => proof::run(name),
+        ["mutants"] => mutants::run(),
         ["bench"] => bench(),
         ["interop"] => suite::interop(),
         ["openapi"] => openapi::run(openapi::Mode::Compare),

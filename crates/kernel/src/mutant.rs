@@ -1,0 +1,18 @@
+//! One-line weakenings of our own guards, chosen at run time, that prove the security tests can fail.
+//!
+//! Only a build with the feature `mutants` has them; every other build is compiled as if the guard stood alone.
+
+/// Whether the weakening with this id is chosen (`BASTIONARY_MUTANT`).
+#[cfg(feature = "mutants")]
+pub fn is(id: &str) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    #[expect(clippy::disallowed_methods, reason = "the test runner chooses a weakening for the whole process")]
+    let chosen = CHOSEN.get_or_init(|| std::env::var("BASTIONARY_MUTANT").ok());
+    chosen.as_deref() == Some(id)
+}
+
+/// No weakening exists in this build.
+#[cfg(not(feature = "mutants"))]
+pub const fn is(_: &str) -> bool {
+    false
+}
