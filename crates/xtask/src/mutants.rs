@@ -101,7 +101,11 @@ pub(crate) fn run() -> Result<()> {
     if !passes(&tests, "", HAPPY)? {
         bail!("the happy path fails without a mutant");
     }
-    output::say(&format!("PROOF mutants: {} of {} killed", MUTANTS.len() - survivors.len(), MUTANTS.len()));
+    output::say(&format!(
+        "PROOF mutants: {} of {} killed",
+        MUTANTS.len().saturating_sub(survivors.len()),
+        MUTANTS.len()
+    ));
     if survivors.is_empty() { Ok(()) } else { bail!("these mutants survived: {}", survivors.join(", ")) }
 }
 
@@ -111,7 +115,7 @@ fn executable(messages: &str) -> Option<String> {
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter_map(|message| message.get("executable")?.as_str().map(str::to_owned))
-        .last()
+        .next_back()
 }
 
 /// Whether the one test passes under a mutant; an unknown test is an error, not a pass.

@@ -8,7 +8,7 @@ use testkit::TempDir;
 use testkit::postgres::{self, Cluster, Durability};
 
 use crate::output::say;
-use crate::{snapshots, step, tree};
+use crate::{mutants, openapi, snapshots, step, tree};
 
 const INTEROP: &str = "interop/run.sh";
 
@@ -37,6 +37,8 @@ pub(crate) fn run() -> Result<()> {
     if !unreferenced.is_empty() {
         bail!("no test uses these snapshots; delete them:\n{}", unreferenced.join("\n"));
     }
+    mutants::run()?;
+    openapi::run(openapi::Mode::Compare)?;
     for script in [INTEROP, README_BLOCKS] {
         if Path::new(script).exists() {
             step::run("bash", &[script], &[(postgres::SOCKET_VARIABLE, sockets.as_str())])?;
