@@ -40,6 +40,7 @@ impl Credentials {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the run hands everything over in the environment")]
 fn variable(name: &str) -> Result<String, Box<dyn Error>> {
     std::env::var(name).map_err(|error| format!("{name}: {error}").into())
 }
