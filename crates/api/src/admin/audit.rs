@@ -47,9 +47,16 @@ pub(super) async fn records(ask: &Ask) -> Result<Reply, Problem> {
         limit,
         after: ask.position_id()?.map(Id::from_bytes),
     };
-    let found = query::audit(&ask.app.auth.store, ask.tenant.id, &filter).await.map_err(refuse)?;
+    let store = &ask.app.auth.store;
+    let found = query::audit(store, ask.tenant.id, &filter).await.map_err(refuse)?;
     let full = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = found.last().filter(|_| full).map(|r| *r.commit.as_bytes());
+    let mut next = found.last().filter(|_| full).map(|r| r.commit);
+    // A full page may be the last one.
+    let one_more = AuditFilter { limit: 1, after: next, ..filter };
+    if next.is_some() && query::audit(store, ask.tenant.id, &one_more).await.map_err(refuse)?.is_empty() {
+        next = None;
+    }
+    let next = next.map(|commit| *commit.as_bytes());
     Ok(ask.page(found.iter().map(record_view).collect(), next.as_ref().map(<[u8; 16]>::as_slice)))
 }
 

@@ -1,13 +1,20 @@
 //! Black-box tests over the router, on both engines.
 
+#![cfg(test)]
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test, checked in debug builds")]
+
+mod audit;
 mod authentication;
 mod client_credentials;
 mod grants;
 mod hostile;
 mod introspection;
+mod keys;
+mod limits;
 mod matrix;
 mod metadata;
 mod refresh;
 mod revocation;
+mod tenants;
 mod transport;
 mod world;

@@ -342,6 +342,8 @@ async fn proof_refresh_revoke_races() {
     for engine in [Engine::Embedded, Engine::Server] {
         let world = World::new(engine).await;
         let won = races(&world, rounds).await;
-        println!("PROOF refresh against revoke, {engine:?}: {rounds} rounds, {won} refreshes won, 0 forks, 0 live tokens");
+        println!(
+            "PROOF refresh against revoke, {engine:?}: {rounds} rounds, {won} refreshes won, 0 forks, 0 live tokens"
+        );
     }
 }
