@@ -59,7 +59,11 @@ impl House {
             .await
             .map_err(|error| store_failure("the store cannot be read", &error))?;
         let tenant = auth.set_up().await.map_err(|error| {
-            Failure::new("the first start did not complete", chain(&error), "Start again; what is there already is kept.")
+            Failure::new(
+                "the first start did not complete",
+                chain(&error),
+                "Start again; what is there already is kept.",
+            )
         })?;
         let new_master_key = master.is_new.then_some(master.file);
         Ok(Self { dir, auth, tenant, lease, new_master_key })
@@ -108,8 +112,7 @@ async fn open_store(
         clock: Arc::clone(clock),
         allow_unsafe_durability: config.allow_unsafe_durability,
     };
-    let store =
-        Store::open(options).await.map_err(|error| store_failure("the store cannot be opened", &error))?;
+    let store = Store::open(options).await.map_err(|error| store_failure("the store cannot be opened", &error))?;
     let node = Id::generate(clock.now(), &mut SystemEntropy::new());
     let detail = format!("process {} on {}", std::process::id(), host());
     let lease = match store.claim_single_writer(node, &detail, clock.now()).await {
@@ -165,7 +168,8 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this machine".to_owned(), |h| h.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "this machine".to_owned(), |h| h.trim().to_owned())
 }
 
 fn settings(config: &Config, issuer: String) -> Settings {
@@ -199,15 +203,19 @@ pub async fn first_admin(house: &House, config: &Config) -> Result<(), Failure> 
             file.display()
         ));
     }
-    let broken = |error: auth::error::AdminError| crate::operation::admin_failure("the admin client was not created", &error);
+    let broken =
+        |error: auth::error::AdminError| crate::operation::admin_failure("the admin client was not created", &error);
     let has_admin = house.auth.has_admin(&house.tenant).await.map_err(|error| broken(error.into()))?;
     match &config.admin_client {
         _ if has_admin => Ok(()),
         Some(admin) => {
             let secret = Secret::new(admin.secret.reveal().clone());
             let who = house.auth.system(&house.tenant, "setup");
-            let planned =
-                house.auth.plan_admin_client(&who, &house.tenant, Some(admin.id.clone()), Some(secret)).await.map_err(broken)?;
+            let planned = house
+                .auth
+                .plan_admin_client(&who, &house.tenant, Some(admin.id.clone()), Some(secret))
+                .await
+                .map_err(broken)?;
             let view = house.auth.run(planned).await.map_err(broken)?;
             tracing::info!(client_id = &*view.client.client_id, "the admin client of the configuration was created");
             Ok(())

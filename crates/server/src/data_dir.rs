@@ -129,7 +129,10 @@ pub fn master_key(dir: &DataDir, named: Option<&Path>, entropy: &mut dyn Entropy
             if dir.database().exists() {
                 return Err(Failure::new(
                     format!("the master key {} is missing", file.display()),
-                    format!("{} holds data that was sealed with it, and nothing else opens that data", dir.database().display()),
+                    format!(
+                        "{} holds data that was sealed with it, and nothing else opens that data",
+                        dir.database().display()
+                    ),
                     "Put the file back from your backup of the key, or name it with BASTIONARY_MASTER_KEY_FILE. A new key is never made beside existing data.",
                 ));
             }
@@ -145,7 +148,11 @@ pub fn master_key(dir: &DataDir, named: Option<&Path>, entropy: &mut dyn Entropy
 
 fn read_key(mut file: File, path: &Path) -> Result<Secret<[u8; 32]>, Failure> {
     let unreadable = |error: io::Error| {
-        Failure::new(format!("the master key {} cannot be read", path.display()), error, "Make it readable for this user alone.")
+        Failure::new(
+            format!("the master key {} cannot be read", path.display()),
+            error,
+            "Make it readable for this user alone.",
+        )
     };
     let mode = file.metadata().map_err(unreadable)?.mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -188,7 +195,11 @@ fn make_key(file: &Path, entropy: &mut dyn Entropy) -> Result<Secret<[u8; 32]>, 
         .and_then(|()| File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all());
     text.zeroize();
     written.map_err(|error| {
-        Failure::new(format!("the master key {} cannot be written", file.display()), error, "Check the space and the rights of the data directory.")
+        Failure::new(
+            format!("the master key {} cannot be written", file.display()),
+            error,
+            "Check the space and the rights of the data directory.",
+        )
     })?;
     Ok(key)
 }

@@ -75,8 +75,12 @@ impl Jobs {
 }
 
 /// Runs a round at each interval until stopped; a round that panics is logged and the next one waits longer.
-async fn supervise<F>(name: &'static str, every: Duration, mut stop: watch::Receiver<bool>, round: impl Fn() -> F + Send)
-where
+async fn supervise<F>(
+    name: &'static str,
+    every: Duration,
+    mut stop: watch::Receiver<bool>,
+    round: impl Fn() -> F + Send,
+) where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut pause = FIRST_PAUSE;
@@ -90,7 +94,12 @@ where
             pause = FIRST_PAUSE;
             wait = every;
         } else {
-            tracing::error!(code = "job_parked", job = name, pause_seconds = pause.as_secs(), "a job panicked; it starts again");
+            tracing::error!(
+                code = "job_parked",
+                job = name,
+                pause_seconds = pause.as_secs(),
+                "a job panicked; it starts again"
+            );
             wait = pause;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }

@@ -3,9 +3,9 @@
 //! What a request means is decided in `api` and below; this crate owns the edge: sockets, files, signals, the clock.
 
 pub mod boot;
+pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod cli;
 pub mod data_dir;
 pub mod dev;
 pub mod environment;

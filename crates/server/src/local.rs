@@ -159,7 +159,8 @@ pub async fn call(file: &Path, operation: &Operation) -> Result<Value, Failure> 
     if let Some(value) = answer.get_mut("ok") {
         return Ok(value.take());
     }
-    let part = |name: &str| answer.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let part =
+        |name: &str| answer.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned();
     let exit = Exit::of(answer.pointer("/error/exit").and_then(Value::as_u64).unwrap_or(1));
     Err(Failure { exit, what: part("what"), why: part("why"), remedy: part("remedy") })
 }

@@ -64,7 +64,9 @@ async fn create_admin_client(auth: &Auth, client_id: Option<String>) -> Result<V
 
 async fn default_tenant(auth: &Auth) -> Result<Arc<Tenant>, Failure> {
     let found = auth.tenant(kernel::tenant::DEFAULT_SLUG).await.map_err(|error| unreadable(&error))?;
-    found.ok_or_else(|| Failure::new("there is no tenant `default`", "the first start did not complete", "Run `bastionary serve` once."))
+    found.ok_or_else(|| {
+        Failure::new("there is no tenant `default`", "the first start did not complete", "Run `bastionary serve` once.")
+    })
 }
 
 fn unreadable(error: &(dyn std::error::Error + 'static)) -> Failure {
@@ -94,8 +96,12 @@ async fn verify_audit(auth: &Auth, known: &[String]) -> Result<Value, Failure> {
     let mut given = Vec::new();
     for note in known {
         let note = Checkpoint::parse(note).map_err(|error| {
-            Failure::new("the given checkpoint cannot be read", error, "Give the whole signed note, as `GET /api/audit/checkpoints` shows it.")
-                .exit(Exit::Usage)
+            Failure::new(
+                "the given checkpoint cannot be read",
+                error,
+                "Give the whole signed note, as `GET /api/audit/checkpoints` shows it.",
+            )
+            .exit(Exit::Usage)
         })?;
         given.push(note);
     }
@@ -107,12 +113,18 @@ async fn verify_audit(auth: &Auth, known: &[String]) -> Result<Value, Failure> {
         let mut believed = Vec::new();
         for note in given.iter().filter(|note| origins.contains(&note.origin)) {
             let checked = Checkpoint::verify(&note.note, &keys).map_err(|error| {
-                Failure::new("the given checkpoint is not believed", error, "Give a checkpoint that this installation signed.")
+                Failure::new(
+                    "the given checkpoint is not believed",
+                    error,
+                    "Give a checkpoint that this installation signed.",
+                )
             })?;
             used = used.saturating_add(1);
             believed.push(checked);
         }
-        let report = record::verify::verify(&auth.store, tenant.id, &believed, &keys).await.map_err(|error| unreadable(&error))?;
+        let report = record::verify::verify(&auth.store, tenant.id, &believed, &keys)
+            .await
+            .map_err(|error| unreadable(&error))?;
         is_good &= report.is_good();
         reports.push(json!({
             "tenant": &*tenant.slug,
@@ -191,7 +203,12 @@ async fn examine(auth: &Auth) -> Value {
             format!("{} answers, schema version {}", auth.store.engine_name(), auth.store.schema_version()),
             "",
         ),
-        Err(error) => note("store", "critical", chain(&error), "Look at the disk or the database server; the page of `store_unreachable` says more."),
+        Err(error) => note(
+            "store",
+            "critical",
+            chain(&error),
+            "Look at the disk or the database server; the page of `store_unreachable` says more.",
+        ),
     }
     match auth.all_tenants().await {
         Err(error) => note("tenants", "critical", chain(&error), "The store must answer first."),
@@ -199,7 +216,12 @@ async fn examine(auth: &Auth) -> Value {
             for tenant in tenants {
                 let name = format!("keys of {}", tenant.slug);
                 match auth.keys(&tenant).await {
-                    Err(error) => note(&name, "critical", chain(&error), "The master key or the store is damaged; restore from a backup."),
+                    Err(error) => note(
+                        &name,
+                        "critical",
+                        chain(&error),
+                        "The master key or the store is damaged; restore from a backup.",
+                    ),
                     Ok(keys) => {
                         let count = |state| keys.records.iter().filter(|r| r.state == state).count();
                         let (active, staged) = (count(KeyState::Active), count(KeyState::Staged));
@@ -213,8 +235,12 @@ async fn examine(auth: &Auth) -> Value {
                 }
                 let name = format!("audit log of {}", tenant.slug);
                 match record::query::checkpoint(&auth.store, tenant.id).await {
-                    Ok(Some(last)) => note(&name, "ok", format!("the newest checkpoint covers {} leaves", last.size), ""),
-                    Ok(None) => note(&name, "ok", "no checkpoint yet; the first is signed within a minute".to_owned(), ""),
+                    Ok(Some(last)) => {
+                        note(&name, "ok", format!("the newest checkpoint covers {} leaves", last.size), "")
+                    }
+                    Ok(None) => {
+                        note(&name, "ok", "no checkpoint yet; the first is signed within a minute".to_owned(), "")
+                    }
                     Err(error) => note(&name, "critical", chain(&error), "Run `bastionary audit verify`."),
                 }
             }

@@ -84,7 +84,11 @@ impl Outbound {
     /// As [`Outbound::send`].
     pub async fn send_to(&self, method: Method, url: &str, message: Message) -> Result<Answer, Failure> {
         let failed = |why: String| {
-            Failure::new(format!("{url} does not answer"), why, "Check that the server runs and that `--issuer` is its URL.")
+            Failure::new(
+                format!("{url} does not answer"),
+                why,
+                "Check that the server runs and that `--issuer` is its URL.",
+            )
         };
         let uri: Uri = url.parse().map_err(|error| failed(format!("it is not a URL: {error}")))?;
         let host = uri.host().ok_or_else(|| failed("it names no host".to_owned()))?.to_owned();
@@ -97,7 +101,9 @@ impl Outbound {
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let request = request(method, &uri, message).map_err(|error| failed(error.to_string()))?;
         let connected = timeout(CONNECT, TcpStream::connect((bare.as_str(), port))).await;
-        let tcp = connected.map_err(|_| failed("no connection within 10 s".to_owned()))?.map_err(|e| failed(e.to_string()))?;
+        let tcp = connected
+            .map_err(|_| failed("no connection within 10 s".to_owned()))?
+            .map_err(|e| failed(e.to_string()))?;
         let exchanged = async {
             if is_tls {
                 let name = ServerName::try_from(bare).map_err(|error| error.to_string())?;
@@ -164,8 +170,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let said = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(said)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(said)?;
     let driving = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(said)?;
     let (parts, body) = answer.into_parts();
@@ -191,7 +196,8 @@ pub fn encoded(text: &str) -> String {
 
 /// A form body (RFC 6749 appendix B).
 pub fn form(fields: &[(&str, &str)]) -> (&'static str, Vec<u8>) {
-    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    let pairs: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
     ("application/x-www-form-urlencoded", pairs.join("&").into_bytes())
 }
 

@@ -74,7 +74,9 @@ enum Verb {
         limit: Option<u32>,
     },
     /// Add a scope to an API
-    #[command(after_help = "Example:\n  bastionary apis add-scope api_01j… invoices:read --description \"Read invoices\"")]
+    #[command(
+        after_help = "Example:\n  bastionary apis add-scope api_01j… invoices:read --description \"Read invoices\""
+    )]
     AddScope {
         /// The API
         id: String,

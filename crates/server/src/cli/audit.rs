@@ -73,11 +73,8 @@ pub(crate) async fn carry_out(command: Audit) -> Result<Exit, Failure> {
 
 impl List {
     async fn carry_out(self) -> Result<Exit, Failure> {
-        let (path, columns) = if self.journal {
-            ("/api/audit/journal", JOURNAL_COLUMNS)
-        } else {
-            ("/api/audit/records", RECORD_COLUMNS)
-        };
+        let (path, columns) =
+            if self.journal { ("/api/audit/journal", JOURNAL_COLUMNS) } else { ("/api/audit/records", RECORD_COLUMNS) };
         let pairs = [
             ("actor", self.actor),
             ("action", self.action),

@@ -32,8 +32,12 @@ impl FromFile {
 }
 
 fn not_object(file: &std::path::Path, why: &dyn std::fmt::Display) -> Failure {
-    Failure::new(format!("{} is not a JSON object", file.display()), why, "The members are those of the API; see /docs/api.")
-        .exit(Exit::Usage)
+    Failure::new(
+        format!("{} is not a JSON object", file.display()),
+        why,
+        "The members are those of the API; see /docs/api.",
+    )
+    .exit(Exit::Usage)
 }
 
 impl Body {

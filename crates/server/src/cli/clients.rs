@@ -52,7 +52,9 @@ enum Verb {
         client_id: String,
     },
     /// Create a client; a generated secret is shown this once
-    #[command(after_help = "Example:\n  bastionary clients create --client-id invoice-export --scope invoices:read -o json")]
+    #[command(
+        after_help = "Example:\n  bastionary clients create --client-id invoice-export --scope invoices:read -o json"
+    )]
     Create {
         /// A chosen id
         #[arg(long)]
@@ -64,7 +66,9 @@ enum Verb {
         fields: Fields,
     },
     /// Change a client; `none` removes a value
-    #[command(after_help = "Example:\n  bastionary clients update invoice-export --scope \"invoices:read invoices:write\"")]
+    #[command(
+        after_help = "Example:\n  bastionary clients update invoice-export --scope \"invoices:read invoices:write\""
+    )]
     Update {
         /// The client
         client_id: String,
@@ -182,9 +186,7 @@ impl Clients {
                 }
                 (Method::POST, "/api/clients".to_owned(), Some(body.finish()))
             }
-            Verb::Update { client_id, fields } => {
-                (Method::PATCH, path(&client_id, ""), Some(fields.body()?.finish()))
-            }
+            Verb::Update { client_id, fields } => (Method::PATCH, path(&client_id, ""), Some(fields.body()?.finish())),
             Verb::Delete { client_id, .. } => (Method::DELETE, path(&client_id, ""), None),
             Verb::Disable { client_id } => (Method::POST, path(&client_id, "/disable"), None),
             Verb::Enable { client_id } => (Method::POST, path(&client_id, "/enable"), None),

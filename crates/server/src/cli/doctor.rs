@@ -27,14 +27,17 @@ impl Doctor {
     pub(crate) async fn carry_out(self) -> Result<Exit, Failure> {
         let mut findings = Vec::new();
         match self.onsite.config() {
-            Err(failure) => findings.push(finding("configuration", "critical", &failure.why, "Correct the keys that are named.")),
+            Err(failure) => {
+                findings.push(finding("configuration", "critical", &failure.why, "Correct the keys that are named."))
+            }
             Ok(config) => {
                 findings.push(finding("configuration", "ok", "every key can be used", ""));
                 findings.extend(edge(&config));
                 findings.extend(modes(&config));
                 match self.onsite.perform(Operation::Examine).await {
                     Ok(report) => {
-                        findings.extend(report.get("findings").and_then(Value::as_array).into_iter().flatten().cloned());
+                        findings
+                            .extend(report.get("findings").and_then(Value::as_array).into_iter().flatten().cloned());
                     }
                     // Whoever may not look must not be told that something is broken.
                     Err(failure) if failure.exit == Exit::Denied => return Err(failure),

@@ -82,9 +82,12 @@ impl Keys {
                 body.set("alg", alg);
                 body.set("purpose", purpose);
                 let session = self.remote.session("keys:write").await?;
-                let answer = session.call(Method::POST, "/api/keys/rotate", Some(&body.finish())).await?.unwrap_or_default();
+                let answer =
+                    session.call(Method::POST, "/api/keys/rotate", Some(&body.finish())).await?.unwrap_or_default();
                 if let Some(at) = answer.get("promotes_at").and_then(serde_json::Value::as_str) {
-                    terminal::words(&format!("The staged key is too young to sign; it will be promoted at {at}. `--force` promotes it now."));
+                    terminal::words(&format!(
+                        "The staged key is too young to sign; it will be promoted at {at}. `--force` promotes it now."
+                    ));
                 }
                 print(&answer, self.output, &COLUMNS);
             }

@@ -165,3 +165,22 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_can_be_built_and_shows_an_example() {
+        let mut line = Line::command();
+        line.build();
+        line.clone().debug_assert();
+        let mut open: Vec<&clap::Command> = line.get_subcommands().collect();
+        while let Some(command) = open.pop() {
+            let has_more = command.get_subcommands().next().is_some();
+            open.extend(command.get_subcommands());
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(has_more || example.contains("Example:\n  "), "{}", command.get_name());
+        }
+    }
+}

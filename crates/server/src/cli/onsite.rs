@@ -52,7 +52,9 @@ impl Onsite {
         // The socket first: a user who may not enter the directory hears so, and never touches the lock.
         let file = socket(path);
         match std::fs::metadata(&file) {
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return local::call(&file, &operation).await,
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return local::call(&file, &operation).await;
+            }
             _ => {}
         }
         match DataDir::claim(path)? {

@@ -23,10 +23,10 @@ pub(crate) struct Remote {
     issuer: Option<String>,
     /// Id of the client that asks [env: BASTIONARY_CLIENT_ID]
     #[arg(long = "as", value_name = "CLIENT_ID", global = true)]
-    client_id: Option<String>,
+    acting: Option<String>,
     /// File with its secret; `-` reads standard input [env: BASTIONARY_CLIENT_SECRET, BASTIONARY_CLIENT_SECRET_FILE]
-    #[arg(long, value_name = "FILE", global = true)]
-    secret_file: Option<PathBuf>,
+    #[arg(long = "as-secret-file", value_name = "FILE", global = true)]
+    acting_secret_file: Option<PathBuf>,
     /// Certificates to trust, PEM, instead of the system's [env: BASTIONARY_CA_FILE]
     #[arg(long, value_name = "FILE", global = true)]
     ca_file: Option<PathBuf>,
@@ -44,7 +44,7 @@ impl Remote {
         if let Some(token) = given("BASTIONARY_TOKEN") {
             return Ok(Session { server, token });
         }
-        let (id, secret) = credentials(self.client_id.as_deref(), self.secret_file.as_deref())?;
+        let (id, secret) = credentials(self.acting.as_deref(), self.acting_secret_file.as_deref())?;
         for asked in [scope, "admin"] {
             let fields = [("grant_type", "client_credentials"), ("scope", asked)];
             let answer = token_request(&server, &id, &secret, &fields).await?;
@@ -100,7 +100,9 @@ pub(crate) fn read_text(file: &Path, what: &str) -> Result<String, Failure> {
     } else {
         std::fs::read_to_string(file)
     };
-    read.map_err(|error| Failure::new(format!("the {what} in {} cannot be read", file.display()), error, "").exit(Exit::Usage))
+    read.map_err(|error| {
+        Failure::new(format!("the {what} in {} cannot be read", file.display()), error, "").exit(Exit::Usage)
+    })
 }
 
 /// Sends a request to the token endpoint; the answer, good or not, as JSON.
@@ -134,7 +136,9 @@ pub(crate) fn oauth_failure(answer: &Value) -> Failure {
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or("the answer names no reason").to_owned();
     let error = text("error");
     let (exit, remedy) = match error.as_str() {
-        "invalid_client" => (Exit::Denied, "Check the client id and the secret; `bastionary secrets create` makes a new secret."),
+        "invalid_client" => {
+            (Exit::Denied, "Check the client id and the secret; `bastionary secrets create` makes a new secret.")
+        }
         "unauthorized_client" | "access_denied" | "invalid_grant" => (Exit::Denied, ""),
         "invalid_scope" => (Exit::Denied, "Name scopes that `bastionary clients get` lists for this client."),
         "slow_down" => (Exit::Limited, "Try again later."),
@@ -152,7 +156,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// Sends a request; `None` when the answer has no body.
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Failure> {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Option<Value>, Failure> {
         let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let message = Message {
             authorization: Some(format!("Bearer {}", self.token)),
@@ -170,16 +179,23 @@ impl Session {
     }
 
     /// All items of a list, at most `limit` when it is given, in the form of one answer.
-    pub(crate) async fn list(&self, path: &str, query: &[(&str, String)], limit: Option<u32>) -> Result<Value, Failure> {
+    pub(crate) async fn list(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        limit: Option<u32>,
+    ) -> Result<Value, Failure> {
         let mut all: Vec<Value> = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let taken = u32::try_from(all.len()).unwrap_or(u32::MAX);
             let page = limit.map_or(200, |limit| limit.saturating_sub(taken)).clamp(1, 200);
-            let mut pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+            let mut pairs: Vec<String> =
+                query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
             pairs.push(format!("limit={page}"));
             pairs.extend(cursor.as_deref().map(|cursor| format!("cursor={}", encoded(cursor))));
-            let answer = self.call(Method::GET, &format!("{path}?{}", pairs.join("&")), None).await?.unwrap_or_default();
+            let answer =
+                self.call(Method::GET, &format!("{path}?{}", pairs.join("&")), None).await?.unwrap_or_default();
             all.extend(answer.get("data").and_then(Value::as_array).into_iter().flatten().cloned());
             cursor = answer.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
             let taken = u32::try_from(all.len()).unwrap_or(u32::MAX);
@@ -216,6 +232,10 @@ fn problem(answer: &Answer) -> Failure {
         remedy.push(format!("Request {id}"));
     }
     let code = body.get("code").and_then(Value::as_str).unwrap_or_else(|| text("title"));
-    Failure::new(format!("the server refused with {}: {code}", answer.status.as_u16()), why.join("\n"), remedy.join("\n"))
-        .exit(exit)
+    Failure::new(
+        format!("the server refused with {}: {code}", answer.status.as_u16()),
+        why.join("\n"),
+        remedy.join("\n"),
+    )
+    .exit(exit)
 }

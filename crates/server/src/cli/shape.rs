@@ -47,7 +47,8 @@ fn render(value: &Value, shape: Shape, columns: &[&str]) -> String {
 
 /// The id of an object; a secret is found by its own id and not by that of its client.
 fn id(value: &Value) -> String {
-    let own = value.get("id").filter(|id| id.as_str().is_some_and(|id| id.starts_with("sec_") || id.starts_with("fam_")));
+    let own =
+        value.get("id").filter(|id| id.as_str().is_some_and(|id| id.starts_with("sec_") || id.starts_with("fam_")));
     own.or_else(|| IDS.iter().find_map(|name| value.get(name))).map(cell).unwrap_or_default()
 }
 
@@ -163,7 +164,8 @@ mod tests {
 
     #[test]
     fn yaml_quotes_whatever_could_be_read_as_something_else() {
-        let value = json!({"a": {"b": [1, {"c": "no"}], "empty": {}}, "t": "2026-01-01T00:00:00Z", "n": null, "s": "x: y"});
+        let value =
+            json!({"a": {"b": [1, {"c": "no"}], "empty": {}}, "t": "2026-01-01T00:00:00Z", "n": null, "s": "x: y"});
         assert_eq!(
             render(&value, Shape::Yaml, &[]),
             "a:\n  b:\n    - 1\n    -\n      c: \"no\"\n  empty: {}\nt: \"2026-01-01T00:00:00Z\"\n\"n\": null\ns: \"x: y\"\n"

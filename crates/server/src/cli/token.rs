@@ -22,10 +22,14 @@ const SKEW_SECONDS: i64 = 60;
 #[derive(clap::Subcommand)]
 pub(crate) enum Token {
     /// Print an access token
-    #[command(after_help = "Example:\n  BASTIONARY_CLIENT_SECRET=… bastionary token get --client-id demo --scope invoices:read")]
+    #[command(
+        after_help = "Example:\n  BASTIONARY_CLIENT_SECRET=… bastionary token get --client-id demo --scope invoices:read"
+    )]
     Get(Get),
     /// Decode and verify a token, and say why an API would refuse it
-    #[command(after_help = "Example:\n  bastionary token inspect \"$ACCESS_TOKEN\" --audience https://invoices.example")]
+    #[command(
+        after_help = "Example:\n  bastionary token inspect \"$ACCESS_TOKEN\" --audience https://invoices.example"
+    )]
     Inspect(Inspect),
 }
 
@@ -119,15 +123,22 @@ impl Inspect {
             ));
         }
         let not_jwt = |error: &dyn std::fmt::Display| {
-            Failure::new("this is not a token that can be decoded", error, "Pass the value of `access_token`, with nothing around it.")
-                .exit(Exit::Usage)
+            Failure::new(
+                "this is not a token that can be decoded",
+                error,
+                "Pass the value of `access_token`, with nothing around it.",
+            )
+            .exit(Exit::Usage)
         };
         // Decoded by hand: a token with an algorithm that is never accepted is still worth looking into.
-        let (header, claims) = decode(text).ok_or_else(|| not_jwt(&"it is not three parts of base64url with JSON in the first two"))?;
+        let (header, claims) =
+            decode(text).ok_or_else(|| not_jwt(&"it is not three parts of base64url with JSON in the first two"))?;
         let mut reasons = claim_reasons(&header, &claims, self.audience.as_deref(), WallClock::new().now());
         match self.keys(&claims).await {
             Ok(keys) => reasons.extend(signature_reason(text, &header, &keys)),
-            Err(failure) => reasons.push(format!("the signature could not be checked: {}; {}", failure.what, failure.why)),
+            Err(failure) => {
+                reasons.push(format!("the signature could not be checked: {}; {}", failure.what, failure.why))
+            }
         }
         let report = json!({"valid": reasons.is_empty(), "reasons": reasons, "header": header, "claims": claims});
         match self.output {
@@ -202,7 +213,8 @@ fn claim_reasons(header: &Value, claims: &Value, audience: Option<&str>, now: Ti
             reasons.push(format!("it expired at {}, {ago} s ago; get a new one", Timestamp::from_seconds(exp)));
         }
         Some(exp) if exp <= now.as_seconds() => {
-            reasons.push(format!("it expired at {}; an API without tolerance refuses it", Timestamp::from_seconds(exp)));
+            reasons
+                .push(format!("it expired at {}; an API without tolerance refuses it", Timestamp::from_seconds(exp)));
         }
         Some(_) => {}
     }
@@ -237,7 +249,9 @@ fn signature_reason(token: &str, header: &Value, keys: &JwkSet) -> Option<String
     let Some(key) = key else {
         return Some(format!("the issuer has no key {kid:?}: another server signed it, or the key was revoked"));
     };
-    jose::jws::verify(token, &key).err().map(|_| "the signature does not fit: the token was changed on its way".to_owned())
+    jose::jws::verify(token, &key)
+        .err()
+        .map(|_| "the signature does not fit: the token was changed on its way".to_owned())
 }
 
 #[cfg(test)]
@@ -249,7 +263,8 @@ mod tests {
     }
 
     fn good() -> (Value, Value) {
-        let claims = json!({"iss": "i", "sub": "s", "client_id": "c", "jti": "j", "iat": 900, "exp": 1_900, "aud": ["a"]});
+        let claims =
+            json!({"iss": "i", "sub": "s", "client_id": "c", "jti": "j", "iat": 900, "exp": 1_900, "aud": ["a"]});
         (json!({"typ": "at+jwt", "alg": "ES256", "kid": "k"}), claims)
     }
 

@@ -1,11 +1,15 @@
-//! The listener over real sockets on loopback.
+//! The listener over real sockets on loopback, and the real binary as a child process.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test")]
 
+mod process;
 mod rig;
 
+mod commands;
+mod crash;
 mod deadlines;
 mod drain;
+mod first_start;
 mod heads;
 mod proxies;
 mod tls;

@@ -1,0 +1,198 @@
+//! The command line against a running server and against a data directory at rest.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use testkit::TempDir;
+
+use crate::process::{Running, binary, json, run, said};
+
+/// A served directory with an administrator.
+struct World {
+    _dir: TempDir,
+    data: PathBuf,
+    server: Running,
+    admin: Value,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let data = dir.path().join("data");
+        let server = Running::serve(&data, |_| {});
+        let admin = json(&run(binary(&["admin", "client", "create", "-o", "json", "--data-dir"]).arg(&data)));
+        Self { _dir: dir, data, server, admin }
+    }
+
+    /// A command of the administrator.
+    fn admin(&self, arguments: &[&str]) -> Output {
+        run(self.of(&self.admin, arguments))
+    }
+
+    fn of<'a>(&self, client: &Value, arguments: &[&str]) -> &'a mut Command {
+        let mut command = binary(arguments);
+        command
+            .env("BASTIONARY_ISSUER", &self.server.url)
+            .env("BASTIONARY_CLIENT_ID", client["client_id"].as_str().unwrap())
+            .env("BASTIONARY_CLIENT_SECRET", client["client_secret"].as_str().unwrap());
+        Box::leak(Box::new(command))
+    }
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+#[test]
+fn an_admin_client_is_made_by_a_running_server_and_by_a_directory_at_rest() {
+    let mut world = World::new();
+    assert!(world.admin["client_secret"].as_str().unwrap().starts_with("bst_cs_"));
+    let second = run(binary(&["admin", "client", "create", "--client-id", "ops", "--data-dir"]).arg(&world.data));
+    assert_eq!(code(&second), Some(0), "{}", said(&second));
+    let taken = run(binary(&["admin", "client", "create", "--client-id", "ops", "--data-dir"]).arg(&world.data));
+    assert_eq!(code(&taken), Some(5), "{}", said(&taken));
+
+    assert_eq!(world.server.stop(), Some(0));
+    let made = json(&run(binary(&["admin", "client", "create", "-o", "json", "--data-dir"]).arg(&world.data)));
+    world.server = Running::serve(&world.data, |_| {});
+    let output = run(world.of(&made, &["clients", "list", "-o", "id"]));
+    let listed = out(&output);
+    assert!(listed.lines().any(|id| id == "ops"), "{}", said(&output));
+    assert!(listed.lines().any(|id| id == made["client_id"].as_str().unwrap()), "{listed}");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_not_made_by_a_command() {
+    let dir = TempDir::new().unwrap();
+    let nowhere = dir.path().join("nowhere");
+    let output = run(binary(&["admin", "client", "create", "--data-dir"]).arg(&nowhere));
+    assert_eq!(code(&output), Some(4), "{}", said(&output));
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn another_user_is_turned_away_with_exit_code_3() {
+    let is_root = out(&Command::new("id").arg("-u").output().unwrap()).trim() == "0";
+    if !is_root {
+        return; // Only root can become somebody else.
+    }
+    let world = World::new();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_bastionary")]);
+    let output = run(command.args(["admin", "client", "create", "--data-dir"]).arg(&world.data).env_clear());
+    assert_eq!(code(&output), Some(3), "{}", said(&output));
+}
+
+#[test]
+fn a_token_is_printed_alone_and_inspect_says_why_an_api_would_refuse_it() {
+    let world = World::new();
+    let output = world.admin(&["token", "get", "--scope", "admin"]);
+    assert_eq!(code(&output), Some(0), "{}", said(&output));
+    let token = out(&output).trim().to_owned();
+    assert_eq!(token.matches('.').count(), 2, "{token}");
+
+    let good = json(&world.admin(&["token", "inspect", &token, "-o", "json"]));
+    assert_eq!(good["valid"], true);
+    assert_eq!(good["claims"]["scope"], "admin");
+
+    let output = world.admin(&["token", "inspect", &token, "--audience", "https://other.example"]);
+    assert_eq!(code(&output), Some(1));
+    assert!(out(&output).contains("https://other.example"), "{}", said(&output));
+
+    let (head, signature) = token.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { "B" } else { "A" };
+    let output = world.admin(&["token", "inspect", &format!("{head}.{other}{}", &signature[1..])]);
+    assert_eq!(code(&output), Some(1));
+    assert!(out(&output).contains("signature does not fit"), "{}", said(&output));
+
+    let output = world.admin(&["token", "inspect", "not-a-token"]);
+    assert_eq!(code(&output), Some(2), "{}", said(&output));
+}
+
+#[test]
+fn a_client_lives_through_the_shell_and_each_refusal_has_its_exit_code() {
+    let world = World::new();
+    let made = json(&world.admin(&["clients", "create", "--client-id", "export", "--scope", "a b", "-o", "json"]));
+    assert_eq!(made["scopes"], serde_json::json!(["a", "b"]));
+    assert_eq!(code(&world.admin(&["clients", "create", "--client-id", "export"])), Some(5));
+    assert_eq!(code(&world.admin(&["clients", "create", "--client-id", ".."])), Some(2));
+    assert_eq!(code(&world.admin(&["clients", "get", "nobody"])), Some(4));
+    assert_eq!(code(&run(world.of(&made, &["clients", "list"]))), Some(3), "it holds no management scope");
+
+    let yaml = out(&world.admin(&["clients", "get", "export", "-o", "yaml"]));
+    assert!(yaml.starts_with("client_id: export\n") && yaml.contains("scopes:\n  - a\n  - b\n"), "{yaml}");
+    let changed = json(&world.admin(&["clients", "update", "export", "--name", "Export", "-o", "json"]));
+    assert_eq!(changed["name"], "Export");
+
+    let secret = json(&world.admin(&["secrets", "create", "export", "--expire-others-in-seconds", "0", "-o", "json"]));
+    assert_eq!(code(&run(world.of(&made, &["token", "get"]))), Some(3), "the old secret has ended");
+    let fresh = serde_json::json!({"client_id": "export", "client_secret": secret["secret"].as_str().or(secret["client_secret"].as_str())});
+    assert_eq!(code(&run(world.of(&fresh, &["token", "get"]))), Some(0));
+
+    assert_eq!(code(&world.admin(&["clients", "disable", "export"])), Some(0));
+    assert_ne!(code(&run(world.of(&fresh, &["token", "get"]))), Some(0));
+    assert_eq!(code(&world.admin(&["clients", "enable", "export"])), Some(0));
+    assert_eq!(code(&world.admin(&["clients", "delete", "export"])), Some(2), "there is no terminal to ask on");
+    assert_eq!(code(&world.admin(&["clients", "delete", "export", "--yes"])), Some(0));
+    assert_eq!(code(&world.admin(&["clients", "get", "export"])), Some(4));
+}
+
+#[test]
+fn apis_and_keys_are_managed_from_the_shell() {
+    let world = World::new();
+    let api = json(&world.admin(&["apis", "create", "--identifier", "https://a.example", "--name", "A", "-o", "json"]));
+    let id = api["id"].as_str().unwrap();
+    assert_eq!(code(&world.admin(&["apis", "add-scope", id, "a:read"])), Some(0));
+    assert_eq!(out(&world.admin(&["apis", "scopes", id, "-o", "id"])), "a:read\n");
+    assert_eq!(code(&world.admin(&["apis", "delete-scope", id, "a:read", "--yes"])), Some(0));
+    assert_eq!(code(&world.admin(&["apis", "delete", id, "--yes"])), Some(0));
+
+    let before = out(&world.admin(&["keys", "list", "-o", "id"]));
+    let rotated = json(&world.admin(&["keys", "rotate", "--force", "-o", "json"]));
+    let kid = rotated["kid"].as_str().unwrap();
+    assert!(before.lines().any(|k| k == kid), "the staged key is the one that signs now");
+    let token = out(&world.admin(&["token", "get", "--scope", "admin"]));
+    let seen = json(&world.admin(&["token", "inspect", token.trim(), "-o", "json"]));
+    assert_eq!(seen["header"]["kid"], kid);
+}
+
+#[test]
+fn the_audit_log_verifies_through_the_socket_and_at_rest_with_what_the_server_signed() {
+    let mut world = World::new();
+    assert_eq!(code(&world.admin(&["clients", "create", "--client-id", "x"])), Some(0));
+    let verify = |data: &PathBuf| json(&run(binary(&["audit", "verify", "-o", "json", "--data-dir"]).arg(data)));
+    assert_eq!(verify(&world.data)["good"], true);
+    assert_eq!(world.server.stop(), Some(0));
+    // The issuer of a command at rest is another one; the checkpoints keep the name they were signed under.
+    let report = verify(&world.data);
+    let tree = &report["trees"][0];
+    assert_eq!(report["good"], true, "{report}");
+    assert_eq!(tree["unsequenced_records"], 0, "the server signs everything before it ends: {report}");
+    assert!(tree["entries"].as_u64().unwrap() >= 1 && tree["records"].as_u64().unwrap() >= 2, "{report}");
+}
+
+#[test]
+fn doctor_names_one_remedy_per_finding() {
+    let world = World::new();
+    let good = run(binary(&["doctor", "--data-dir"]).arg(&world.data));
+    assert_eq!(code(&good), Some(0), "{}", said(&good));
+    crate::process::chmod(&world.data.join("master.key"), 0o644);
+    let bad = run(binary(&["doctor", "--data-dir"]).arg(&world.data));
+    assert_eq!(code(&bad), Some(1), "{}", said(&bad));
+    assert!(out(&bad).contains("chmod 600"), "{}", said(&bad));
+}
+
+#[test]
+fn wrong_command_lines_exit_2_and_help_and_version_exit_0() {
+    for wrong in [&["clientz"][..], &["serve", "--nope"], &["clients", "list", "-o", "xml"], &["token", "get"], &[]] {
+        assert_eq!(code(&run(&mut binary(wrong))), Some(2), "{wrong:?}");
+    }
+    for right in [&["--help"][..], &["--version"], &["version"], &["completion", "bash"], &["openapi"]] {
+        assert_eq!(code(&run(&mut binary(right))), Some(0), "{right:?}");
+    }
+}
