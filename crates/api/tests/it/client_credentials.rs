@@ -112,7 +112,7 @@ on_both_engines! {
             let answer = refused(world.token("grammar", &secret, &format!("&scope=zq{bad}zq")).await, 400, "invalid_scope");
             assert!(!answer.text.contains("zq"), "{}", answer.text);
         }
-        for long in ["x".repeat(300), "x".repeat(5_000), (0..150).map(|i| format!("s{i}+")).collect()] {
+        for long in ["x".repeat(300), "x".repeat(5_000), (0..150).map(|i| format!("s{i}+")).collect::<Vec<_>>().concat()] {
             refused(world.token("grammar", &secret, &format!("&scope={long}")).await, 400, "invalid_scope");
         }
     }

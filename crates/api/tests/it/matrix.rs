@@ -90,18 +90,18 @@ on_both_engines! {
         let limited = world.client("m-limited", json!({"rate_limit": {"limit": 1, "window_s": 3600, "burst": 1}})).await;
         world.token("m-limited", &limited, "").await.expect(200);
         let ways = ways(&[both, post, limited]);
-        let mut text = String::from("status | WWW-Authenticate | Cache-Control | Pragma | Content-Type | Allow | Retry-After | body\n");
+        let mut lines = vec![String::from("status | WWW-Authenticate | Cache-Control | Pragma | Content-Type | Allow | Retry-After | body")];
         for case in cases() {
-            text.push_str(&format!("\n# {}\n", case.name));
+            lines.push(format!("\n# {}", case.name));
             for (way, header, more) in &ways {
                 let mut headers = vec![("content-type", case.content_type)];
                 if let Some(header) = header {
                     headers.push(("authorization", header));
                 }
                 let answer = world.request(case.method.clone(), case.path, &headers, &format!("{}{more}", case.body)).await;
-                text.push_str(&format!("{way}: {}\n", line(&answer)));
+                lines.push(format!("{way}: {}", line(&answer)));
             }
         }
-        insta::assert_snapshot!("refusals_by_authentication", text);
+        insta::assert_snapshot!("refusals_by_authentication", lines.join("\n"));
     }
 }
