@@ -39,6 +39,14 @@ pub enum Field<T> {
 }
 
 impl<T> Field<T> {
+    /// The value, where one was given.
+    pub fn given(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
     fn apply_optional(self, slot: &mut Option<T>) {
         match self {
             Self::Absent => {}

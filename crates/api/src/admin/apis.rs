@@ -2,7 +2,6 @@
 
 use auth::api_change::{ApiFields, ScopeFields};
 use auth::catalog::{Api, Catalog, Scope};
-use auth::client_change::Field;
 use kernel::id::{self, Id};
 use serde_json::{Value, json};
 
@@ -59,11 +58,7 @@ fn read_scope(body: &Value) -> ScopeFields {
         Ok(reader) => reader,
         Err(problems) => return ScopeFields { problems, ..ScopeFields::default() },
     };
-    let mut text = |name: &str| match reader.string(name) {
-        Field::Value(value) => Some(value),
-        Field::Absent | Field::Null => None,
-    };
-    let (name, description) = (text("name"), text("description"));
+    let (name, description) = (reader.string("name").given(), reader.string("description").given());
     ScopeFields { problems: reader.finish(), name, description }
 }
 
@@ -74,7 +69,7 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let mut rest = catalog.apis.iter().filter(|api| after.is_none_or(|a| api.id.as_bytes() > &a));
     let page: Vec<&Api> = rest.by_ref().take(limit).collect();
     let next = rest.next().and(page.last()).map(|api| *api.id.as_bytes());
-    Ok(ask.page(page.iter().map(|api| view(api)).collect(), next.as_ref().map(<[u8; 16]>::as_slice)))
+    Ok(ask.page(&page.iter().map(|api| view(api)).collect::<Vec<_>>(), next.as_ref().map(<[u8; 16]>::as_slice)))
 }
 
 pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
@@ -116,7 +111,7 @@ pub(super) async fn list_scopes(ask: &Ask) -> Result<Reply, Problem> {
     let mut rest = owned.iter().filter(|(name, _)| after.as_ref().is_none_or(|a| name.as_bytes() > a.as_slice()));
     let page: Vec<_> = rest.by_ref().take(limit).collect();
     let next = rest.next().and(page.last()).map(|(name, _)| name.as_bytes());
-    Ok(ask.page(page.iter().map(|(name, s)| scope_view(name, s)).collect(), next))
+    Ok(ask.page(&page.iter().map(|(name, s)| scope_view(name, s)).collect::<Vec<_>>(), next))
 }
 
 pub(super) async fn create_scope(ask: &Ask) -> Result<Reply, Problem> {

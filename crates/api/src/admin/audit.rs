@@ -57,7 +57,7 @@ pub(super) async fn records(ask: &Ask) -> Result<Reply, Problem> {
         next = None;
     }
     let next = next.map(|commit| *commit.as_bytes());
-    Ok(ask.page(found.iter().map(record_view).collect(), next.as_ref().map(<[u8; 16]>::as_slice)))
+    Ok(ask.page(&found.iter().map(record_view).collect::<Vec<_>>(), next.as_ref().map(<[u8; 16]>::as_slice)))
 }
 
 fn entry_view(entry: &Entry) -> Value {
@@ -80,7 +80,7 @@ fn entry_view(entry: &Entry) -> Value {
 
 async fn entries(ask: &Ask, filter: JournalFilter) -> Result<Reply, Problem> {
     let page = query::journal(&ask.app.auth.store, ask.tenant.id, &filter).await.map_err(refuse)?;
-    Ok(ask.page(page.items.iter().map(entry_view).collect(), page.next.as_deref()))
+    Ok(ask.page(&page.items.iter().map(entry_view).collect::<Vec<_>>(), page.next.as_deref()))
 }
 
 pub(super) async fn journal(ask: &Ask) -> Result<Reply, Problem> {
@@ -127,7 +127,7 @@ pub(super) async fn tokens(ask: &Ask) -> Result<Reply, Problem> {
         Entry::Issuance(issued) => ends_at(issued.at, issued.lifetime_seconds) > now,
         Entry::Refusal(_) => false,
     };
-    Ok(ask.page(page.items.iter().filter(live).map(entry_view).collect(), page.next.as_deref()))
+    Ok(ask.page(&page.items.iter().filter(live).map(entry_view).collect::<Vec<_>>(), page.next.as_deref()))
 }
 
 fn ends_at(at: Timestamp, lifetime_seconds: u32) -> Timestamp {
@@ -143,7 +143,7 @@ pub(super) async fn checkpoints(ask: &Ask) -> Result<Reply, Problem> {
     let found = query::checkpoints(&ask.app.auth.store, ask.tenant.id, past).await.map_err(refuse)?;
     let next = found.get(limit).and(limit.checked_sub(1)).and_then(|i| found.get(i)).map(|c| c.size.to_be_bytes());
     let view = |c: &record::checkpoint::Checkpoint| json!({"origin": c.origin, "size": c.size, "root": STANDARD.encode(c.root), "note": c.note});
-    Ok(ask.page(found.iter().take(limit).map(view).collect(), next.as_ref().map(<[u8; 8]>::as_slice)))
+    Ok(ask.page(&found.iter().take(limit).map(view).collect::<Vec<_>>(), next.as_ref().map(<[u8; 8]>::as_slice)))
 }
 
 pub(super) async fn proofs(ask: &Ask) -> Result<Reply, Problem> {

@@ -105,10 +105,7 @@ pub(crate) fn read(body: &Value) -> ClientFields {
         Err(problems) => return ClientFields { problems, ..ClientFields::default() },
     };
     let mut inner = Vec::new();
-    let secret = match reader.string("client_secret") {
-        Field::Value(text) => Some(Secret::new(text)),
-        Field::Absent | Field::Null => None,
-    };
+    let secret = reader.string("client_secret").given().map(Secret::new);
     if !matches!(reader.string("customer_id"), Field::Absent | Field::Null) {
         let detail = "there are no customers on this server yet; leave customer_id out";
         inner.push(FieldProblem::new("customer_id", "not_available", detail));
@@ -181,8 +178,8 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let has_more = found.len() > keep;
     found.truncate(keep);
     let next = found.last().filter(|_| has_more).map(|c| *c.id.as_bytes());
-    let data = found.iter().map(|c| view(c, now)).collect();
-    Ok(ask.page(data, next.as_ref().map(<[u8; 16]>::as_slice)))
+    let data: Vec<Value> = found.iter().map(|c| view(c, now)).collect();
+    Ok(ask.page(&data, next.as_ref().map(<[u8; 16]>::as_slice)))
 }
 
 pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {

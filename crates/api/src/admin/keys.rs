@@ -34,7 +34,7 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let after = ask.position_id()?.map(|id| id.to_vec());
     let found = rows(ask, after, i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX)).await?;
     let next = found.get(limit).and(limit.checked_sub(1)).and_then(|i| found.get(i)).map(|k| *k.id.as_bytes());
-    Ok(ask.page(found.iter().take(limit).map(view).collect(), next.as_ref().map(<[u8; 16]>::as_slice)))
+    Ok(ask.page(&found.iter().take(limit).map(view).collect::<Vec<_>>(), next.as_ref().map(<[u8; 16]>::as_slice)))
 }
 
 pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {

@@ -384,7 +384,7 @@ impl Ask {
         }
     }
 
-    fn page(&self, data: Vec<Value>, next: Option<&[u8]>) -> Reply {
+    fn page(&self, data: &[Value], next: Option<&[u8]>) -> Reply {
         let next =
             next.map(|position| cursor::encode(&self.cursor_key(), self.route.operation_id, self.tenant.id, position));
         Reply::ok(json!({"data": data, "has_more": next.is_some(), "next_cursor": next}))

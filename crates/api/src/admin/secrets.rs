@@ -1,6 +1,5 @@
 //! Secrets and refresh families of clients.
 
-use auth::client_change::Field;
 use auth::credential::Credential;
 use auth::error::FieldProblem;
 use auth::family::Family;
@@ -44,8 +43,8 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let mut rest = client.credentials.iter().filter(|c| after.is_none_or(|a| c.id.as_bytes() > &a));
     let page: Vec<&Credential> = rest.by_ref().take(limit).collect();
     let next = rest.next().and(page.last()).map(|c| *c.id.as_bytes());
-    let data = page.iter().map(|c| view(c, client_id, now)).collect();
-    Ok(ask.page(data, next.as_ref().map(<[u8; 16]>::as_slice)))
+    let data: Vec<Value> = page.iter().map(|c| view(c, client_id, now)).collect();
+    Ok(ask.page(&data, next.as_ref().map(<[u8; 16]>::as_slice)))
 }
 
 fn read(body: &Value) -> SecretFields {
@@ -53,19 +52,13 @@ fn read(body: &Value) -> SecretFields {
         Ok(reader) => reader,
         Err(problems) => return SecretFields { problems, ..SecretFields::default() },
     };
-    fn given<T>(field: Field<T>) -> Option<T> {
-        match field {
-            Field::Value(value) => Some(value),
-            Field::Absent | Field::Null => None,
-        }
-    }
     let fields = SecretFields {
         problems: Vec::new(),
-        label: given(reader.string("label")),
-        not_before: given(reader.time("not_before")),
-        expires_at: given(reader.time("expires_at")),
-        scopes: given(reader.scopes("scopes")),
-        expire_others_in_seconds: given(reader.integer("expire_others_in_seconds")),
+        label: reader.string("label").given(),
+        not_before: reader.time("not_before").given(),
+        expires_at: reader.time("expires_at").given(),
+        scopes: reader.scopes("scopes").given(),
+        expire_others_in_seconds: reader.integer("expire_others_in_seconds").given(),
     };
     SecretFields { problems: reader.finish(), ..fields }
 }
@@ -115,7 +108,7 @@ pub(super) async fn stale(ask: &Ask) -> Result<Reply, Problem> {
         data.push(view(&credential, row.text(13).map_err(corrupt)?, now));
     }
     let next = last.filter(|_| rows.len() > limit);
-    Ok(ask.page(data, next.as_ref().map(<[u8; 16]>::as_slice)))
+    Ok(ask.page(&data, next.as_ref().map(<[u8; 16]>::as_slice)))
 }
 
 fn family_view(family: &Family) -> Value {
@@ -135,8 +128,8 @@ pub(super) async fn families(ask: &Ask) -> Result<Reply, Problem> {
     let found =
         ask.app.auth.families(&ask.tenant, ask.param("client_id"), after, more).await.map_err(|e| from_admin(&e))?;
     let next = found.get(limit).and(limit.checked_sub(1)).and_then(|i| found.get(i)).map(|f| *f.id.as_bytes());
-    let data = found.iter().take(limit).map(family_view).collect();
-    Ok(ask.page(data, next.as_ref().map(<[u8; 16]>::as_slice)))
+    let data: Vec<Value> = found.iter().take(limit).map(family_view).collect();
+    Ok(ask.page(&data, next.as_ref().map(<[u8; 16]>::as_slice)))
 }
 
 pub(super) async fn end_family(ask: &Ask) -> Result<Reply, Problem> {

@@ -24,14 +24,8 @@ fn read(body: &Value) -> TenantFields {
         Ok(reader) => reader,
         Err(problems) => return TenantFields { problems, ..TenantFields::default() },
     };
-    let disabled = match reader.boolean("disabled") {
-        Field::Value(value) => Some(value),
-        Field::Absent | Field::Null => None,
-    };
-    let mut text = |name: &str| match reader.string(name) {
-        Field::Value(value) => Some(value),
-        Field::Absent | Field::Null => None,
-    };
+    let disabled = reader.boolean("disabled").given();
+    let mut text = |name: &str| reader.string(name).given();
     let (slug, name, kind) = (text("slug"), text("name"), text("kind"));
     TenantFields { problems: reader.finish(), slug, name, kind, disabled }
 }
@@ -56,7 +50,7 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
         data.push(view(&tenant));
     }
     let next = last.filter(|_| rows.len() > limit);
-    Ok(ask.page(data, next.as_ref().map(String::as_bytes)))
+    Ok(ask.page(&data, next.as_ref().map(String::as_bytes)))
 }
 
 pub(super) async fn create(ask: &Ask) -> Result<Reply, Problem> {
