@@ -2,7 +2,7 @@
 
 use auth::client::{Client, RateLimit, TokenQuota};
 use auth::client_change::{ClientFields, ClientView, Field, Warning};
-use auth::error::FieldProblem;
+use auth::error::{AdminError, FieldProblem};
 use kernel::clock::Timestamp;
 use kernel::secret::Secret;
 use serde_json::{Map, Value, json};
@@ -219,13 +219,55 @@ fn changed(ask: &Ask, view: &ClientView) -> Reply {
     Reply::ok(body).version(view.client.version)
 }
 
+/// Applies a merge patch (RFC 7396 §2). Depth is bounded by the reader of the body.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(members) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    if let Value::Object(all) = target {
+        for (name, value) in members {
+            if value.is_null() {
+                all.remove(name);
+            } else {
+                merge(all.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+/// The body with its nested objects merged into those that the client has.
+fn merged(body: &Value, client: &Client) -> Value {
+    let current = serde_json::to_value(&client.settings).unwrap_or_default();
+    let mut whole = body.clone();
+    for name in ["metadata", "static_claims", "rate_limit", "token_quota"] {
+        if let Some(patch) = whole.get_mut(name).filter(|patch| patch.is_object()) {
+            let mut value = current.get(name).cloned().unwrap_or_default();
+            merge(&mut value, patch);
+            *patch = value;
+        }
+    }
+    whole
+}
+
 pub(super) async fn update(ask: &Ask) -> Result<Reply, Problem> {
     let version = ask.if_version()?;
     let id = ask.param("client_id");
     let auth = &ask.app.auth;
-    change!(ask, auth.patch_client(&ask.who, &ask.tenant, id, version, read(&ask.body)), |view: ClientView| changed(
-        ask, &view
-    ))
+    let plan = || async {
+        let current = auth.read_client(ask.tenant.id, id).await?.ok_or(AdminError::NotFound("client"))?;
+        let fields = read(&merged(&ask.body, &current));
+        let based_on = version.or(Some(current.version));
+        match auth.patch_client(&ask.who, &ask.tenant, id, based_on, fields).await {
+            // Nobody named a version, so a change in between is a reason to merge again.
+            Err(AdminError::Stale) if version.is_none() => Err(store::Error::Conflict("CLIENT_UPDATE").into()),
+            other => other,
+        }
+    };
+    change!(ask, plan(), |view: ClientView| changed(ask, &view))
 }
 
 pub(super) async fn delete(ask: &Ask) -> Result<Reply, Problem> {

@@ -115,7 +115,9 @@ pub(super) async fn update_limits(ask: &Ask) -> Result<Reply, Problem> {
         Field::Null => Some(None),
         Field::Value(members) => {
             let mut part = Reader::at("/client", &members);
-            let mut number = |name: &str, low: i64, high: i64| match part.integer(name) {
+            let current = ask.app.auth.default_rate(&ask.tenant);
+            let mut number = |name: &str, low: i64, high: i64, now: u32| match part.integer(name) {
+                Field::Absent => now,
                 Field::Value(n) if (low..=high).contains(&n) => u32::try_from(n).unwrap_or(0),
                 _ => {
                     part.refuse(name, "out_of_range", format!("{name} takes {low} to {high}"));
@@ -123,9 +125,9 @@ pub(super) async fn update_limits(ask: &Ask) -> Result<Reply, Problem> {
                 }
             };
             let rate = auth::limit::Rate {
-                limit: number("limit", 0, 1_000_000_000),
-                window_s: number("window_s", 1, 86_400),
-                burst: number("burst", 1, 1_000_000_000),
+                limit: number("limit", 0, 1_000_000_000, current.limit),
+                window_s: number("window_s", 1, 86_400, current.window_s),
+                burst: number("burst", 1, 1_000_000_000, current.burst),
             };
             inner.extend(part.finish());
             Some(Some(rate))

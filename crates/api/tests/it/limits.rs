@@ -161,6 +161,8 @@ on_both_engines! {
         let five = world.client("five", json!({})).await;
         let answer = world.token("five", &five, "").await.expect(200);
         assert_eq!(answer.header("ratelimit-policy"), "\"client\";q=100;w=1");
+        let merged = world.admin(Method::PATCH, "/api/limits", json!({"client": {"limit": 7}})).await.expect(200).json();
+        assert_eq!(merged["client"], json!({"limit": 7, "window_s": 1, "burst": 5}));
         world.admin(Method::PATCH, "/api/limits", json!({"client": {"limit": -1, "window_s": 1, "burst": 1}})).await.expect(422);
         world.clock.advance_seconds(1);
         let reset = world.admin(Method::PATCH, "/api/limits", json!({"client": null})).await.expect(200).json();

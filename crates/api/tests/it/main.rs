@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test, checked in debug builds")]
 
+mod admin;
 mod audit;
 mod authentication;
 mod client_credentials;
