@@ -181,7 +181,6 @@ on_both_engines! {
         let (after, entries) = blocks(&world).await;
         assert!(entries >= TOKENS);
         let per_token = (after - before) / TOKENS;
-        println!("a token takes {per_token} bytes once folded");
         assert!(per_token <= 64, "{per_token} bytes per token");
     }
 

@@ -335,6 +335,11 @@ async fn generation(world: &World, family: &str) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a proof is asked for by a variable and prints its result"
+)]
 #[ignore = "the long proof; BASTIONARY_PROOF=full makes it 1,000 rounds"]
 async fn proof_refresh_revoke_races() {
     let full = std::env::var("BASTIONARY_PROOF").is_ok_and(|v| v == "full");
