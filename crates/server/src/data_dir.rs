@@ -155,7 +155,7 @@ fn read_key(mut file: File, path: &Path) -> Result<Secret<[u8; 32]>, Failure> {
         )
     };
     let mode = file.metadata().map_err(unreadable)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if is_open_to_others(mode) {
         return Err(Failure::new(
             format!("the master key {} is refused", path.display()),
             format!("its mode is {mode:04o}, so other users of this machine can read it"),
@@ -173,6 +173,11 @@ fn read_key(mut file: File, path: &Path) -> Result<Secret<[u8; 32]>, Failure> {
             "Put the file back from your backup of the key.",
         )
     })
+}
+
+/// Whether a mode lets the group or everybody do anything.
+pub const fn is_open_to_others(mode: u32) -> bool {
+    mode & 0o077 != 0
 }
 
 fn decode(text: &str) -> Option<Secret<[u8; 32]>> {

@@ -106,7 +106,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
 
 /// The credentials to print.
 struct Demo {
-    demo: Secret<String>,
+    machine: Secret<String>,
     refreshing: Secret<String>,
     admin: Secret<String>,
 }
@@ -150,12 +150,12 @@ impl Demo {
                 .await
                 .map_err(broken)?,
             // Last, because its presence says that the rest is there.
-            demo: planter.client(DEMO, machine(DEMO, &["client_credentials"])).await.map_err(broken)?,
+            machine: planter.client(DEMO, machine(DEMO, &["client_credentials"])).await.map_err(broken)?,
         })
     }
 
     fn text(&self, base: &str, is_temporary: bool) -> String {
-        let (demo, refreshing, admin) = (self.demo.reveal(), self.refreshing.reveal(), self.admin.reveal());
+        let (demo, refreshing, admin) = (self.machine.reveal(), self.refreshing.reveal(), self.admin.reveal());
         let scopes = SCOPES.map(|(scope, _)| scope).join(" ");
         let end = if is_temporary { "the temporary store is removed then" } else { "the data directory stays" };
         format!(

@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const KEYS_EVERY: Duration = Duration::from_secs(10);
-const RECORD_EVERY: Duration = Duration::from_secs(60);
-const SECRETS_EVERY: Duration = Duration::from_secs(3_600);
+const RECORD_EVERY: Duration = Duration::from_mins(1);
+const SECRETS_EVERY: Duration = Duration::from_hours(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// What the last rounds may take when the process ends.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -236,10 +236,10 @@ async fn examine(auth: &Auth) -> Value {
                 let name = format!("audit log of {}", tenant.slug);
                 match record::query::checkpoint(&auth.store, tenant.id).await {
                     Ok(Some(last)) => {
-                        note(&name, "ok", format!("the newest checkpoint covers {} leaves", last.size), "")
+                        note(&name, "ok", format!("the newest checkpoint covers {} leaves", last.size), "");
                     }
                     Ok(None) => {
-                        note(&name, "ok", "no checkpoint yet; the first is signed within a minute".to_owned(), "")
+                        note(&name, "ok", "no checkpoint yet; the first is signed within a minute".to_owned(), "");
                     }
                     Err(error) => note(&name, "critical", chain(&error), "Run `bastionary audit verify`."),
                 }

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 /// Largest answer that is read, in bytes.
 const ANSWER_MAX: usize = 64 << 20;
 /// Where systems keep the certificates they trust, in one file.

@@ -20,7 +20,7 @@ use crate::stopping::Stop;
 use crate::telemetry;
 
 /// How often certificate files are looked at.
-const CERTIFICATES_EVERY: Duration = Duration::from_secs(60);
+const CERTIFICATES_EVERY: Duration = Duration::from_mins(1);
 /// How often the lease is looked at.
 const LEASE_EVERY: Duration = Duration::from_millis(500);
 

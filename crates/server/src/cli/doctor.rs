@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::onsite::Onsite;
 use super::shape::{Shape, print};
 use crate::config::Config;
+use crate::data_dir::is_open_to_others;
 use crate::failure::{Exit, Failure};
 use crate::listen::tls::Certificates;
 use crate::operation::Operation;
@@ -28,7 +29,7 @@ impl Doctor {
         let mut findings = Vec::new();
         match self.onsite.config() {
             Err(failure) => {
-                findings.push(finding("configuration", "critical", &failure.why, "Correct the keys that are named."))
+                findings.push(finding("configuration", "critical", &failure.why, "Correct the keys that are named."));
             }
             Ok(config) => {
                 findings.push(finding("configuration", "ok", "every key can be used", ""));
@@ -99,7 +100,7 @@ fn mode(file: &Path, level: &str) -> Option<Value> {
     let metadata = std::fs::metadata(file).ok()?;
     let mode = metadata.mode() & 0o777;
     let check = format!("mode of {}", file.display());
-    if mode & 0o077 == 0 {
+    if !is_open_to_others(mode) {
         return Some(finding(&check, "ok", &format!("{mode:04o}"), ""));
     }
     let right = if metadata.is_dir() { "700" } else { "600" };

@@ -1,5 +1,7 @@
 //! The four forms of output: a table for people, JSON, YAML, and bare ids for other commands.
 
+use std::fmt::Write as _;
+
 use clap::ValueEnum;
 use serde_json::Value;
 
@@ -36,11 +38,14 @@ fn render(value: &Value, shape: Shape, columns: &[&str]) -> String {
             yaml(value, 0, &mut out);
             out
         }
-        Shape::Id => items
-            .map_or_else(|| vec![id(value)], |items| items.iter().map(id).collect())
-            .into_iter()
-            .map(|id| format!("{id}\n"))
-            .collect(),
+        Shape::Id => {
+            let ids = items.map_or_else(|| vec![id(value)], |items| items.iter().map(id).collect());
+            ids.into_iter().fold(String::new(), |out, id| {
+                out + &id
+                    + "
+"
+            })
+        }
         Shape::Table => items.map_or_else(|| pairs(value), |items| table(items, columns)),
     }
 }
@@ -84,7 +89,12 @@ fn table(items: &[Value], columns: &[&str]) -> String {
 fn pairs(value: &Value) -> String {
     let Value::Object(members) = value else { return format!("{}\n", cell(value)) };
     let width = members.keys().map(|name| name.chars().count()).max().unwrap_or(0);
-    members.iter().map(|(name, value)| format!("{name:width$}  {}\n", cell(value))).collect()
+    let mut out = String::new();
+    for (name, value) in members {
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(out, "{name:width$}  {}", cell(value));
+    }
+    out
 }
 
 fn yaml(value: &Value, depth: usize, out: &mut String) {
@@ -92,17 +102,19 @@ fn yaml(value: &Value, depth: usize, out: &mut String) {
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (name, member) in members {
-                out.push_str(&format!("{indent}{}:", scalar_text(name)));
+                let _ = write!(out, "{indent}{}:", scalar_text(name));
                 nested(member, depth, out);
             }
         }
         Value::Array(items) if !items.is_empty() => {
             for item in items {
-                out.push_str(&format!("{indent}-"));
+                let _ = write!(out, "{indent}-");
                 nested(item, depth, out);
             }
         }
-        other => out.push_str(&format!("{indent}{}\n", scalar(other))),
+        other => {
+            let _ = writeln!(out, "{indent}{}", scalar(other));
+        }
     }
 }
 
@@ -116,7 +128,7 @@ fn nested(value: &Value, depth: usize, out: &mut String) {
         out.push('\n');
         yaml(value, depth.saturating_add(1), out);
     } else {
-        out.push_str(&format!(" {}\n", scalar(value)));
+        let _ = writeln!(out, " {}", scalar(value));
     }
 }
 

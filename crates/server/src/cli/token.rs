@@ -1,5 +1,6 @@
 //! `bastionary token`: get one, look into one.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -137,7 +138,7 @@ impl Inspect {
         match self.keys(&claims).await {
             Ok(keys) => reasons.extend(signature_reason(text, &header, &keys)),
             Err(failure) => {
-                reasons.push(format!("the signature could not be checked: {}; {}", failure.what, failure.why))
+                reasons.push(format!("the signature could not be checked: {}; {}", failure.what, failure.why));
             }
         }
         let report = json!({"valid": reasons.is_empty(), "reasons": reasons, "header": header, "claims": claims});
@@ -185,17 +186,15 @@ fn decode(token: &str) -> Option<(Value, Value)> {
 }
 
 fn indented(value: &Value) -> String {
-    value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| {
-            let moment = ["exp", "iat", "nbf"].contains(&name.as_str()).then(|| value.as_i64()).flatten();
-            let moment = moment.map(|at| format!("  ({})", Timestamp::from_seconds(at))).unwrap_or_default();
-            let text = value.as_str().map_or_else(|| value.to_string(), |text| text.escape_debug().to_string());
-            format!("  {name:9}  {text}{moment}\n")
-        })
-        .collect()
+    let mut out = String::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let moment = ["exp", "iat", "nbf"].contains(&name.as_str()).then(|| value.as_i64()).flatten();
+        let moment = moment.map(|at| format!("  ({})", Timestamp::from_seconds(at))).unwrap_or_default();
+        let text = value.as_str().map_or_else(|| value.to_string(), |text| text.escape_debug().to_string());
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  {name:9}  {text}{moment}");
+    }
+    out
 }
 
 /// What a resource server finds wrong without the signature (RFC 9068 §4).

@@ -1,6 +1,13 @@
 //! The listener over real sockets on loopback, and the real binary as a child process.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "helpers of tests fail the test"
+)]
 
 mod process;
 mod rig;

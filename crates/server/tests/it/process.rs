@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// No test waits longer for a process that must say or do something.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The binary with nothing of the test's own environment but the path.
 pub(crate) fn binary(arguments: &[&str]) -> Command {
