@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use auth::error::AdminError;
 use auth::limit::Rate;
 use auth::tenant::Tenant;
 use auth::{Auth, Settings};
@@ -203,19 +204,25 @@ pub async fn first_admin(house: &House, config: &Config) -> Result<(), Failure> 
             file.display()
         ));
     }
-    let broken =
-        |error: auth::error::AdminError| crate::operation::admin_failure("the admin client was not created", &error);
+    let broken = |error: AdminError| crate::operation::admin_failure("the admin client was not created", &error);
     let has_admin = house.auth.has_admin(&house.tenant).await.map_err(|error| broken(error.into()))?;
     match &config.admin_client {
         _ if has_admin => Ok(()),
         Some(admin) => {
             let secret = Secret::new(admin.secret.reveal().clone());
             let who = house.auth.system(&house.tenant, "setup");
-            let planned = house
-                .auth
-                .plan_admin_client(&who, &house.tenant, Some(admin.id.clone()), Some(secret))
-                .await
-                .map_err(broken)?;
+            let planned = house.auth.plan_admin_client(&who, &house.tenant, Some(admin.id.clone()), Some(secret)).await;
+            let planned = match planned {
+                Err(AdminError::Taken(..)) => {
+                    // No reason to keep everyone else waiting for a server.
+                    tracing::warn!(
+                        client_id = admin.id,
+                        "the configured admin client exists without the scope `admin`"
+                    );
+                    return Ok(());
+                }
+                other => other.map_err(broken)?,
+            };
             let view = house.auth.run(planned).await.map_err(broken)?;
             tracing::info!(client_id = &*view.client.client_id, "the admin client of the configuration was created");
             Ok(())

@@ -19,7 +19,7 @@ use crate::environment::variable;
 use crate::failure::{Exit, Failure};
 use crate::operation::admin_failure;
 use crate::serve::{Edge, logs, run_house};
-use crate::stopping::Stop;
+use crate::stopping::{Hangup, Stop};
 use crate::terminal;
 
 const API: &str = "https://invoices.example";
@@ -49,7 +49,7 @@ pub async fn run(listen: Option<String>, data_dir: Option<PathBuf>) -> Result<()
     let config = Config::load(None, &environment, overrides)?;
     config.listen_guard()?;
     logs(&config)?;
-    let stop = Stop::on_signals()?;
+    let stop = Stop::on_signals(Hangup::Stop)?;
     let dir = DataDir::hold(&config.data_dir)?;
     let edge = Edge::open(&config).await?;
     let base = config.issuer_for(edge.address);

@@ -16,7 +16,7 @@ use crate::jobs::Jobs;
 use crate::listen::tls::Certificates;
 use crate::listen::{self, ListenOptions, ListenStats};
 use crate::local;
-use crate::stopping::Stop;
+use crate::stopping::{Hangup, Stop};
 use crate::telemetry;
 
 /// How often certificate files are looked at.
@@ -32,12 +32,15 @@ pub async fn run(file: Option<&Path>, overrides: Overrides) -> Result<(), Failur
     let config = Config::load(file, &variable, overrides)?;
     config.listen_guard()?;
     logs(&config)?;
-    let stop = Stop::on_signals()?;
+    let stop = Stop::on_signals(Hangup::Reload)?;
     let dir = DataDir::hold(&config.data_dir)?;
     let edge = Edge::open(&config).await?;
     let address = edge.address;
     let house = House::open(&config, dir, config.issuer_for(address)).await?;
-    first_admin(&house, &config).await?;
+    if let Err(failure) = first_admin(&house, &config).await {
+        house.close().await;
+        return Err(failure);
+    }
     run_house(&config, house, edge, &stop, || {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the server is ready");
     })
@@ -75,11 +78,13 @@ fn tls_failure(error: crate::listen::tls::TlsError) -> Failure {
     Failure::new("TLS cannot be set up", error, "")
 }
 
-/// Sends log lines where the configuration says.
+/// Sends log lines, and what is left of panics, where the configuration says.
 ///
 /// # Errors
 /// When the filter cannot be used.
 pub fn logs(config: &Config) -> Result<(), Failure> {
+    // One line in the log instead of a stack trace between the lines.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(code = "panic", "{panic}")));
     telemetry::init(&config.log, config.log_format)
         .map_err(|error| Failure::new("log lines cannot be written", error, "").exit(crate::failure::Exit::Usage))
 }

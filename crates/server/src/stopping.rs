@@ -11,6 +11,15 @@ use crate::failure::Failure;
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<watch::Sender<u32>>);
 
+/// What SIGHUP means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// The terminal was closed.
+    Stop,
+    /// Files have changed; whoever reads files watches for it.
+    Reload,
+}
+
 impl Default for Stop {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(0)))
@@ -18,14 +27,17 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Counts SIGTERM and SIGINT from now on.
+    /// Counts SIGTERM and SIGINT from now on, and SIGHUP as it is told: a closed terminal ends what runs in it, while
+    /// a service only hears that files have changed.
     ///
     /// # Errors
     /// When the system does not deliver signals to this process.
-    pub fn on_signals() -> Result<Self, Failure> {
+    pub fn on_signals(hangup: Hangup) -> Result<Self, Failure> {
         let broken = |error| Failure::new("signals cannot be received", error, "");
         let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
+        // Also when it is not counted: the handler keeps the system from ending the process.
+        let mut hung_up = signal(SignalKind::hangup()).map_err(broken)?;
         let stop = Self::default();
         let counted = stop.clone();
         tokio::spawn(async move {
@@ -33,6 +45,11 @@ impl Stop {
                 tokio::select! {
                     Some(()) = terminate.recv() => {}
                     Some(()) = interrupt.recv() => {}
+                    Some(()) = hung_up.recv() => {
+                        if hangup == Hangup::Reload {
+                            continue;
+                        }
+                    }
                     else => return,
                 }
                 counted.ask();

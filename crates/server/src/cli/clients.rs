@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::body::{Body, FromFile};
 use super::consent::Consent;
-use super::remote::{Remote, read_text};
+use super::remote::{Remote, SecretArgument, read_text};
 use super::shape::{Shape, print};
 use crate::failure::{Exit, Failure};
 use crate::outbound::encoded;
@@ -62,6 +62,8 @@ enum Verb {
         /// File with a chosen secret; `-` reads standard input
         #[arg(long, value_name = "FILE")]
         client_secret_file: Option<PathBuf>,
+        #[command(flatten)]
+        argument: SecretArgument,
         #[command(flatten)]
         fields: Fields,
     },
@@ -178,7 +180,8 @@ impl Clients {
                 return Ok(Exit::Done);
             }
             Verb::Get { client_id } => (Method::GET, path(&client_id, ""), None),
-            Verb::Create { client_id, client_secret_file, fields } => {
+            Verb::Create { client_id, client_secret_file, argument, fields } => {
+                argument.refuse()?;
                 let mut body = fields.body()?;
                 body.set("client_id", client_id);
                 if let Some(file) = client_secret_file {

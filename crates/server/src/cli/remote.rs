@@ -63,6 +63,28 @@ impl Remote {
     }
 }
 
+/// A secret on the command line, known only to be refused with the reason.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct SecretArgument {
+    #[arg(long, hide = true)]
+    client_secret: Option<String>,
+}
+
+impl SecretArgument {
+    /// Ends the command when the secret was given.
+    pub(crate) fn refuse(&self) -> Result<(), Failure> {
+        if self.client_secret.is_none() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            "a secret on the command line is refused",
+            "other users of this machine can read the arguments of a process, and shells keep them",
+            "Put it into a file and name that with `--client-secret-file`, or set BASTIONARY_CLIENT_SECRET.",
+        )
+        .exit(Exit::Usage))
+    }
+}
+
 /// The server of a URL, else of the environment, else of this machine.
 pub(crate) fn server(issuer: Option<&str>, ca_file: Option<&Path>) -> Outbound {
     let base = issuer.map(str::to_owned).or_else(|| given("BASTIONARY_ISSUER")).unwrap_or_else(|| HERE.to_owned());

@@ -45,6 +45,8 @@ pub(crate) struct Get {
     /// File with the secret; `-` reads standard input [env: BASTIONARY_CLIENT_SECRET, BASTIONARY_CLIENT_SECRET_FILE]
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    argument: super::remote::SecretArgument,
     /// Scopes, separated by spaces; may be repeated
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
@@ -89,6 +91,7 @@ pub(crate) async fn carry_out(command: Token) -> Result<Exit, Failure> {
 
 impl Get {
     async fn carry_out(self) -> Result<Exit, Failure> {
+        self.argument.refuse()?;
         let server = server(self.issuer.as_deref(), self.ca_file.as_deref());
         let (id, secret) = credentials(self.client_id.as_deref(), self.client_secret_file.as_deref())?;
         let scope = self.scope.join(" ");

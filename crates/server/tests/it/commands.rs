@@ -188,6 +188,17 @@ fn doctor_names_one_remedy_per_finding() {
 }
 
 #[test]
+fn a_secret_among_the_arguments_is_refused_with_the_reason() {
+    let output = run(&mut binary(&["token", "get", "--client-id", "a", "--client-secret", "hunter2"]));
+    assert_eq!(code(&output), Some(2));
+    assert!(
+        said(&output).contains("can read the arguments") && !said(&output).contains("hunter2"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn wrong_command_lines_exit_2_and_help_and_version_exit_0() {
     for wrong in [&["clientz"][..], &["serve", "--nope"], &["clients", "list", "-o", "xml"], &["token", "get"], &[]] {
         assert_eq!(code(&run(&mut binary(wrong))), Some(2), "{wrong:?}");

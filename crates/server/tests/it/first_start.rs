@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use http::Method;
 use serde_json::Value;
+use server::outbound::{Message, Outbound};
 use testkit::TempDir;
 
 use crate::process::{Running, binary, chmod, json, run, said};
@@ -187,6 +189,56 @@ fn a_second_sigterm_ends_the_server_although_a_request_is_still_in_flight() {
     server.signal("TERM");
     server.until("stopping");
     server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(1));
+}
+
+#[tokio::test]
+async fn metrics_are_served_on_the_management_listener_alone() {
+    let dir = TempDir::new().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut server = Running::serve(&dir.path().join("data"), |command| {
+        command.env("BASTIONARY_MANAGEMENT_LISTEN", free.to_string());
+    });
+    for (base, status) in [(format!("http://{free}"), 200), (server.url.clone(), 404)] {
+        let asked = Outbound::new(&base, None);
+        let metrics = asked.send(Method::GET, "/metrics", Message::default()).await.unwrap();
+        assert_eq!(metrics.status, status, "{base}");
+        let ready = asked.send(Method::GET, "/readyz", Message::default()).await.unwrap();
+        assert_eq!(ready.status, 200, "{base}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn sighup_does_not_end_a_server_that_has_no_certificate_to_reload() {
+    let dir = TempDir::new().unwrap();
+    let mut server = Running::serve(&dir.path().join("data"), |_| {});
+    server.signal("HUP");
+    let output = run(binary(&["doctor", "--data-dir"]).arg(dir.path().join("data")));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_server_that_lost_its_lease_ends_itself() {
+    let dir = TempDir::new().unwrap();
+    let database = testkit::postgres::fresh_database().unwrap();
+    let (sockets, name) = database.split_once(" user=postgres dbname=").unwrap();
+    let sockets = server::outbound::encoded(sockets.trim_start_matches("host="));
+    let url = format!("postgres://postgres@{sockets}/{name}");
+    let mut server = Running::serve(&dir.path().join("data"), |command| {
+        command.env("BASTIONARY_DATABASE_URL", &url).env("BASTIONARY_STORE_ALLOW_UNSAFE_DURABILITY", "true");
+    });
+    let second = dir.path().join("second");
+    std::fs::create_dir(&second).unwrap();
+    std::fs::copy(dir.path().join("data/master.key"), second.join("master.key")).unwrap();
+    let output = run(serve(&second)
+        .env("BASTIONARY_DATABASE_URL", &url)
+        .env("BASTIONARY_STORE_ALLOW_UNSAFE_DURABILITY", "true"));
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    let psql = testkit::postgres::programs().unwrap().join("psql");
+    let deleted = Command::new(psql).args(["-X", "-q", "-d", &database, "-c", "DELETE FROM lease"]).status().unwrap();
+    assert!(deleted.success());
     assert_eq!(server.wait().code(), Some(1));
 }
 
