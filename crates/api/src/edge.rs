@@ -12,11 +12,28 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::header::{STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue};
+use tokio::sync::Notify;
 
 use crate::peer::Transport;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
 use crate::{App, oauth_error};
+
+/// Told by a handler once it has read the body: from then on the deadline runs. The listener bounds the reading.
+#[derive(Clone, Default)]
+pub(crate) struct BodyRead(Arc<Notify>);
+
+impl BodyRead {
+    /// The body is here.
+    pub(crate) fn tell(extensions: &http::Extensions) {
+        if let Some(read) = extensions.get::<Self>() {
+            read.0.notify_one();
+        }
+    }
+}
+
+/// The longest a request may take together with the reading of its body.
+const WHOLE: Duration = Duration::from_secs(25);
 
 /// Requests that may be carried out at the same time; an eighth of it is kept for the reserved lane.
 const IN_FLIGHT: usize = 1_024;
@@ -68,6 +85,8 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     let terms = terms(request.uri().path());
     let encrypted = request.extensions().get::<Transport>() == Some(&Transport::Tls);
     request.extensions_mut().insert::<RequestId>(id);
+    let read = BodyRead::default();
+    request.extensions_mut().insert(read.clone());
     let busy = || {
         if terms.oauth {
             oauth_error::response(&OauthError::Unavailable, &app.error_pages, &text)
@@ -80,9 +99,18 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
         Some(_place) => {
             // A handler that is dropped here has either not committed or its commit is carried out regardless.
             let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-            match tokio::time::timeout(terms.deadline, work).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => {
+            let late = async {
+                read.0.notified().await;
+                tokio::time::sleep(terms.deadline).await;
+            };
+            let outcome = tokio::select! {
+                outcome = work => Some(outcome),
+                () = late => None,
+                () = tokio::time::sleep(WHOLE) => None,
+            };
+            match outcome {
+                Some(Ok(answer)) => answer,
+                Some(Err(_)) => {
                     tracing::error!(code = "handler_panicked", request_id = %text, "a handler ended in a panic");
                     if terms.oauth {
                         oauth_error::response(&OauthError::Internal(None), &app.error_pages, &text)
@@ -90,7 +118,7 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
                         Problem::internal().into_response()
                     }
                 }
-                Err(_) => busy(),
+                None => busy(),
             }
         }
     };

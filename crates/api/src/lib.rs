@@ -27,11 +27,12 @@ use std::sync::{Arc, Mutex};
 use auth::Auth;
 use auth::tenant::Tenant;
 use axum::Router;
+use axum::extract::State;
 use axum::middleware;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{any, get};
-use http::Uri;
 use http::request::Parts;
+use http::{StatusCode, Uri};
 
 use oauth_error::ErrorPages;
 use problem::Problem;
@@ -96,6 +97,7 @@ pub fn router(app: App) -> Router {
         .route("/.well-known/oauth-authorization-server/t/{tenant}", get(metadata::server))
         .route("/.well-known/openid-configuration/t/{tenant}", get(metadata::server))
         .route("/.well-known/oauth-protected-resource/t/{tenant}/api", get(metadata::protected_resource))
+        .route("/", get(|| async { Redirect::temporary("/docs") }))
         .merge(console::router())
         .merge(health::public())
         .fallback(missing)
@@ -112,9 +114,14 @@ pub fn management_router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn missing(uri: Uri) -> Response {
+async fn missing(State(app): State<App>, uri: Uri) -> Response {
     let rest = uri.path().strip_prefix("/t/").and_then(|r| r.split_once('/')).map_or(uri.path(), |(_, r)| r);
-    if rest.trim_start_matches('/').starts_with("api") || rest.trim_start_matches('/').starts_with("oauth2") {
+    let rest = rest.trim_start_matches('/');
+    if rest.starts_with("oauth2") {
+        let text = "there is no such endpoint";
+        return oauth_error::transport(StatusCode::NOT_FOUND, text, &app.error_pages);
+    }
+    if rest.starts_with("api") {
         return Problem::not_found("there is nothing at this path; /docs lists what there is").into_response();
     }
     console::not_found()

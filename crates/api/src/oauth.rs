@@ -19,6 +19,7 @@ use http_body_util::BodyExt as _;
 
 use crate::App;
 use crate::basic::{self, Authorization};
+use crate::edge::BodyRead;
 use crate::form::Form;
 use crate::oauth_error::{self, json_answer, limit_headers, no_store};
 use crate::peer::{ClientAddress, is_body_too_slow};
@@ -68,17 +69,23 @@ async fn parse(app: &App, request: Request) -> Result<Parsed, Response> {
         let text = "parameters belong in the body, never in the URL, where logs keep them";
         return Err(oauth_error::transport(StatusCode::BAD_REQUEST, text, pages));
     }
+    let too_large = || {
+        let text = "the body is larger than 64 KiB";
+        oauth_error::transport(StatusCode::PAYLOAD_TOO_LARGE, text, pages)
+    };
+    // A length that is declared too large is refused before anything is read.
+    if http_body::Body::size_hint(&body).lower() > BODY_LIMIT_BYTES as u64 {
+        return Err(too_large());
+    }
     let body = match http_body_util::Limited::new(body, BODY_LIMIT_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            let text = "the body is larger than 64 KiB";
-            return Err(oauth_error::transport(StatusCode::PAYLOAD_TOO_LARGE, text, pages));
-        }
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
         Err(error) if is_body_too_slow(&*error) => {
             return Err(oauth_error::transport(StatusCode::REQUEST_TIMEOUT, "the body came too slowly", pages));
         }
         Err(_) => return Err(oauth_error::transport(StatusCode::BAD_REQUEST, "the body broke off", pages)),
     };
+    BodyRead::tell(&parts.extensions);
     let content_type = parts.headers.get(CONTENT_TYPE).map(|v| v.to_str().unwrap_or("invalid"));
     let form = Form::parse(content_type, &body)
         .map_err(|error| oauth_error::transport(StatusCode::BAD_REQUEST, &error.to_string(), pages))?;

@@ -140,6 +140,9 @@ pub fn parse_scope(text: &str) -> Result<Vec<&str>, OauthError> {
     if text.len() > MAX_SCOPE_BYTES {
         return Err(OauthError::InvalidScope(format!("scope is longer than {MAX_SCOPE_BYTES} bytes")));
     }
+    if text.split(' ').filter(|t| !t.is_empty()).count() > MAX_SCOPES {
+        return Err(OauthError::InvalidScope(format!("scope names more than {MAX_SCOPES} scopes")));
+    }
     let mut scopes: Vec<&str> = Vec::new();
     for token in text.split(' ').filter(|t| !t.is_empty()) {
         if !is_scope_token(token) {
@@ -149,9 +152,6 @@ pub fn parse_scope(text: &str) -> Result<Vec<&str>, OauthError> {
         }
         if !scopes.contains(&token) {
             scopes.push(token);
-        }
-        if scopes.len() > MAX_SCOPES {
-            return Err(OauthError::InvalidScope(format!("scope names more than {MAX_SCOPES} scopes")));
         }
     }
     Ok(scopes)
@@ -212,7 +212,7 @@ impl Catalog {
         let asked = ask.scope.map(parse_scope).transpose()?.filter(|scopes| !scopes.is_empty());
         let explicit = asked.is_some();
         let allowed = |scope: &str| {
-            let held = client.settings.scopes.iter().any(|s| &**s == scope) || mutant::is("S12");
+            let held = client.holds(scope) || mutant::is("S12");
             held && narrowed.is_none_or(|set| set.iter().any(|s| &**s == scope))
         };
         let scopes: Vec<&str> = match asked {

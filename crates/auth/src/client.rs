@@ -7,6 +7,7 @@ use kernel::id::{self, Id};
 use serde::{Deserialize, Serialize};
 use store::Row;
 
+use crate::catalog::MANAGEMENT_SCOPES;
 use crate::credential::Credential;
 
 /// `client_credentials`, the default grant.
@@ -222,9 +223,10 @@ impl Client {
         }
     }
 
-    /// Whether the client may have a scope at present.
+    /// Whether the client may have a scope at present: its own, or any management scope under `admin`.
     pub fn holds(&self, scope: &str) -> bool {
-        self.settings.scopes.iter().any(|held| &**held == scope)
+        let own = |wanted: &str| self.settings.scopes.iter().any(|held| &**held == wanted);
+        own(scope) || (own("admin") && MANAGEMENT_SCOPES.iter().any(|(name, _)| *name == scope))
     }
 
     /// Whether the client may use a grant.

@@ -378,7 +378,8 @@ impl Auth {
             return Err(store::Error::RowCorrupt);
         };
         let Some(row) = clients.first() else { return Ok(None) };
-        let credentials = credentials.iter().map(Credential::from_row).collect::<Result<Vec<_>, _>>()?;
+        let mut credentials = credentials.iter().map(Credential::from_row).collect::<Result<Vec<_>, _>>()?;
+        credentials.sort_unstable_by_key(|c| c.id);
         Ok(Some(Arc::new(Client::from_row(row, credentials)?)))
     }
 

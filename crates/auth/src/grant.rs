@@ -510,12 +510,7 @@ impl Auth {
         let asked = match request.scope {
             Some(scope) => scope.to_owned(),
             // Scopes the client has lost since then fall away; none may be added.
-            None => original
-                .iter()
-                .filter(|s| client.settings.scopes.contains(s))
-                .map(|s| &**s)
-                .collect::<Vec<_>>()
-                .join(" "),
+            None => original.iter().filter(|s| client.holds(s)).map(|s| &**s).collect::<Vec<_>>().join(" "),
         };
         if asked.is_empty() && !original.is_empty() {
             return Err(OauthError::InvalidScope(

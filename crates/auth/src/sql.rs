@@ -20,9 +20,9 @@ store::statements! {
     /// A client by its internal id.
     CLIENT_BY_ID =
         "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND id = ?2";
-    /// Credentials of the client with a public id.
+    /// Credentials of the client with a public id, in no order: sorting here would walk all of a tenant's credentials.
     CREDENTIALS_BY_CLIENT_ID =
-        "SELECT c.id, c.client, c.label, c.kind, c.hash, c.root_version, c.hint, c.scopes, c.not_before, c.expires_at, c.revoked_at, c.last_used_at, c.created_at FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.tenant_id = ?1 AND k.client_id = ?2 ORDER BY c.id";
+        "SELECT c.id, c.client, c.label, c.kind, c.hash, c.root_version, c.hint, c.scopes, c.not_before, c.expires_at, c.revoked_at, c.last_used_at, c.created_at FROM client k JOIN credential c ON c.client = k.id WHERE k.tenant_id = ?1 AND k.client_id = ?2 AND c.tenant_id = ?1";
     /// Clients in the order of creation, newest first, with optional filters.
     CLIENT_LIST =
         "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3";

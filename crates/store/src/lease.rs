@@ -3,6 +3,8 @@
 //! The file lock ends with the process that held it, so a restart after a crash need not wait for the lease to run out.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -40,7 +42,7 @@ impl Store {
     /// [`Error::Refused`], naming the `detail` of the holder, while another process has it.
     pub async fn claim_single_writer(&self, holder: Id<Node>, detail: &str, now: Timestamp) -> Result<Lease, Error> {
         let file = self.lock_path().map(|path| {
-            let file = File::options().create(true).truncate(false).write(true).open(path);
+            let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path);
             file.map_err(|error| Error::Refused(format!("the lock file of the database cannot be opened: {error}")))
         });
         let file = file.transpose()?;

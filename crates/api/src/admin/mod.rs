@@ -17,6 +17,7 @@ use auth::plan::Planned;
 use auth::tenant::Tenant;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
@@ -32,6 +33,7 @@ use store::keyring::Purpose;
 use store::params;
 
 use crate::basic::{self, Authorization};
+use crate::edge::BodyRead;
 use crate::oauth_error::limit_headers;
 use crate::peer::{ClientAddress, is_body_too_slow};
 use crate::problem::{Problem, from_admin};
@@ -141,7 +143,7 @@ pub(crate) fn mount(mut router: Router<App>, prefix: &str) -> Router<App> {
         let path = format!("{prefix}{}", route.path);
         router = router.route(
             &path,
-            on(filter, move |State(app): State<App>, Path(path): Path<HashMap<String, String>>, request: Request| {
+            on(filter, move |State(app): State<App>, path: Parameters, request: Request| {
                 serve(app, route, path, request)
             }),
         );
@@ -149,7 +151,13 @@ pub(crate) fn mount(mut router: Router<App>, prefix: &str) -> Router<App> {
     router
 }
 
-async fn serve(app: App, route: &'static Route, path: HashMap<String, String>, request: Request) -> Response {
+/// The parameters of a path, or that they are not UTF-8.
+type Parameters = Result<Path<HashMap<String, String>>, PathRejection>;
+
+async fn serve(app: App, route: &'static Route, path: Parameters, request: Request) -> Response {
+    let Ok(Path(path)) = path else {
+        return Problem::malformed("the path is not UTF-8 after decoding").into_response();
+    };
     let mut limits = LimitState::default();
     let mut answer = match gate(app, route, path, request, &mut limits).await {
         Ok(Passed::Ask(ask)) => match operate(&ask).await {
@@ -189,6 +197,9 @@ async fn gate(
         .ok_or_else(|| Problem::not_found("there is no such tenant or path"))?;
     let who = authorize(&app, route, &tenant, &parts.headers, source, &request_id, limits).await?;
     let query = read_query(parts.uri.query(), route)?;
+    if http_body::Body::size_hint(&body).lower() > route.body_limit_bytes as u64 {
+        return Err(Problem::too_large(route.body_limit_bytes));
+    }
     let body = http_body_util::Limited::new(body, route.body_limit_bytes).collect().await.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
             Problem::too_large(route.body_limit_bytes)
@@ -199,8 +210,10 @@ async fn gate(
         }
     })?;
     let body = body.to_bytes();
-    let value = if route.request.is_some() && !body.is_empty() {
-        let kind = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    BodyRead::tell(&parts.extensions);
+    let declared = parts.headers.get(CONTENT_TYPE);
+    let value = if route.request.is_some() && (!body.is_empty() || declared.is_some()) {
+        let kind = declared.and_then(|v| v.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !["application/json", "application/merge-patch+json"].iter().any(|k| kind.eq_ignore_ascii_case(k)) {
             return Err(Problem::unsupported_media_type("application/json"));
@@ -243,6 +256,7 @@ async fn authorize(
     }
     let metadata = format!("{}/.well-known/oauth-protected-resource/api", tenant.issuer);
     let challenge = |error: &str| format!("Bearer {error}resource_metadata=\"{metadata}\"");
+    once(headers, &AUTHORIZATION)?;
     let header = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
     let Some(Ok(Authorization::Bearer(token))) = header.map(basic::parse) else {
         return Err(Problem::unauthorized(challenge("")));
@@ -268,15 +282,23 @@ async fn authorize(
     }
 }
 
+/// Refuses a second field of a kind that may come once: a proxy could have read the other one.
+fn once(headers: &HeaderMap, name: &HeaderName) -> Result<(), Problem> {
+    if headers.get_all(name).iter().count() > 1 {
+        return Err(Problem::malformed(format!("{name} is there more than once")));
+    }
+    Ok(())
+}
+
 fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, String>, Problem> {
     let form = crate::form::Form::parse_pairs(text.unwrap_or_default().as_bytes())
         .map_err(|error| Problem::malformed(error.to_string()))?;
     let mut query = HashMap::new();
     for name in form.names() {
         if !route.query.contains(&name) {
+            let takes = if route.query.is_empty() { "none".to_owned() } else { route.query.join(", ") };
             return Err(Problem::malformed(format!(
-                "this operation has no query parameter of that name; it takes {}",
-                route.query.join(", ")
+                "this operation has no query parameter of that name; it takes {takes}"
             )));
         }
         if let Some(value) = form.get(name) {
@@ -368,9 +390,23 @@ impl Ask {
         HmacKey::new(self.app.auth.keyring.derive(Purpose::Cursor, self.tenant.id, b"lists").reveal())
     }
 
+    /// The list with its filters: a cursor goes on in that list alone.
+    fn list_name(&self) -> String {
+        let mut filters: Vec<String> = self
+            .query
+            .iter()
+            .filter(|(name, _)| !["limit", "cursor"].contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        filters.sort_unstable();
+        let mut path: Vec<String> = self.path.values().cloned().collect();
+        path.sort_unstable();
+        [vec![self.route.operation_id.to_owned()], path, filters].concat().join("\0")
+    }
+
     fn position(&self) -> Result<Option<Vec<u8>>, Problem> {
         let Some(text) = self.query.get("cursor") else { return Ok(None) };
-        cursor::decode(&self.cursor_key(), self.route.operation_id, self.tenant.id, text).map(Some).map_err(|_| {
+        cursor::decode(&self.cursor_key(), &self.list_name(), self.tenant.id, text).map(Some).map_err(|_| {
             Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")
         })
     }
@@ -385,8 +421,7 @@ impl Ask {
     }
 
     fn page(&self, data: &[Value], next: Option<&[u8]>) -> Reply {
-        let next =
-            next.map(|position| cursor::encode(&self.cursor_key(), self.route.operation_id, self.tenant.id, position));
+        let next = next.map(|position| cursor::encode(&self.cursor_key(), &self.list_name(), self.tenant.id, position));
         Reply::ok(json!({"data": data, "has_more": next.is_some(), "next_cursor": next}))
     }
 
@@ -410,6 +445,7 @@ impl Ask {
     /// Looks for the kept answer of an earlier request with the same `Idempotency-Key`.
     async fn recall(&mut self, path: &str, query: Option<&str>, body: &[u8]) -> Result<Option<Reply>, Problem> {
         let name = HeaderName::from_static("idempotency-key");
+        once(&self.headers, &name)?;
         let Some(key) = self.headers.get(&name) else { return Ok(None) };
         let key = key.to_str().ok().filter(|k| (1..=255).contains(&k.len()));
         let key = key.ok_or_else(|| Problem::malformed("Idempotency-Key takes 1 to 255 characters of ASCII"))?;

@@ -187,16 +187,6 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         fix: "Correct every field in `errors` and send the request again. `detail` states the accepted form.",
     },
     ErrorPage {
-        code: "malformed_json",
-        surface: Surface::Admin,
-        status: Some(400),
-        title: "The body is not acceptable JSON",
-        what: "The body could not be read, so no field was looked at.",
-        why: "The text is not valid JSON, an object has the same key twice, or values are nested deeper than 32 \
-               levels.",
-        fix: "Send one JSON object in UTF-8 with every key once. `detail` names the place where reading stopped.",
-    },
-    ErrorPage {
         code: "malformed_request",
         surface: Surface::Admin,
         status: Some(400),
@@ -330,15 +320,6 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         what: "The body was not read.",
         why: "The admin API reads `application/json`, and for `PATCH` also `application/merge-patch+json`.",
         fix: "Set `Content-Type: application/json`.",
-    },
-    ErrorPage {
-        code: "invalid_parameter",
-        surface: Surface::Admin,
-        status: Some(400),
-        title: "A query parameter is refused",
-        what: "The list was not produced.",
-        why: "A query parameter is unknown or has a value outside its range, for example `limit` outside 1 to 200.",
-        fix: "`errors` names the parameter and what it accepts. Remove it or correct its value.",
     },
     ErrorPage {
         code: "invalid_cursor",

@@ -1,7 +1,8 @@
 //! Space set aside: given up when the disk is full, so that what narrows access can still be committed.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,13 @@ impl Ballast {
     /// Writes the file; a hole would set nothing aside.
     fn fill(&self) -> bool {
         let zeros = vec![0_u8; SIZE];
-        File::create(&self.path).is_ok_and(|mut file| file.write_all(&zeros).is_ok())
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&self.path)
+            .is_ok_and(|mut file| file.write_all(&zeros).is_ok())
     }
 
     /// Makes the next question look at the disk at once.
