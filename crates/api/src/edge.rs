@@ -32,9 +32,6 @@ impl BodyRead {
     }
 }
 
-/// The longest a request may take together with the reading of its body.
-const WHOLE: Duration = Duration::from_secs(25);
-
 /// Requests that may be carried out at the same time; an eighth of it is kept for the reserved lane.
 const IN_FLIGHT: usize = 1_024;
 
@@ -106,7 +103,6 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
             let outcome = tokio::select! {
                 outcome = work => Some(outcome),
                 () = late => None,
-                () = tokio::time::sleep(WHOLE) => None,
             };
             match outcome {
                 Some(Ok(answer)) => answer,

@@ -234,7 +234,7 @@ async fn introspected(
         list.split(',').any(name)
     });
     if !wants_signature {
-        return Ok(json_answer(StatusCode::OK, &members.to_string()));
+        return Ok(json_answer(StatusCode::OK, &members));
     }
     let text = app.auth.sign_introspection(&parsed.tenant, caller, &members).await?;
     let mut answer = json_answer(StatusCode::OK, &text);

@@ -18,6 +18,7 @@ use crate::catalog::Catalog;
 use crate::client::Client;
 use crate::credential::{Authenticator, Credential};
 use crate::denial::Denials;
+use crate::family::Family;
 use crate::introspect::Verified;
 use crate::key::KeySet;
 use crate::limit::{FailureLimiter, Limiter, Quotas, Rate};
@@ -31,7 +32,9 @@ const UNKNOWN: usize = 10_000;
 /// Seconds an unknown client id is remembered.
 const UNKNOWN_SECONDS: i64 = 10;
 /// Verified tokens remembered by their SHA-256.
-const VERIFIED: usize = 100_000;
+const VERIFIED: usize = 20_000;
+/// Refresh families held at their current generation.
+const FAMILIES: usize = 50_000;
 
 /// What configuration decides for this product.
 #[derive(Debug, Clone)]
@@ -178,6 +181,9 @@ pub struct Auth {
     /// Keys by tenant.
     pub(crate) keysets: PerTenant<KeySet>,
     pub(crate) verified: Cache<[u8; 32], Arc<Verified>>,
+    /// Families at the generation this process last saw. A value may be outdated: every use of it is guarded by
+    /// the generation in the commit, and only a current token is judged by it.
+    pub(crate) families_seen: Cache<(TenantId, [u8; 16]), Arc<Family>>,
     catalogs: PerTenant<Catalog>,
     tenants: RwLock<HashMap<String, Arc<Tenant>>>,
     tenant_generation: AtomicU64,
@@ -221,6 +227,7 @@ impl Auth {
             counters: Counters::default(),
             keysets: PerTenant::default(),
             verified: Cache::new(VERIFIED),
+            families_seen: Cache::new(FAMILIES),
             catalogs: PerTenant::default(),
             tenants: RwLock::default(),
             tenant_generation: AtomicU64::new(0),

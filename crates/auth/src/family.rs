@@ -111,6 +111,17 @@ impl Family {
         kept.iter().map(|(g, at)| format!("{g}:{}", at.as_micros())).collect::<Vec<_>>().join(",")
     }
 
+    /// The family as the commit of a rotation leaves it.
+    #[must_use]
+    pub fn after_rotation(&self, window_seconds: u32, now: Timestamp) -> Self {
+        Self {
+            generation: self.generation.saturating_add(1),
+            rotations: parse_rotations(&self.rotated(window_seconds, now)).unwrap_or_default(),
+            idle_deadline: self.next_idle_deadline(now),
+            ..self.clone()
+        }
+    }
+
     /// The idle deadline after a use: moved, never past the absolute one.
     pub fn next_idle_deadline(&self, now: Timestamp) -> Timestamp {
         now.plus_seconds(self.idle_seconds).min(self.absolute_deadline)

@@ -412,15 +412,20 @@ impl Auth {
         let window = settings.refresh_reuse_window_seconds.unwrap_or(REUSE_WINDOW_DEFAULT_SECONDS);
         let mut quota_taken = false;
         // A lost swap means that another request rotated: read again, where this token is now a repeat.
-        for _ in 0..8 {
+        for attempt in 0..8 {
             let seq = self.store.applied(tenant.id);
-            let row = self
-                .store
-                .read(&sql::FAMILY_BY_HANDLE, params![tenant.id, presented.handle.as_slice()])
-                .await?
-                .ok_or(DEAD)?;
-            let family = Family::from_row(&row)?;
             let now = self.clock.now();
+            // What was seen last is good enough for a current token: the commit's guard decides. Everything else,
+            // a suspected reuse above all, is judged by the store.
+            let seen = self.families_seen.get(&(tenant.id, presented.handle));
+            let seen = seen.filter(|f| attempt == 0 && f.generation == presented.generation && f.is_live(now));
+            let family = if let Some(family) = seen {
+                family
+            } else {
+                let ask = params![tenant.id, presented.handle.as_slice()];
+                let row = self.store.read(&sql::FAMILY_BY_HANDLE, ask).await?.ok_or(DEAD)?;
+                Arc::new(Family::from_row(&row)?)
+            };
             if !presented.is_of(tenant, &family) || !family.is_live(now) {
                 return Err(DEAD);
             }
@@ -481,6 +486,10 @@ impl Auth {
                 other => {
                     if other.is_ok() {
                         self.counters.issued_refresh.fetch_add(1, Ordering::Relaxed);
+                        if judgment == Judgment::Current {
+                            let next = Arc::new(family.after_rotation(window, now));
+                            self.families_seen.insert((tenant.id, family.handle), next);
+                        }
                     }
                     return other;
                 }
