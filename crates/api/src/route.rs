@@ -1,7 +1,7 @@
 //! The one list of routes of the admin API: the router, the OpenAPI document and the coverage tests read it.
 //!
 //! Paths are those of the tenant `default`; every other tenant has the same below `/t/{tenant}`, except for the routes
-//! marked [`Route::default_tenant_only`]. The OAuth endpoints and the documents under `/.well-known` are no part of it:
+//! marked `default_tenant_only`. The OAuth endpoints and the documents under `/.well-known` are no part of it:
 //! their errors, limits and authentication are of another kind.
 
 use http::Method;
@@ -53,7 +53,7 @@ pub struct Route {
     pub method: Verb,
     /// Its path, in the form axum and OpenAPI share: `/api/clients/{client_id}`.
     pub path: &'static str,
-    /// The scope a token needs; `None`: any token, or none at all when it is [`Route::public`].
+    /// The scope a token needs; `None`: any token, or none at all when it is `public`.
     pub scope: Option<&'static str>,
     /// Whether it answers without a token.
     pub public: bool,

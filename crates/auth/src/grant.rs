@@ -227,17 +227,19 @@ impl Auth {
         let ask = Ask { scope: request.scope, resources: request.resources.clone() };
         let granted = catalog.grant(&who.client, who.narrowed.as_deref(), &ask)?;
         self.take_quota(tenant, &who.client, limits, now).await?;
-        let starts_family = who.client.may_use(REFRESH_TOKEN);
-        let family = self.with_entropy(|entropy| Id::<id::Family>::generate(now, entropy));
+        let family = who
+            .client
+            .may_use(REFRESH_TOKEN)
+            .then(|| self.with_entropy(|entropy| Id::<id::Family>::generate(now, entropy)));
         let issue = Issue {
             tenant,
             who,
             credential,
             granted: &granted,
-            origin: if starts_family { Origin::Family(family) } else { Origin::Credential(credential) },
+            origin: family.map_or(Origin::Credential(credential), Origin::Family),
             seq,
             grant: Grant::ClientCredentials,
-            generation: starts_family.then_some(0),
+            generation: family.map(|_| 0),
             source: request.source,
             request: request.request,
             now,
@@ -246,7 +248,7 @@ impl Auth {
         self.counters.issued_client_credentials.fetch_add(1, Ordering::Relaxed);
         let mut batch = Batch::new();
         let mut refresh_token = None;
-        if starts_family {
+        if let Some(family) = family {
             let handle = self.with_entropy(new_handle);
             batch = self.start_family(batch, &issue, family, handle).await?;
             refresh_token = Some(token_text(tenant, family, &handle, 0));
