@@ -43,7 +43,7 @@ pub fn change_record(
 ) -> Record {
     let now = auth.clock.now();
     Record::Change(Change {
-        commit: auth.with_entropy(|entropy| Id::generate(now, entropy)),
+        commit: auth.store.new_commit_id(),
         tenant: tenant.id,
         actor: who.actor(),
         credential: who.credential,

@@ -105,7 +105,7 @@ impl Auth {
         let data = json!({"slug": slug, "name": name, "kind": kind.name()});
         let batch = batch.event(event(self, Type::TenantCreated, &data));
         let record = kernel::audit::Record::Change(kernel::audit::Change {
-            commit: self.with_entropy(|entropy| Id::generate(now, entropy)),
+            commit: self.store.new_commit_id(),
             tenant: id,
             actor: who.actor(),
             credential: who.credential,

@@ -433,6 +433,7 @@ on_both_engines! {
         let body = json!({"client_id": "h", "client_secret": chosen});
         let made = world.admin(Method::POST, "/api/clients", body).await.expect(201);
         assert!(!made.text.contains(chosen) && made.json().get("client_secret").is_none());
+        world.clock.advance_seconds(1);
         let added = world.admin(Method::POST, "/api/clients/g/secrets", json!({"label": "two"})).await.expect(201).json();
         let second = added["client_secret"].as_str().unwrap();
         assert!(second.starts_with("bst_cs_") && second != generated);

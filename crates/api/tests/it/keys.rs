@@ -1,7 +1,7 @@
 //! Signing keys: published before they sign, after they stopped, and never replaced twice (checklist row 53).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::Method;
 use jose::{JwkSet, VerifyKey};
@@ -285,28 +285,37 @@ on_both_engines! {
         let first = world.client("rot", json!({"rate_limit": {"limit": 0, "window_s": 1, "burst": 0}})).await;
         let current = Arc::new(Mutex::new(first));
         let stop = Arc::new(AtomicBool::new(false));
+        let rounds: Arc<[AtomicUsize; 4]> = Arc::default();
         let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..4 {
+        for task in 0..4 {
             let (world, current, stop) = (world.clone(), Arc::clone(&current), Arc::clone(&stop));
+            let rounds = Arc::clone(&rounds);
             tasks.spawn(async move {
-                let mut count = 0_usize;
-                while !stop.load(Ordering::SeqCst) || count == 0 {
+                while !stop.load(Ordering::SeqCst) {
                     // Picked up before the rotation, presented after it.
                     let secret = current.lock().await.clone();
                     tokio::task::yield_now().await;
                     let token = access(&world, "rot", &secret).await;
                     assert_eq!(world.introspect("rot", &secret, &token).await["active"], true);
-                    count += 1;
+                    rounds[task].fetch_add(1, Ordering::SeqCst);
                 }
-                count
+                rounds[task].load(Ordering::SeqCst)
             });
         }
         for _ in 0..20 {
+            let before: Vec<usize> = rounds.iter().map(|r| r.load(Ordering::SeqCst)).collect();
             let body = json!({"expire_others_in_seconds": 300});
             let answer = world.admin(Method::POST, "/api/clients/rot/secrets", body).await.expect(201).json();
             *current.lock().await = answer["client_secret"].as_str().unwrap().to_owned();
-            for _ in 0..10 {
+            // The clock moves only once every caller has finished what it began: the overlap is longer than any
+            // request, which a clock that runs ahead of a starved task would deny.
+            while tasks.len() == 4
+                && rounds.iter().zip(&before).any(|(now, before)| now.load(Ordering::SeqCst) < before + 2)
+            {
                 tokio::task::yield_now().await;
+                if let Some(ended) = tasks.try_join_next() {
+                    panic!("a caller ended early: {ended:?}");
+                }
             }
             world.clock.advance_seconds(40);
         }
