@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// Documents of the repository that stand beside the book and are not chapters of it.
-const NOT_CHAPTERS: [&str; 3] = ["SUMMARY", "performance", "proof"];
+const NOT_CHAPTERS: [&str; 2] = ["SUMMARY", "proof"];
 
 fn docs() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"))
