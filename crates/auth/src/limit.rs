@@ -68,15 +68,26 @@ impl Rate {
     }
 }
 
+/// Arrival times by key, and the latest moment any request of the shard has brought.
+struct Shard<K> {
+    map: HashMap<K, i64>,
+    latest: Timestamp,
+}
+
 /// Limits by key, bounded: a full shard forgets the keys whose burst is whole again, then everything.
 pub struct Limiter<K> {
-    shards: Vec<Mutex<HashMap<K, i64>>>,
+    shards: Vec<Mutex<Shard<K>>>,
     hasher: RandomState,
 }
 
 impl<K: Hash + Eq + Clone> Default for Limiter<K> {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(), hasher: RandomState::new() }
+        Self {
+            shards: (0..SHARDS)
+                .map(|_| Mutex::new(Shard { map: HashMap::new(), latest: Timestamp::default() }))
+                .collect(),
+            hasher: RandomState::new(),
+        }
     }
 }
 
@@ -91,10 +102,14 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
             return Verdict { allowed: true, remaining: u32::MAX, reset_seconds: 0 };
         }
         let shard = self.shard(key);
-        let Some(Ok(mut map)) = self.shards.get(shard).map(Mutex::lock) else {
+        let Some(Ok(mut guard)) = self.shards.get(shard).map(Mutex::lock) else {
             // A poisoned limiter fails closed.
             return Verdict { allowed: false, remaining: 0, reset_seconds: 1 };
         };
+        // A thread that was held up since it read the clock must not be refused for what came after it.
+        let Shard { map, latest } = &mut *guard;
+        *latest = now.max(*latest);
+        let now = *latest;
         let (next, verdict) = rate.decide(map.get(key).copied().unwrap_or(0), now);
         if let Some(tat) = map.get_mut(key) {
             *tat = next;
@@ -113,8 +128,8 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     /// Forgets a key.
     pub fn forget(&self, key: &K) {
         let shard = self.shard(key);
-        if let Some(Ok(mut map)) = self.shards.get(shard).map(Mutex::lock) {
-            map.remove(key);
+        if let Some(Ok(mut guard)) = self.shards.get(shard).map(Mutex::lock) {
+            guard.map.remove(key);
         }
     }
 }
@@ -329,6 +344,14 @@ mod tests {
         assert!(!limiter.count(&1, rate, at(99_999)).allowed);
         assert!(limiter.count(&1, rate, at(100_000)).allowed);
         assert!(limiter.count(&2, rate, at(0)).allowed, "another key has its own burst");
+    }
+
+    #[test]
+    fn a_thread_that_was_held_up_is_not_refused_for_what_came_after_it() {
+        let limiter = Limiter::default();
+        let rate = Rate { limit: 1_000_000, window_s: 1, burst: 10 };
+        assert!(limiter.count(&1, rate, at(1_000_000)).allowed);
+        assert!(limiter.count(&1, rate, at(900_000)).allowed);
     }
 
     #[test]
