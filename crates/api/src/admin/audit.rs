@@ -110,9 +110,7 @@ pub(super) async fn journal(ask: &Ask) -> Result<Reply, Problem> {
 pub(super) async fn tokens(ask: &Ask) -> Result<Reply, Problem> {
     let client_id = ask.param("client_id").to_owned();
     let auth = &ask.app.auth;
-    if auth.read_client(ask.tenant.id, &client_id).await.map_err(|e| from_admin(&e.into()))?.is_none() {
-        return Err(Problem::not_found("there is no client with this id in this tenant"));
-    }
+    ask.client().await?;
     let now = auth.clock.now();
     let filter = JournalFilter {
         client_id: Some(client_id),

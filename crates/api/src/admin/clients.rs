@@ -183,13 +183,7 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
-    let client = ask
-        .app
-        .auth
-        .read_client(ask.tenant.id, ask.param("client_id"))
-        .await
-        .map_err(|e| from_admin(&e.into()))?
-        .ok_or_else(|| Problem::not_found("there is no client with this id in this tenant"))?;
+    let client = ask.client().await?;
     Ok(Reply::ok(view(&client, ask.app.auth.clock.now())).version(client.version))
 }
 
@@ -286,13 +280,7 @@ pub(super) async fn set_enabled(ask: &Ask, enabled: bool) -> Result<Reply, Probl
 }
 
 pub(super) async fn revoke_tokens(ask: &Ask) -> Result<Reply, Problem> {
-    let client = ask
-        .app
-        .auth
-        .read_client(ask.tenant.id, ask.param("client_id"))
-        .await
-        .map_err(|e| from_admin(&e.into()))?
-        .ok_or_else(|| Problem::not_found("there is no client with this id in this tenant"))?;
+    let client = ask.client().await?;
     let plan = || async { Ok(ask.app.auth.plan_revoke_all(&ask.who, &ask.tenant, &client)) };
     change!(ask, plan(), |()| Reply::empty())
 }

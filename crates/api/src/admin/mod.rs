@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
+use auth::client::Client;
 use auth::error::{AdminError, OauthError};
 use auth::limit::{LimitState, rate_of, source_key};
 use auth::plan::Planned;
@@ -364,6 +365,14 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
 impl Ask {
     fn param(&self, name: &str) -> &str {
         self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// The client that the path names.
+    async fn client(&self) -> Result<Arc<Client>, Problem> {
+        let found = self.app.auth.read_client(self.tenant.id, self.param("client_id")).await;
+        found
+            .map_err(|e| from_admin(&e.into()))?
+            .ok_or_else(|| Problem::not_found("there is no client with this id in this tenant"))
     }
 
     fn if_version(&self) -> Result<Option<i64>, Problem> {

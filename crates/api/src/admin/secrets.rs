@@ -35,8 +35,7 @@ fn missing(what: &'static str) -> Problem {
 
 pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let client_id = ask.param("client_id");
-    let client = ask.app.auth.read_client(ask.tenant.id, client_id).await.map_err(|e| from_admin(&e.into()))?;
-    let client = client.ok_or_else(|| missing("client"))?;
+    let client = ask.client().await?;
     let now = ask.app.auth.clock.now();
     let limit = usize::try_from(ask.limit()?).unwrap_or(0);
     let after = ask.position_id()?;
@@ -135,11 +134,7 @@ pub(super) async fn families(ask: &Ask) -> Result<Reply, Problem> {
 pub(super) async fn end_family(ask: &Ask) -> Result<Reply, Problem> {
     let id = Id::<id::Family>::parse(ask.param("id")).map_err(|_| missing("token family"))?;
     let auth = &ask.app.auth;
-    let client = auth
-        .read_client(ask.tenant.id, ask.param("client_id"))
-        .await
-        .map_err(|e| from_admin(&e.into()))?
-        .ok_or_else(|| missing("client"))?;
+    let client = ask.client().await?;
     let plan = || async {
         let family = auth.family(&ask.tenant, &client, id).await?;
         Ok(auth.plan_family_end(&ask.who, &ask.tenant, &family, "revoked"))

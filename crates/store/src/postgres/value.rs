@@ -74,7 +74,7 @@ pub(crate) enum Verdict {
     Lost,
     /// The server has no space.
     NoSpace,
-    /// The server refuses for now.
+    /// The server is starting, stopping or out of connections; a later try can succeed.
     Unavailable,
     /// The statement is wrong.
     Defect,
