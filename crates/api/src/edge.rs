@@ -10,14 +10,12 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::header::{STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue};
 use tokio::sync::Notify;
 
 use crate::peer::Transport;
 use crate::problem::Problem;
 use crate::request_id::{self, RequestId};
-use crate::{App, oauth_error};
+use crate::{App, oauth_error, refusal};
 
 /// Told by a handler once it has read the body: from then on the deadline runs. The listener bounds the reading.
 #[derive(Clone, Default)]
@@ -32,9 +30,6 @@ impl BodyRead {
     }
 }
 
-/// Requests that may be carried out at the same time; an eighth of it is kept for the reserved lane.
-const IN_FLIGHT: usize = 1_024;
-
 /// How long a request may take, and which lane it uses.
 struct Terms {
     deadline: Duration,
@@ -44,7 +39,8 @@ struct Terms {
 
 /// Introspection 1 s, tokens 2 s, everything else 10 s; revocation, disabling and health use the reserved lane.
 fn terms(path: &str) -> Terms {
-    let path = path.strip_prefix("/t/").and_then(|rest| rest.find('/').and_then(|i| rest.get(i..))).unwrap_or(path);
+    let oauth = refusal::is_oauth(path);
+    let path = refusal::within_tenant(path);
     let ends = |tail: &str| path.ends_with(tail);
     let seconds = match path {
         "/oauth2/introspect" => 1,
@@ -54,23 +50,40 @@ fn terms(path: &str) -> Terms {
     let reserved = path == "/oauth2/revoke"
         || ["/livez", "/readyz", "/metrics"].contains(&path)
         || (path.starts_with("/api/") && ["/disable", "/revoke", "/revoke-tokens"].iter().any(|tail| ends(tail)));
-    Terms { deadline: Duration::from_secs(seconds), reserved, oauth: path.starts_with("/oauth2/") }
+    Terms { deadline: Duration::from_secs(seconds), reserved, oauth }
+}
+
+/// Requests that may be carried out at the same time when nothing else is said.
+pub(crate) const IN_FLIGHT: usize = 1_024;
+
+/// The requests being carried out, and their bound; an eighth of it is kept for the reserved lane.
+#[derive(Debug)]
+pub(crate) struct Places {
+    taken: AtomicUsize,
+    bound: usize,
+}
+
+impl Places {
+    /// No request yet.
+    pub(crate) fn new(bound: usize) -> Arc<Self> {
+        Arc::new(Self { taken: AtomicUsize::new(0), bound })
+    }
 }
 
 /// Counts a request for as long as it is carried out.
-struct Place(Arc<AtomicUsize>);
+struct Place(Arc<Places>);
 
 impl Place {
-    fn take(count: &Arc<AtomicUsize>, reserved: bool) -> Option<Self> {
-        let bound = if reserved { IN_FLIGHT } else { IN_FLIGHT - IN_FLIGHT / 8 };
-        let place = Self(Arc::clone(count));
-        (count.fetch_add(1, Ordering::SeqCst) < bound).then_some(place)
+    fn take(places: &Arc<Places>, reserved: bool) -> Option<Self> {
+        let kept = if reserved { 0 } else { places.bound / 8 };
+        let place = Self(Arc::clone(places));
+        (places.taken.fetch_add(1, Ordering::SeqCst) < places.bound.saturating_sub(kept)).then_some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.taken.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -80,8 +93,8 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     let id = app.auth.with_entropy(|entropy| request_id::assign(request.headers(), now, entropy));
     let text = id.text.clone();
     let terms = terms(request.uri().path());
-    let encrypted = request.extensions().get::<Transport>() == Some(&Transport::Tls);
-    request.extensions_mut().insert::<RequestId>(id);
+    let transport = request.extensions().get::<Transport>().copied().unwrap_or(Transport::Plain);
+    request.extensions_mut().insert::<RequestId>(id.clone());
     let read = BodyRead::default();
     request.extensions_mut().insert(read.clone());
     let busy = || {
@@ -118,14 +131,7 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
             }
         }
     };
-    let headers = answer.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&text) {
-        headers.insert(HeaderName::from_static("x-request-id"), value);
-    }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if encrypted {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
-    }
+    refusal::mark(answer.headers_mut(), &id, transport);
     answer
 }
 
@@ -135,13 +141,13 @@ mod tests {
 
     #[test]
     fn a_full_house_refuses_ordinary_requests_and_still_takes_reserved_ones() {
-        let count = Arc::new(AtomicUsize::new(0));
-        let places: Vec<_> = (0..896).map(|_| Place::take(&count, false).unwrap()).collect();
-        assert!(Place::take(&count, false).is_none());
-        assert!(Place::take(&count, true).is_some());
-        drop(places);
-        assert_eq!(count.load(Ordering::SeqCst), 0);
-        assert!(Place::take(&count, false).is_some());
+        let places = Places::new(IN_FLIGHT);
+        let held: Vec<_> = (0..896).map(|_| Place::take(&places, false).unwrap()).collect();
+        assert!(Place::take(&places, false).is_none());
+        assert!(Place::take(&places, true).is_some());
+        drop(held);
+        assert_eq!(places.taken.load(Ordering::SeqCst), 0);
+        assert!(Place::take(&places, false).is_some());
     }
 
     #[test]

@@ -17,11 +17,11 @@ pub mod oauth_error;
 pub mod openapi;
 pub mod peer;
 pub mod problem;
+pub mod refusal;
 pub mod request_id;
 pub mod route;
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use auth::Auth;
@@ -46,7 +46,7 @@ pub struct App {
     pub error_pages: ErrorPages,
     /// What `/readyz` says.
     pub readiness: Arc<health::Readiness>,
-    requests: Arc<AtomicUsize>,
+    requests: Arc<edge::Places>,
     in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
 }
 
@@ -56,10 +56,17 @@ impl App {
         Self {
             error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
             readiness: Arc::default(),
-            requests: Arc::default(),
+            requests: edge::Places::new(edge::IN_FLIGHT),
             in_flight: Arc::default(),
             auth,
         }
+    }
+
+    /// The same with another bound on the requests that are carried out at the same time.
+    #[must_use]
+    pub fn with_in_flight(mut self, bound: u32) -> Self {
+        self.requests = edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX));
+        self
     }
 
     /// The tenant that a request's path names, `None` when there is no such tenant or it is switched off.
@@ -110,23 +117,27 @@ pub fn router(app: App) -> Router {
 pub fn management_router(app: App) -> Router {
     health::management()
         .fallback(missing)
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
         .with_state(app)
 }
 
 async fn missing(State(app): State<App>, uri: Uri) -> Response {
-    let rest = uri.path().strip_prefix("/t/").and_then(|r| r.split_once('/')).map_or(uri.path(), |(_, r)| r);
-    let rest = rest.trim_start_matches('/');
-    if rest.starts_with("oauth2") {
+    if refusal::is_oauth(uri.path()) {
         let text = "there is no such endpoint";
         return oauth_error::transport(StatusCode::NOT_FOUND, text, &app.error_pages);
     }
-    if rest.starts_with("api") {
+    let rest = refusal::within_tenant(uri.path());
+    if rest == "/api" || rest.starts_with("/api/") {
         return Problem::not_found("there is nothing at this path; /docs lists what there is").into_response();
     }
     console::not_found()
 }
 
-async fn wrong_method() -> Response {
+async fn wrong_method(State(app): State<App>, uri: Uri) -> Response {
+    if refusal::is_oauth(uri.path()) {
+        let text = "this endpoint does not take this method";
+        return oauth_error::transport(StatusCode::METHOD_NOT_ALLOWED, text, &app.error_pages);
+    }
     Problem::method_not_allowed().into_response()
 }

@@ -10,6 +10,7 @@ mod frame;
 
 use axum::Router;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, Uri};
@@ -41,8 +42,11 @@ async fn first_page(headers: HeaderMap) -> Response {
     book::PAGES.first().map_or_else(not_found, |page| chapter(page, &headers))
 }
 
-async fn page(Path(slug): Path<String>, headers: HeaderMap) -> Response {
-    match book::page(&slug) {
+/// The last segment of a path; one that is not UTF-8 after decoding names no page.
+type Segment = Result<Path<String>, PathRejection>;
+
+async fn page(slug: Segment, headers: HeaderMap) -> Response {
+    match slug.ok().and_then(|Path(slug)| book::page(&slug)) {
         Some((0, _)) => Redirect::permanent("/docs").into_response(),
         Some((_, page)) => chapter(page, &headers),
         None => not_found(),
@@ -56,8 +60,8 @@ fn chapter(page: &'static book::Page, headers: &HeaderMap) -> Response {
     answer::html(headers, StatusCode::OK, frame::chapter(page))
 }
 
-async fn error(Path(code): Path<String>, headers: HeaderMap) -> Response {
-    match error_page(&code) {
+async fn error(code: Segment, headers: HeaderMap) -> Response {
+    match code.ok().and_then(|Path(code)| error_page(&code)) {
         Some(page) if answer::prefers_markdown(&headers) => answer::markdown(&headers, page.markdown()),
         Some(page) => answer::html(&headers, StatusCode::OK, frame::error(page)),
         None => not_found(),

@@ -133,7 +133,14 @@ async fn the_chapter_of_error_codes_lists_exactly_the_codes_of_the_table() {
 
 #[tokio::test]
 async fn an_unknown_page_is_404_in_the_frame_of_the_book_and_repeats_nothing_of_the_address() {
-    for path in ["/docs/no-such-page", "/errors/no_such_code", "/errors/%3Cscript%3E", "/docs/..%2f..%2fetc"] {
+    for path in [
+        "/docs/no-such-page",
+        "/errors/no_such_code",
+        "/errors/%3Cscript%3E",
+        "/docs/..%2f..%2fetc",
+        "/docs/%ff",
+        "/errors/%ff%00",
+    ] {
         let (status, headers, body) = get(path).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(headers["content-security-policy"], POLICY);

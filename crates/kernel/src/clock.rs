@@ -79,6 +79,13 @@ impl Timestamp {
         }
         text.parse::<jiff::Timestamp>().map(|t| Self(t.as_microsecond())).map_err(|_| NotRfc3339)
     }
+
+    /// The form of HTTP's `Date` (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`; empty outside the years 0 to 9999.
+    pub fn to_http_date(self) -> String {
+        let instant = jiff::Timestamp::from_microsecond(self.0);
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        instant.ok().and_then(|instant| printer.timestamp_to_rfc9110_string(&instant).ok()).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -141,5 +148,12 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(bad), Err(NotRfc3339), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_date_of_http_is_the_fixed_form_in_gmt() {
+        let example = Timestamp::parse("1994-11-06T09:49:37.5+01:00").unwrap();
+        assert_eq!(example.to_http_date(), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(Timestamp::from_micros(i64::MAX).to_http_date(), "");
     }
 }

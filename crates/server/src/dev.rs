@@ -15,7 +15,7 @@ use kernel::secret::Secret;
 use crate::boot::House;
 use crate::config::{Config, Overrides};
 use crate::data_dir::DataDir;
-use crate::environment::variable;
+use crate::environment::given;
 use crate::failure::{Exit, Failure};
 use crate::operation::admin_failure;
 use crate::serve::{Edge, logs, run_house};
@@ -40,12 +40,12 @@ pub async fn run(listen: Option<String>, data_dir: Option<PathBuf>) -> Result<()
     let path = scratch.as_ref().map(|s| s.path.clone()).or(data_dir);
     let overrides = Overrides { listen, data_dir: path, ..Overrides::default() };
     // A configuration meant for another server must not leak into this one; only the log may be turned up.
-    let environment = |name: &str| match name {
-        "BASTIONARY_LOG" => variable(name).filter(|v| !v.is_empty()).or_else(|| Some("warn".to_owned())),
-        "BASTIONARY_LOG_FORMAT" => variable(name),
-        "BASTIONARY_MANAGEMENT_LISTEN" => Some("off".to_owned()),
-        _ => None,
-    };
+    let environment = [
+        ("BASTIONARY_LOG", given("BASTIONARY_LOG").unwrap_or_else(|| "warn".to_owned())),
+        ("BASTIONARY_LOG_FORMAT", given("BASTIONARY_LOG_FORMAT").unwrap_or_default()),
+        ("BASTIONARY_MANAGEMENT_LISTEN", "off".to_owned()),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
     let config = Config::load(None, &environment, overrides)?;
     config.listen_guard()?;
     logs(&config)?;

@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::net::TcpListener;
 
 use crate::boot::{House, first_admin};
 use crate::config::{Config, Overrides};
 use crate::data_dir::DataDir;
-use crate::environment::variable;
+use crate::environment;
 use crate::failure::Failure;
 use crate::jobs::Jobs;
 use crate::listen::tls::Certificates;
-use crate::listen::{self, ListenOptions, ListenStats};
+use crate::listen::{self, ListenOptions, ListenStats, Refuse};
 use crate::local;
 use crate::stopping::{Hangup, Stop};
 use crate::telemetry;
@@ -29,7 +30,7 @@ const LEASE_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 /// A [`Failure`] when it cannot start, or when it must not go on.
 pub async fn run(file: Option<&Path>, overrides: Overrides) -> Result<(), Failure> {
-    let config = Config::load(file, &variable, overrides)?;
+    let config = Config::load(file, &environment::ours(), overrides)?;
     config.listen_guard()?;
     logs(&config)?;
     let stop = Stop::on_signals(Hangup::Reload)?;
@@ -122,12 +123,19 @@ pub async fn run_house(
     let tls = certificates.as_ref().map(Certificates::server_config).transpose().map_err(tls_failure)?;
     let watching = certificates.map(|certificates| tokio::spawn(certificates.watch(CERTIFICATES_EVERY)));
 
-    let app = api::App::new(Arc::clone(&house.auth));
+    let app = api::App::new(Arc::clone(&house.auth)).with_in_flight(config.limits.in_flight);
     let readiness = Arc::clone(&app.readiness);
     let socket = local::listen(house.dir.socket(), &house.auth)?;
     let jobs = Jobs::start(&house.auth);
 
+    let refuse: Refuse = {
+        let app = app.clone();
+        Arc::new(move |refusal, path: &str, headers: &HeaderMap, transport| {
+            app.refuse(refusal, path, headers, transport)
+        })
+    };
     let options = |tls| ListenOptions {
+        refuse: Arc::clone(&refuse),
         limits: config.limits.clone(),
         trusted: config.proxy_trusted.clone(),
         tls,

@@ -79,6 +79,24 @@ on_both_engines! {
         assert_eq!(head.header("allow"), "POST");
     }
 
+    async fn what_does_not_exist_is_said_in_the_form_of_its_surface(world: World) {
+        for path in ["/oauth2", "/oauth2/", "/oauth2/toke", "/t/acme/oauth2/token/x", "/oauth2/%ff"] {
+            refused(world.request(Method::GET, path, &[], "").await, 404, "invalid_request");
+        }
+        for (method, path) in [(Method::PUT, "/oauth2/authorize"), (Method::DELETE, "/t/default/oauth2/authorize")] {
+            refused(world.request(method, path, &[], "").await, 405, "invalid_request");
+        }
+        for (path, status) in [("/api", 404), ("/api/nothing", 404), ("/t/default/api/x", 404), ("/api/clients/%ff", 400)] {
+            let answer = world.request(Method::GET, path, &[], "").await.expect(status);
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
+        }
+        for path in ["/docs/%ff", "/errors/%ff", "/apis", "/oauth2x", "/%ff", "/t/%ff/docs"] {
+            let answer = world.request(Method::GET, path, &[], "").await.expect(404);
+            assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{path}");
+            assert!(answer.text.contains("Page not found") && !answer.header("x-request-id").is_empty(), "{path}");
+        }
+    }
+
     async fn a_parameter_in_the_url_is_refused_and_not_repeated(world: World) {
         let secret = world.client("url", json!({})).await;
         let auth = basic("url", &secret);

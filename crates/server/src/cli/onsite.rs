@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::boot::House;
 use crate::config::{Config, Overrides};
 use crate::data_dir::{Claim, DataDir, busy, socket};
-use crate::environment::variable;
+use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::local;
 use crate::operation::{Operation, perform};
@@ -34,7 +34,7 @@ impl Onsite {
             database_url: self.database_url.clone(),
             ..Overrides::default()
         };
-        Ok(Config::load(self.config.as_deref(), &variable, overrides)?)
+        Ok(Config::load(self.config.as_deref(), &environment::ours(), overrides)?)
     }
 
     /// Has an operation carried out.

@@ -2,15 +2,17 @@
 //!
 //! Every key is read by one call that carries its name, default and accepted range, so that the file, the variable
 //! `BASTIONARY_<SECTION>_<KEY>` and the error sentence cannot drift apart. The command line wins over the environment,
-//! the environment over the file. An empty variable counts as not set. Keys that nothing reads are refused.
+//! the environment over the file. An empty variable counts as not set. Keys and variables that nothing reads are refused.
 
 mod cidr;
 mod issuer;
 mod source;
+mod stray;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -155,13 +157,13 @@ const LOOPBACK_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 const MANAGEMENT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 impl Config {
-    /// Reads and validates all keys; `env` looks up one environment variable.
+    /// Reads and validates all keys; `env` holds the environment variables whose names begin with `BASTIONARY_`.
     ///
     /// # Errors
     /// [`ConfigError`] names every key that is wrong, its value (secrets excepted), the accepted form and what to do.
     pub fn load(
         file: Option<&Path>,
-        env: &dyn Fn(&str) -> Option<String>,
+        env: &BTreeMap<String, String>,
         overrides: Overrides,
     ) -> Result<Self, ConfigError> {
         let mut source = Source::open(file, env)?;

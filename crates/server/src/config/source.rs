@@ -9,6 +9,9 @@ use std::time::Duration;
 use kernel::secret::Secret;
 use toml::{Table, Value};
 
+use super::stray;
+use crate::environment::PREFIX;
+
 /// One key that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -56,7 +59,7 @@ struct Found {
 /// The layers of values, the keys that were asked for, and the problems met so far.
 pub(super) struct Source<'a> {
     file: Table,
-    env: &'a dyn Fn(&str) -> Option<String>,
+    env: &'a BTreeMap<String, String>,
     overrides: BTreeMap<&'static str, (&'static str, String)>,
     asked: BTreeSet<String>,
     problems: Vec<Problem>,
@@ -64,7 +67,7 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// Reads the file, if one is named.
-    pub(super) fn open(file: Option<&Path>, env: &'a dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    pub(super) fn open(file: Option<&Path>, env: &'a BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let file = match file {
             None => Table::new(),
             Some(path) => read(path)?,
@@ -95,8 +98,8 @@ impl<'a> Source<'a> {
             return Some(Found { value: Value::String(value.clone()), place: (*flag).to_owned() });
         }
         let variable = variable(key);
-        if let Some(value) = (self.env)(&variable).filter(|v| !v.is_empty()) {
-            return Some(Found { value: Value::String(value), place: variable });
+        if let Some(value) = self.env.get(&variable).filter(|v| !v.is_empty()) {
+            return Some(Found { value: Value::String(value.clone()), place: variable });
         }
         let value = match key.split_once('.') {
             None => self.file.get(key),
@@ -200,8 +203,9 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Refuses keys of the file that nothing asked for, and ends with all problems found.
+    /// Refuses keys of the file and variables that nothing asked for, and ends with all problems found.
     pub(super) fn finish(mut self) -> Result<(), ConfigError> {
+        self.refuse_stray_variables();
         let mut unknown = Vec::new();
         for (name, value) in &self.file {
             let is_section = self.asked.iter().any(|k| k.split_once('.').is_some_and(|(s, _)| s == name));
@@ -228,6 +232,21 @@ impl<'a> Source<'a> {
         }
         if self.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: self.problems }) }
     }
+
+    /// A variable with a misspelled name would otherwise leave a default in force without a word.
+    fn refuse_stray_variables(&mut self) {
+        let known: BTreeSet<String> = self.asked.iter().map(|key| variable(key)).collect();
+        let is_stray = |name: &str, value: &str| {
+            let bare = name.strip_prefix(PREFIX);
+            !known.contains(name) && bare.is_some_and(|bare| !stray::is_foreign(bare, value))
+        };
+        let env = self.env;
+        for name in env.iter().filter(|(name, value)| is_stray(name, value)).map(|(name, _)| name) {
+            let nearest = stray::nearest(name, known.iter()).map_or("", String::as_str);
+            let hint = format!("The nearest known one is {nearest}. Correct the name, or remove the variable.");
+            self.report(name, "is not a variable of the configuration".to_owned(), &hint);
+        }
+    }
 }
 
 /// A value as it would be written in the file.
@@ -245,7 +264,7 @@ fn shown(value: &Value) -> String {
 
 /// `limits.head_seconds` is `BASTIONARY_LIMITS_HEAD_SECONDS`.
 fn variable(key: &str) -> String {
-    format!("BASTIONARY_{}", key.replace('.', "_").to_ascii_uppercase())
+    format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
 fn read(path: &Path) -> Result<Table, ConfigError> {

@@ -9,7 +9,7 @@ fn load(file: &str, env: &[(&str, &str)], overrides: Overrides) -> Result<Config
     let path = directory.path().join("bastionary.toml");
     std::fs::write(&path, file).unwrap();
     let env: BTreeMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Config::load(Some(&path), &|name| env.get(name).cloned(), overrides)
+    Config::load(Some(&path), &env, overrides)
 }
 
 fn refusal(file: &str, env: &[(&str, &str)]) -> String {
@@ -18,7 +18,7 @@ fn refusal(file: &str, env: &[(&str, &str)]) -> String {
 
 #[test]
 fn nothing_configured_is_a_server_on_loopback() {
-    let config = Config::load(None, &|_| None, Overrides::default()).unwrap();
+    let config = Config::load(None, &BTreeMap::new(), Overrides::default()).unwrap();
     assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.issuer_for(config.listen), "http://127.0.0.1:8080");
     assert_eq!(config.data_dir, PathBuf::from("./bastionary-data"));
@@ -82,6 +82,20 @@ fn unknown_keys_and_sections_are_refused_by_name() {
     assert!(text.contains("`tsl` is not a known key"), "{text}");
     let text = refusal("limits = 3\n", &[]);
     assert!(text.contains("`limits` is not a known key"), "{text}");
+}
+
+#[test]
+fn a_variable_with_an_unknown_name_is_refused_with_the_nearest_known_one() {
+    let text = refusal("", &[("BASTIONARY_LISEN", "127.0.0.1:1"), ("BASTIONARY_TLS_CERTFILE", "")]);
+    assert_eq!(
+        text,
+        "`BASTIONARY_LISEN` is not a variable of the configuration. \
+         The nearest known one is BASTIONARY_LISTEN. Correct the name, or remove the variable.\n\
+         `BASTIONARY_TLS_CERTFILE` is not a variable of the configuration. \
+         The nearest known one is BASTIONARY_TLS_CERT_FILE. Correct the name, or remove the variable."
+    );
+    let foreign = [("BASTIONARY_CLIENT_SECRET", "x"), ("BASTIONARY_PORT_8080_TCP_ADDR", "10.0.0.1")];
+    assert!(load("", &foreign, Overrides::default()).is_ok());
 }
 
 #[test]

@@ -40,12 +40,12 @@ pub(super) async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
-    let ListenOptions { limits, trusted, tls, stats } = options;
+    let ListenOptions { limits, trusted, tls, refuse, stats } = options;
     let drain = limits.drain;
     let registry = Registry::new(&limits, trusted, Arc::clone(&stats));
     let end = EndOnDrop(Arc::clone(&registry));
     let tls = tls.map(TlsAcceptor::from);
-    let house = Arc::new(House::new(app, Arc::new(limits), Arc::clone(&registry), tls, Arc::clone(&stats)));
+    let house = Arc::new(House::new(app, Arc::new(limits), Arc::clone(&registry), tls, Arc::clone(&stats), refuse));
 
     let mut reserve = Reserve::open();
     let mut shutdown = pin!(shutdown);

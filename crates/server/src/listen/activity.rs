@@ -53,6 +53,8 @@ pub(super) enum Verdict {
 pub(super) struct Activity {
     epoch: Instant,
     is_h2: AtomicBool,
+    /// Whether nothing was asked since all answers left; see `head`.
+    is_settled: AtomicBool,
     in_flight: AtomicU32,
     idle_since: AtomicU64,
     head_since: AtomicU64,
@@ -73,6 +75,7 @@ impl Activity {
         let activity = Self {
             epoch,
             is_h2: AtomicBool::new(false),
+            is_settled: AtomicBool::new(true),
             in_flight: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
@@ -139,6 +142,18 @@ impl Activity {
         if self.closing_since.load(Ordering::Relaxed) == 0 {
             self.closing_since.store(self.now(), Ordering::Relaxed);
         }
+    }
+
+    /// All bytes of the answers so far were handed to the stream.
+    pub(super) fn settle(&self) {
+        if !self.is_busy() {
+            self.is_settled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether no request is open and all earlier answers have left.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Relaxed)
     }
 
     /// Whether a request is being answered.
@@ -239,6 +254,7 @@ impl Flight {
     /// Counts a request whose head has arrived.
     pub(super) fn start(activity: &Arc<Activity>) -> Self {
         activity.in_flight.fetch_add(1, Ordering::Relaxed);
+        activity.is_settled.store(false, Ordering::Relaxed);
         activity.head_since.store(0, Ordering::Relaxed);
         let stream = activity.next_stream.fetch_add(1, Ordering::Relaxed);
         Self { activity: Arc::clone(activity), stream, is_answered: false }
@@ -290,7 +306,7 @@ mod tests {
     use crate::config::{Config, Overrides};
 
     fn limits() -> Limits {
-        Config::load(None, &|_| None, Overrides::default()).unwrap().limits
+        Config::load(None, &std::collections::BTreeMap::new(), Overrides::default()).unwrap().limits
     }
 
     #[tokio::test(start_paused = true)]

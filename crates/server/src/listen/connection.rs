@@ -8,28 +8,32 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use api::peer::Transport;
+use api::refusal::Refusal;
 use axum::Router;
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use super::ListenStats;
 use super::activity::{Activity, Order, Verdict};
+use super::head::{self, Overheard, RequestLine};
 use super::registry::{Registry, Slot};
 use super::request::Edge;
 use super::stream::{Prefixed, Stream, Watched};
+use super::{ListenStats, Refuse};
 use crate::config::Limits;
 
 /// What every HTTP/2 connection begins with (RFC 9113 §3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long an idle connection may take to close after it was told to.
 const FAREWELL: Duration = Duration::from_secs(5);
-const SLOW_HEAD: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// How long a peer whose head was refused may take for the answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What all connections of one listener have in common.
 pub(super) struct House {
@@ -38,6 +42,7 @@ pub(super) struct House {
     pub(super) registry: Arc<Registry>,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) stats: Arc<ListenStats>,
+    refuse: Refuse,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
 }
@@ -49,6 +54,7 @@ impl House {
         registry: Arc<Registry>,
         tls: Option<TlsAcceptor>,
         stats: Arc<ListenStats>,
+        refuse: Refuse,
     ) -> Self {
         let head_bytes = usize::try_from(limits.head_bytes).unwrap_or(usize::MAX).max(8192);
         let mut http1 = http1::Builder::new();
@@ -69,7 +75,7 @@ impl House {
             .max_send_buf_size(64 << 10)
             .max_pending_accept_reset_streams(200)
             .max_local_error_reset_streams(200);
-        Self { app, limits, registry, tls, stats, http1, http2 }
+        Self { app, limits, registry, tls, stats, refuse, http1, http2 }
     }
 
     /// Serves one admitted connection to its end.
@@ -85,13 +91,14 @@ impl House {
             let edge = Edge {
                 app: self.app.clone(),
                 limits: Arc::clone(&self.limits),
+                refuse: Arc::clone(&self.refuse),
                 registry: Arc::clone(&self.registry),
                 activity: Arc::clone(&activity),
                 peer,
                 transport,
             };
             match version {
-                Protocol::Http1 => self.serve_http1(stream, edge, &activity).await,
+                Protocol::Http1 => self.serve_http1(Overheard::new(stream, Arc::clone(&activity)), edge).await,
                 Protocol::Http2 => {
                     activity.is_http2();
                     let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), edge));
@@ -102,12 +109,34 @@ impl House {
         drop(slot);
     }
 
-    async fn serve_http1(&self, stream: Prefixed, edge: Edge, activity: &Activity) {
+    async fn serve_http1(&self, stream: Overheard, edge: Edge) {
+        let (activity, transport) = (Arc::clone(&edge.activity), edge.transport);
         let mut connection = self.http1.serve_connection(TokioIo::new(stream), edge);
-        if matches!(self.supervise(Pin::new(&mut connection), activity).await, Ended::SlowHead) {
-            let mut stream = connection.into_parts().io.into_inner();
-            answer_slow_head(&mut stream).await;
+        let ended = self.supervise(Pin::new(&mut connection), &activity).await;
+        let parts = connection.into_parts();
+        let stream = parts.io.into_inner();
+        let status = match ended {
+            Ended::SlowHead => Some(StatusCode::REQUEST_TIMEOUT),
+            Ended::Done => stream.refused(),
+            Ended::Overdue => None,
+        };
+        if let Some(status) = status {
+            let (stream, line) = stream.into_parts(&parts.read_buf);
+            self.last_words(stream, status, &line, transport).await;
         }
+    }
+
+    /// Refuses a head that never became a request, and closes.
+    async fn last_words(&self, mut stream: Prefixed, status: StatusCode, line: &RequestLine, transport: Transport) {
+        let refusal = match status {
+            StatusCode::REQUEST_TIMEOUT => Refusal::head_too_slow(),
+            StatusCode::URI_TOO_LONG => Refusal::uri_too_long(self.limits.url_bytes),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Refusal::head_too_large(self.limits.head_bytes),
+            _ => Refusal::malformed("the request head breaks the rules of RFC 9112"),
+        };
+        let answer = (self.refuse)(refusal, &line.path, &HeaderMap::new(), transport);
+        // A peer that does not take its answer in time goes without; there is nothing more to say to it.
+        drop(timeout(LAST_WORDS, head::write(&mut stream, answer, line)).await);
     }
 
     /// The handshake, if any, and the first bytes; `None` when the peer went away or was too slow.
@@ -149,7 +178,9 @@ impl House {
                 Ok(read) => read.map(drop)?,
                 Err(_) => {
                     ListenStats::count(&self.stats.timed_out);
-                    answer_slow_head(&mut Prefixed::new(Bytes::new(), stream)).await;
+                    let stream = Prefixed::new(Bytes::new(), stream);
+                    // What came so far is a beginning of the preface of HTTP/2, which names no path.
+                    self.last_words(stream, StatusCode::REQUEST_TIMEOUT, &RequestLine::default(), transport).await;
                     return Ok(None);
                 }
             }
@@ -180,15 +211,6 @@ impl House {
             }
         }
     }
-}
-
-async fn answer_slow_head(stream: &mut Prefixed) {
-    let answer = async {
-        stream.write_all(SLOW_HEAD).await?;
-        stream.shutdown().await
-    };
-    // The peer was slow before; it gets one second to take its answer, and a failure changes nothing.
-    drop(timeout(Duration::from_secs(1), answer).await);
 }
 
 fn deadline_after(limit: Duration) -> Instant {

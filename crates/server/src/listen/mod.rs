@@ -8,6 +8,7 @@ mod accept;
 mod activity;
 mod body;
 mod connection;
+mod head;
 mod registry;
 mod request;
 mod source;
@@ -19,10 +20,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use api::peer::Transport;
+use api::refusal::Refusal;
 use axum::Router;
+use axum::response::Response;
+use http::HeaderMap;
 use tokio::net::TcpListener;
 
 use crate::config::{Cidr, Limits};
+
+/// Makes the answer to a request that is refused before the router, from its path and fields as far as they were read.
+pub type Refuse = Arc<dyn Fn(Refusal, &str, &HeaderMap, Transport) -> Response + Send + Sync>;
 
 /// How one listener behaves.
 #[derive(Clone)]
@@ -33,6 +41,8 @@ pub struct ListenOptions {
     pub trusted: Vec<Cidr>,
     /// TLS; `None` serves plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Makes the answers of the listener itself.
+    pub refuse: Refuse,
     /// Counted while serving; keep a clone to read it.
     pub stats: Arc<ListenStats>,
 }

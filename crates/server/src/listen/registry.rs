@@ -166,7 +166,7 @@ mod tests {
     use crate::config::{Config, Overrides};
 
     fn registry(total: u32, per_source: u32) -> Arc<Registry> {
-        let mut limits = Config::load(None, &|_| None, Overrides::default()).unwrap().limits;
+        let mut limits = Config::load(None, &std::collections::BTreeMap::new(), Overrides::default()).unwrap().limits;
         limits.connections = total;
         limits.connections_per_source = per_source;
         Registry::new(&limits, vec!["10.0.0.0/8".parse().unwrap()], Arc::default())

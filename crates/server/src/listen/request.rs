@@ -10,14 +10,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use api::peer::{ClientAddress, Transport};
+use api::refusal::Refusal;
 use axum::Router;
 use axum::body::Body;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::Service as _;
 
+use super::Refuse;
 use super::activity::{Activity, Flight};
 use super::body::{Answer, TimedBody};
 use super::registry::Registry;
@@ -33,6 +36,8 @@ pub(super) struct Edge {
     pub(super) app: Router,
     /// Caps on the URL and the body.
     pub(super) limits: Arc<Limits>,
+    /// Makes the answers to what is refused here.
+    pub(super) refuse: Refuse,
     /// Names the trusted proxies.
     pub(super) registry: Arc<Registry>,
     /// The marks of the connection.
@@ -51,9 +56,10 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let flight = Flight::start(&self.activity);
         let is_http1 = request.version() <= Version::HTTP_11;
-        match self.prepare(request) {
-            Ok(request) => {
-                let response = self.app.clone().call(request);
+        let (mut parts, body) = request.into_parts();
+        match self.admit(&mut parts) {
+            Ok(()) => {
+                let response = self.app.clone().call(Request::from_parts(parts, self.timed(body)));
                 Box::pin(async move {
                     let mut response = response.await?;
                     if is_http1 && ends_connection(response.status()) {
@@ -63,8 +69,11 @@ impl hyper::service::Service<Request<Incoming>> for Edge {
                 })
             }
             Err(refusal) => {
-                let response = refusal.answer(is_http1).map(|body| Answer::new(body, flight));
-                Box::pin(std::future::ready(Ok(response)))
+                let mut response = (self.refuse)(refusal, parts.uri.path(), &parts.headers, self.transport);
+                if is_http1 {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Box::pin(std::future::ready(Ok(response.map(|body| Answer::new(body, flight)))))
             }
         }
     }
@@ -76,16 +85,14 @@ const fn ends_connection(status: StatusCode) -> bool {
 }
 
 impl Edge {
-    fn prepare(&self, request: Request<Incoming>) -> Result<Request<Body>, Refusal> {
-        let (mut parts, body) = request.into_parts();
+    /// Applies the rules to a head, and notes who asks.
+    fn admit(&self, parts: &mut Parts) -> Result<(), Refusal> {
         let url_length = parts.uri.path_and_query().map_or(0, |p| p.as_str().len());
         if url_length > usize::try_from(self.limits.url_bytes).unwrap_or(usize::MAX) {
-            return Err(Refusal {
-                status: StatusCode::URI_TOO_LONG,
-                sentence: format!("The URL is {url_length} bytes long; at most {} are read.", self.limits.url_bytes),
-            });
+            return Err(Refusal::uri_too_long(self.limits.url_bytes));
         }
         check_host(parts.version, &parts.headers)?;
+        check_codings(&parts.headers)?;
         check_names(&parts.headers)?;
         let (client, transport) = if self.registry.is_trusted(self.peer) {
             let client = client_of(self.peer, &parts.headers, self.registry.trusted());
@@ -97,45 +104,68 @@ impl Edge {
         };
         parts.extensions.insert(ClientAddress(client.to_canonical()));
         parts.extensions.insert(transport);
-        let body = if body.is_end_stream() {
-            Body::empty()
-        } else {
-            Body::new(TimedBody::new(body, self.limits.body, self.limits.body_bytes_per_second))
-        };
-        Ok(Request::from_parts(parts, body))
-    }
-}
-
-/// Why a request does not reach the router.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    sentence: String,
-}
-
-impl Refusal {
-    fn bad(sentence: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, sentence }
+        Ok(())
     }
 
-    fn answer(self, is_http1: bool) -> Response<Body> {
-        let mut response = Response::new(Body::from(format!("{}\n", self.sentence)));
-        *response.status_mut() = self.status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        if is_http1 {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    fn timed(&self, body: Incoming) -> Body {
+        if body.is_end_stream() {
+            return Body::empty();
         }
-        response
+        Body::new(TimedBody::new(body, self.limits.body, self.limits.body_bytes_per_second))
     }
 }
 
-/// Exactly one Host in HTTP/1.1 and at most one elsewhere (RFC 9112 §3.2).
+/// Exactly one Host in HTTP/1.1 and at most one elsewhere, with a host and perhaps a port in it (RFC 9112 §3.2).
 fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
     let count = headers.get_all(HOST).iter().count();
     if count > 1 || (version == Version::HTTP_11 && count == 0) {
-        return Err(Refusal::bad(format!("A request has one Host field; this one has {count}.")));
+        return Err(Refusal::malformed(format!("a request has one Host field; this one has {count}")));
+    }
+    if headers.get(HOST).is_some_and(|host| !is_host(host.as_bytes())) {
+        return Err(Refusal::malformed("the Host field takes a host name or an address, and perhaps a port"));
     }
     Ok(())
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2), where a name may be empty and an address of IPv6 stands in brackets.
+fn is_host(text: &[u8]) -> bool {
+    let (name, port) = match text.iter().rposition(|b| *b == b':') {
+        // The colons of an address in brackets are not a port's.
+        Some(at) if !text.ends_with(b"]") => (text.get(..at), text.get(at.saturating_add(1)..)),
+        _ => (Some(text), None),
+    };
+    let name = name.unwrap_or_default();
+    let is_literal = name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).is_some_and(|address| {
+        let is_future =
+            address.starts_with(b"v") && address.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~:".contains(b));
+        is_future || std::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+    });
+    let is_name = || {
+        let mut escapes = name.split(|b| *b == b'%');
+        let is_plain = |part: &[u8]| part.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(b));
+        escapes.next().is_some_and(is_plain)
+            && escapes
+                .all(|part| part.get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) && is_plain(part))
+    };
+    port.is_none_or(|port| port.iter().all(u8::is_ascii_digit)) && (is_literal || is_name())
+}
+
+/// `chunked` alone may be applied, once (RFC 9112 §6.1). That it is the last coding, hyper has checked.
+///
+/// A body in another coding would be taken for what it is not, so such a request is answered 501, which the RFC
+/// recommends, and not 400, which is for heads that break its rules.
+fn check_codings(headers: &HeaderMap) -> Result<(), Refusal> {
+    let values = headers.get_all(TRANSFER_ENCODING).iter();
+    let codings = values.flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+    let (mut chunked, mut others) = (0_usize, 0_usize);
+    for coding in codings.filter(|coding| !coding.is_empty()) {
+        let count = if coding.eq_ignore_ascii_case(b"chunked") { &mut chunked } else { &mut others };
+        *count = count.saturating_add(1);
+    }
+    if chunked > 1 {
+        return Err(Refusal::malformed("the transfer coding chunked is applied once"));
+    }
+    if others > 0 { Err(Refusal::unknown_transfer_coding()) } else { Ok(()) }
 }
 
 /// Refuses look-alikes and nominations of fields that decide who the caller is.
@@ -146,14 +176,14 @@ fn check_names(headers: &HeaderMap) -> Result<(), Refusal> {
     for name in headers.keys() {
         let name = name.as_str();
         if name.contains('_') && is_about_identity(&name.replace('_', "-")) {
-            return Err(Refusal::bad(format!("The field {name:?} is not accepted; write it with hyphens.")));
+            return Err(Refusal::malformed(format!("the field {name} is not accepted; write it with hyphens")));
         }
     }
     for value in headers.get_all(CONNECTION) {
         for token in value.as_bytes().split(|b| *b == b',') {
             let token = String::from_utf8_lossy(token.trim_ascii()).to_ascii_lowercase().replace('_', "-");
             if is_about_identity(&token) {
-                return Err(Refusal::bad(format!("The Connection field may not name {token:?}.")));
+                return Err(Refusal::malformed(format!("the Connection field may not name {token}")));
             }
         }
     }
@@ -260,6 +290,50 @@ mod tests {
         }
         for good in [("connection", "keep-alive, te"), ("my_field", "x"), ("x-forwarded-for", "x")] {
             assert!(check_names(&headers(&[good])).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for good in [
+            "",
+            "a",
+            "a:80",
+            "a:",
+            ":80",
+            "auth.example.com",
+            "192.0.2.1:8080",
+            "[2001:db8::1]",
+            "[::1]:443",
+            "[v1.x]",
+            "a_b-c~d",
+            "%41%5a",
+            "a!$&'()*+,;=",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a b", "a/b", "a b/c", "user@a", "a:8x", "a:b:1", "[::1", "::1", "[a]", "[::1]x", "a?b", "a#b", "a\\b",
+            "%4", "%zz", "http://a", "\u{e4}", "a\"", "<a>", "[::1]:8x",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn chunked_is_the_only_transfer_coding_and_is_applied_once() {
+        let status = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|line| ("transfer-encoding", *line)).collect();
+            check_codings(&headers(&lines)).map_err(|refusal| refusal.status.as_u16())
+        };
+        for good in [&[][..], &["chunked"], &["Chunked"], &[" , chunked ,"]] {
+            assert_eq!(status(good), Ok(()), "{good:?}");
+        }
+        for unknown in [&["gzip, chunked"][..], &["gzip", "chunked"], &["identity,chunked"], &["xchunked, chunked"]] {
+            assert_eq!(status(unknown), Err(501), "{unknown:?}");
+        }
+        for twice in [&["chunked, chunked"][..], &["chunked", "chunked"], &["chunked, gzip, chunked"]] {
+            assert_eq!(status(twice), Err(400), "{twice:?}");
         }
     }
 

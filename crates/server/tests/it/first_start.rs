@@ -260,3 +260,44 @@ fn a_configured_admin_client_is_created_once_and_gets_tokens() {
         assert_eq!(server.stop(), Some(0));
     }
 }
+
+#[test]
+fn an_unknown_variable_stops_the_start_with_2_and_the_nearest_name() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let output = run(serve(&data).env("BASTIONARY_LIMITS_CLIENTRATE", "5"));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let text = stderr(&output);
+    assert!(
+        text.contains("`BASTIONARY_LIMITS_CLIENTRATE`") && text.contains("BASTIONARY_LIMITS_CLIENT_RATE"),
+        "{text}"
+    );
+    assert!(!data.exists());
+}
+
+#[test]
+fn what_the_listener_refuses_has_a_request_id_of_its_own_and_a_date() {
+    let dir = TempDir::new().unwrap();
+    let server = Running::serve(&dir.path().join("data"), |_| {});
+    let exchange = |request: &str| {
+        let mut peer = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+        peer.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    for (request, kind) in [
+        ("GET /api/clients HTTP/1.1\r\nHost : a\r\n\r\n", "application/problem+json"),
+        ("GET /docs HTTP/1.1\r\nHost: a b/c\r\n\r\n", "application/problem+json"),
+        ("POST /oauth2/token HTTP/1.1\r\nHost : a\r\n\r\n", "application/json"),
+        ("POST /oauth2/token HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "application/json"),
+    ] {
+        let answer = exchange(request);
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+        for field in
+            [&format!("content-type: {kind}\r\n"), "x-request-id: req_", "date: ", "x-content-type-options: nosniff"]
+        {
+            assert_eq!(answer.matches(&format!("\r\n{field}")).count(), 1, "{field}: {answer}");
+        }
+    }
+}

@@ -1,14 +1,28 @@
 //! Request heads that are too large, malformed, or meant to be read in two ways.
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::rig::{Rig, answers, limits};
 
+/// The status of the only answer; every refusal is a problem document that closes the connection.
 async fn status(request: &str) -> String {
     let rig = Rig::plain(limits()).await;
     let answer = rig.exchange(request).await;
     assert_eq!(answers(&answer), 1, "{answer}");
-    answer.get(9..12).unwrap_or_default().to_owned()
+    let status = answer.get(9..12).unwrap_or_default();
+    if !["200", "404"].contains(&status) {
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        for field in ["content-type: application/problem+json", "connection: close", "x-request-id: req_new"] {
+            assert!(head.contains(&format!("\r\n{field}")), "{request:?}: {answer}");
+        }
+        let problem: Value = serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"));
+        assert_eq!(problem["status"].to_string(), status, "{answer}");
+        let code = problem["code"].as_str().unwrap();
+        assert!(console::error_page(code).is_some(), "{code}");
+        assert!(head.contains(&format!("\r\ncontent-length: {}", body.len())), "{answer}");
+    }
+    status.to_owned()
 }
 
 #[tokio::test]
@@ -58,6 +72,10 @@ async fn heads_that_two_readers_would_read_differently_get_400_and_close() {
         "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a b/c\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: user@a\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded_For: 1.1.1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: authorization\r\n\r\n",
         "\u{16}\u{3}\u{1}\u{2}\0\r\n\r\n",
@@ -111,4 +129,71 @@ async fn an_early_refusal_reaches_a_peer_that_is_still_sending() {
     let mut answer = String::new();
     peer.0.read_to_string(&mut answer).await.expect("the connection was reset");
     assert!(answer.starts_with("HTTP/1.1 414 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_in_a_coding_that_is_not_understood_gets_501_and_close() {
+    for value in ["gzip, chunked", "identity, chunked", "gzip\r\nTransfer-Encoding: chunked"] {
+        let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {value}\r\n\r\n0\r\n\r\n");
+        assert_eq!(status(&request).await, "501", "{value}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_below_oauth2_are_oauth_errors_as_far_as_the_path_was_read() {
+    let rig = Rig::plain(limits()).await;
+    let long = "a".repeat(17_000);
+    for (request, status) in [
+        ("POST /oauth2/token HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(), "400"),
+        ("POST /t/acme/oauth2/token HTTP/1.1\r\nHost: a\r\nA\r\n\r\n".to_owned(), "400"),
+        ("POST /oauth2/token HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 2\r\n\r\nab".to_owned(), "400"),
+        (format!("POST /oauth2/token HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"), "431"),
+        (format!("GET /oauth2/{} HTTP/1.1\r\nHost: a\r\n\r\n", &long[..8200]), "414"),
+        ("POST /oauth2/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), "501"),
+    ] {
+        let answer = rig.exchange(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        for field in ["content-type: application/json", "cache-control: no-store", "x-request-id: req_new"] {
+            assert!(head.contains(&format!("\r\n{field}")), "{answer}");
+        }
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"], "invalid_request", "{answer}");
+        let text = body["error_description"].as_str().unwrap();
+        assert!(text.bytes().all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\'), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_head_behind_answered_requests_gets_its_own_answer_after_theirs() {
+    let rig = Rig::plain(limits()).await;
+    let good = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let bad = "POST /oauth2/token HTTP/1.1\r\nHost : a\r\n\r\n";
+    // All in one packet, and each sent after the answer before it.
+    let at_once = rig.exchange(&format!("{good}{good}{bad}")).await;
+    let mut peer = rig.connect().await;
+    peer.send(good).await;
+    let mut in_turn = peer.until("hello\n").await;
+    peer.send(bad).await;
+    in_turn.push_str(&peer.until_closed().await);
+    for (answer, count) in [(at_once, 3), (in_turn, 2)] {
+        assert_eq!(answers(&answer), count, "{answer}");
+        let last = answer.rsplit("HTTP/1.1 ").next().unwrap();
+        assert!(last.starts_with("400 ") && last.contains("\"error\":\"invalid_request\""), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_head_request_gets_no_body() {
+    let rig = Rig::plain(limits()).await;
+    let answer = rig.exchange("HEAD / HTTP/1.1\r\nHost : a\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(!answer.contains("content-length: 0"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_callers_request_id_is_repeated_where_the_head_was_read() {
+    let rig = Rig::plain(limits()).await;
+    let answer = rig.exchange("GET / HTTP/1.1\r\nHost: a b\r\nX-Request-Id: mine-1\r\n\r\n").await;
+    assert!(answer.contains("\r\nx-request-id: mine-1\r\n"), "{answer}");
 }

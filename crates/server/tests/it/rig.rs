@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use api::oauth_error::ErrorPages;
 use api::peer::{ClientAddress, Transport, is_body_too_slow};
+use api::refusal::Refusal;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request};
@@ -40,11 +42,19 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn limits() -> Limits {
-    Config::load(None, &|_| None, Overrides::default()).unwrap().limits
+    Config::load(None, &std::collections::BTreeMap::new(), Overrides::default()).unwrap().limits
 }
 
 pub(crate) fn options(limits: Limits) -> ListenOptions {
-    ListenOptions { limits, trusted: Vec::new(), tls: None, stats: Arc::default() }
+    ListenOptions { limits, trusted: Vec::new(), tls: None, refuse: Arc::new(refuse), stats: Arc::default() }
+}
+
+/// What the product answers, but for the id of the request.
+fn refuse(refusal: Refusal, path: &str, headers: &HeaderMap, _: Transport) -> Response {
+    let mut answer = refusal.answer(path, &ErrorPages("https://id.example".into()));
+    let id = headers.get("x-request-id").cloned().unwrap_or_else(|| "req_new".parse().unwrap());
+    answer.headers_mut().insert("x-request-id", id);
+    answer
 }
 
 impl Rig {
