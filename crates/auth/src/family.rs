@@ -1,5 +1,7 @@
 //! Refresh-token families: one row that moves from generation to generation, never a second live successor.
 
+use std::fmt::Write as _;
+
 use jose::mac::HmacKey;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Entropy, Id};
@@ -95,8 +97,8 @@ impl Family {
         }
     }
 
-    /// The rotation times after one more rotation, as they are stored.
-    pub fn rotated(&self, window_seconds: u32, now: Timestamp) -> String {
+    /// The rotation times after one more rotation.
+    fn rotated(&self, window_seconds: u32, now: Timestamp) -> Vec<(u32, Timestamp)> {
         let window = i64::from(window_seconds).saturating_mul(1_000_000);
         let spacing = window.checked_div(i64::try_from(ROTATIONS_KEPT).unwrap_or(64)).unwrap_or(0);
         // One entry before the window stays, so that an older generation finds a time that has passed.
@@ -108,7 +110,7 @@ impl Family {
             kept.pop();
         }
         kept.push((self.generation, now));
-        kept.iter().map(|(g, at)| format!("{g}:{}", at.as_micros())).collect::<Vec<_>>().join(",")
+        kept
     }
 
     /// The family as the commit of a rotation leaves it.
@@ -116,14 +118,25 @@ impl Family {
     pub fn after_rotation(&self, window_seconds: u32, now: Timestamp) -> Self {
         Self {
             generation: self.generation.saturating_add(1),
-            rotations: parse_rotations(&self.rotated(window_seconds, now)).unwrap_or_default(),
+            rotations: self.rotated(window_seconds, now),
             idle_deadline: self.next_idle_deadline(now),
             ..self.clone()
         }
     }
 
+    /// The rotation times as they are stored.
+    pub fn rotations_text(&self) -> String {
+        let mut text = String::with_capacity(self.rotations.len().saturating_mul(24));
+        for (generation, at) in &self.rotations {
+            let separator = if text.is_empty() { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{separator}{generation}:{}", at.as_micros());
+        }
+        text
+    }
+
     /// The idle deadline after a use: moved, never past the absolute one.
-    pub fn next_idle_deadline(&self, now: Timestamp) -> Timestamp {
+    fn next_idle_deadline(&self, now: Timestamp) -> Timestamp {
         now.plus_seconds(self.idle_seconds).min(self.absolute_deadline)
     }
 }
@@ -159,12 +172,11 @@ pub struct RefreshToken {
 }
 
 fn mask(tenant: &Tenant, handle: &[u8; 16]) -> u32 {
-    let key = HmacKey::new(jose::derive(tenant.refresh_root.reveal(), &[b"generation mask"]).reveal());
-    u32::from_be_bytes(key.tag(handle).first_chunk().copied().unwrap_or_default())
+    u32::from_be_bytes(tenant.refresh_mask.tag(handle).first_chunk().copied().unwrap_or_default())
 }
 
 fn mac(tenant: &Tenant, family: Id<id::Family>, handle: &[u8; 16], generation: u32) -> [u8; 16] {
-    let key = HmacKey::new(jose::derive(tenant.refresh_root.reveal(), &[b"family", family.as_bytes()]).reveal());
+    let key = HmacKey::new(tenant.refresh_root.derive(&[b"family", family.as_bytes()]).reveal());
     let tag = key.tag(&[handle.as_slice(), &generation.to_be_bytes()].concat());
     tag.first_chunk().copied().unwrap_or_default()
 }
@@ -239,9 +251,9 @@ mod tests {
             let spacing = width / 64 + 1;
             for gap in gaps {
                 now = Timestamp::from_micros(now.as_micros() + gap);
-                family.rotations = parse_rotations(&family.rotated(window, now)).unwrap();
+                family = family.after_rotation(window, now);
+                family.rotations = parse_rotations(&family.rotations_text()).unwrap();
                 model.push(now);
-                family.generation += 1;
                 assert!(family.rotations.len() <= 200);
                 assert_eq!(family.judge(family.generation, window, now), Judgment::Current);
                 for (generation, rotated_at) in model.iter().enumerate() {

@@ -466,21 +466,14 @@ impl Auth {
                     now,
                 })
                 .await?;
-            let batch = match judgment {
-                Judgment::Current => Batch::new().expect(
+            let next = (judgment == Judgment::Current).then(|| family.after_rotation(window, now));
+            let batch = match &next {
+                Some(next) => Batch::new().expect(
                     1,
                     &sql::FAMILY_ROTATE,
-                    params![
-                        tenant.id,
-                        family.id,
-                        family.generation,
-                        family.rotated(window, now),
-                        family.next_idle_deadline(now),
-                    ],
+                    params![tenant.id, family.id, family.generation, next.rotations_text(), next.idle_deadline],
                 ),
-                Judgment::Repeat | Judgment::Reuse(_) => {
-                    Batch::new().expect(1, &sql::FAMILY_REPEAT, params![tenant.id, family.id, family.generation])
-                }
+                None => Batch::new().expect(1, &sql::FAMILY_REPEAT, params![tenant.id, family.id, family.generation]),
             };
             let refresh_token = Some(token_text(tenant, family.id, &family.handle, generation));
             match self.finish(tenant, batch, issued, &granted, refresh_token).await {
@@ -488,9 +481,8 @@ impl Auth {
                 other => {
                     if other.is_ok() {
                         self.counters.issued_refresh.fetch_add(1, Ordering::Relaxed);
-                        if judgment == Judgment::Current {
-                            let next = Arc::new(family.after_rotation(window, now));
-                            self.families_seen.insert((tenant.id, family.handle), next);
+                        if let Some(next) = next {
+                            self.families_seen.insert((tenant.id, family.handle), Arc::new(next));
                         }
                     }
                     return other;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use jose::Root;
 use jose::mac::HmacKey;
 use kernel::clock::{BusinessTime, Timestamp};
-use kernel::secret::Secret;
 use kernel::tenant::{DEFAULT_SLUG, TenantId};
 use serde::{Deserialize, Serialize};
 use store::Row;
@@ -88,8 +88,10 @@ pub struct Tenant {
     pub api_audience: Arc<str>,
     /// Keyed hash of generated secrets and opaque tokens.
     pub pepper: HmacKey,
-    /// Masks generations and authenticates refresh tokens.
-    pub refresh_root: Secret<[u8; 32]>,
+    /// Masks the generations of refresh tokens.
+    pub refresh_mask: HmacKey,
+    /// Authenticates refresh tokens, with a key for each family.
+    pub refresh_root: Root,
 }
 
 impl Tenant {
@@ -102,6 +104,7 @@ impl Tenant {
         let slug = row.text(1)?;
         let issuer = issuer_of(root_issuer, slug);
         let pepper = keyring.derive(Purpose::Pepper, id, b"client secrets");
+        let refresh_root = Root::new(keyring.derive(Purpose::Refresh, id, b"families").reveal());
         Ok(Self {
             id,
             slug: Arc::from(slug),
@@ -115,7 +118,8 @@ impl Tenant {
             api_audience: Arc::from(format!("{issuer}/api")),
             issuer: Arc::from(issuer),
             pepper: HmacKey::new(pepper.reveal()),
-            refresh_root: keyring.derive(Purpose::Refresh, id, b"families"),
+            refresh_mask: HmacKey::new(refresh_root.derive(&[b"generation mask"]).reveal()),
+            refresh_root,
         })
     }
 

@@ -5,32 +5,52 @@ use zeroize::Zeroizing;
 
 use crate::mac::HmacKey;
 
+/// A root key from which many keys are derived: its extraction (RFC 5869 §2.2) is done once.
+pub struct Root(HmacKey);
+
+impl Root {
+    /// Prepares the root. It is already uniform, so the salt is empty (RFC 5869 §3.1).
+    pub fn new(root: &[u8; 32]) -> Self {
+        Self(extract(&[0; 32], root))
+    }
+
+    /// A 256-bit key for the purpose that the parts name; see [`derive`].
+    pub fn derive(&self, info: &[&[u8]]) -> Secret<[u8; 32]> {
+        let mut framed = Zeroizing::new(Vec::new());
+        for part in info {
+            // usize is at most 64 bits wide on every platform Rust supports
+            framed.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            framed.extend_from_slice(part);
+        }
+        Secret::new(first_block(&self.0, framed))
+    }
+}
+
 /// A 256-bit key for the purpose that the parts name, for example purpose, tenant, family.
 ///
 /// Each part is written behind its length (64 bits, big-endian), so `["ab", "c"]` and `["a", "bc"]` give unrelated keys.
-/// The root is already uniform, so the salt is empty (RFC 5869 §3.1).
 pub fn derive(root: &[u8; 32], info: &[&[u8]]) -> Secret<[u8; 32]> {
-    let mut framed = Zeroizing::new(Vec::new());
-    for part in info {
-        // usize is at most 64 bits wide on every platform Rust supports
-        framed.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        framed.extend_from_slice(part);
-    }
-    Secret::new(hkdf_sha256_block(&[0; 32], root, &framed))
+    Root::new(root).derive(info)
 }
 
-/// Extract, then the first and only block of expand: T(1) = HMAC(PRK, info ‖ 0x01) (RFC 5869 §2.2, §2.3).
-fn hkdf_sha256_block(salt: &[u8; 32], input: &[u8], info: &[u8]) -> [u8; 32] {
-    let pseudorandom_key = Zeroizing::new(HmacKey::new(salt).tag(input));
-    let mut block = Zeroizing::new(Vec::with_capacity(info.len().saturating_add(1)));
-    block.extend_from_slice(info);
-    block.push(1);
-    HmacKey::new(&pseudorandom_key).tag(&block)
+/// The pseudorandom key, prepared (RFC 5869 §2.2).
+fn extract(salt: &[u8; 32], input: &[u8]) -> HmacKey {
+    HmacKey::new(&Zeroizing::new(HmacKey::new(salt).tag(input)))
+}
+
+/// The first and only block of expand: T(1) = HMAC(PRK, info ‖ 0x01) (RFC 5869 §2.3).
+fn first_block(pseudorandom_key: &HmacKey, mut info: Zeroizing<Vec<u8>>) -> [u8; 32] {
+    info.push(1);
+    pseudorandom_key.tag(&info)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hkdf_sha256_block(salt: &[u8; 32], input: &[u8], info: &[u8]) -> [u8; 32] {
+        first_block(&extract(salt, input), Zeroizing::new(info.to_vec()))
+    }
 
     /// RFC 5869 A.1: a salt shorter than the hash block is padded with zeros, so 32 bytes hold the 13 of the case.
     #[test]

@@ -20,10 +20,10 @@ mod verifying;
 mod tests;
 
 pub use alg::Alg;
-pub use entropy::SystemEntropy;
+pub use entropy::{BufferedEntropy, SystemEntropy};
 pub use error::Error;
 pub use jwk::{Jwk, JwkSet};
-pub use kdf::derive;
+pub use kdf::{Root, derive};
 pub use mac::constant_time_eq;
 pub use signing::SigningKey;
 pub use verifying::VerifyKey;

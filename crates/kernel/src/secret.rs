@@ -42,7 +42,7 @@ pub fn credential_text(tag: &str, bytes: &[u8]) -> String {
     text.push_str(tag);
     text.push_str(&base62(bytes));
     let sum = checksum(text.as_bytes());
-    text.push_str(&sum);
+    text.extend(sum.map(char::from));
     text
 }
 
@@ -71,27 +71,50 @@ pub fn has_good_checksum(tag: &str, text: &str) -> bool {
         return false;
     }
     match (text.get(..split), text.get(split..)) {
-        (Some(head), Some(sum)) => checksum(head.as_bytes()) == sum,
+        (Some(head), Some(sum)) => checksum(head.as_bytes()) == sum.as_bytes(),
         _ => false,
     }
 }
 
+/// 62⁵: the most base62 digits that one step of long division in 64 bits can take.
+const FIVE_DIGITS: u64 = 916_132_832;
+
 /// Big-endian base62 of the bytes, padded to the length that every value of this many bytes fits.
 fn base62(bytes: &[u8]) -> String {
     let width = digits_for(bytes.len());
-    let mut number = bytes.to_vec();
-    let mut digits = Vec::with_capacity(width);
-    for _ in 0..width {
-        let mut rest: u32 = 0;
-        for byte in &mut number {
-            let value = (rest << 8) | u32::from(*byte);
-            *byte = u8::try_from(value / 62).unwrap_or(0);
-            rest = value % 62;
+    // big-endian limbs of 32 bits, the first one padded on the left
+    let mut limbs: Vec<u32> = bytes
+        .rchunks(4)
+        .rev()
+        .map(|chunk| chunk.iter().fold(0_u32, |limb, byte| (limb << 8) | u32::from(*byte)))
+        .collect();
+    let mut digits = Vec::with_capacity(width.saturating_add(5));
+    while digits.len() < width {
+        let mut rest = 0_u64;
+        for limb in &mut limbs {
+            let value = (rest << 32) | u64::from(*limb);
+            *limb = u32::try_from(value / FIVE_DIGITS).unwrap_or(0);
+            rest = value % FIVE_DIGITS;
         }
-        digits.push(char::from(digit(rest)));
+        for _ in 0..5 {
+            digits.push(digit(rest % 62));
+            rest /= 62;
+        }
     }
-    number.zeroize();
-    digits.iter().rev().collect()
+    limbs.zeroize();
+    digits.truncate(width);
+    digits.iter().rev().map(|digit| char::from(*digit)).collect()
+}
+
+/// The value of a digit; `None` for every other byte.
+fn value(character: u8) -> Option<u64> {
+    let (first, before) = match character {
+        b'0'..=b'9' => (b'0', 0),
+        b'A'..=b'Z' => (b'A', 10),
+        b'a'..=b'z' => (b'a', 36),
+        _ => return None,
+    };
+    Some(u64::from(character.checked_sub(first)?.checked_add(before)?))
 }
 
 fn unbase62<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -99,12 +122,19 @@ fn unbase62<const N: usize>(text: &str) -> Option<[u8; N]> {
         return None;
     }
     let mut bytes = [0_u8; N];
-    for character in text.bytes() {
-        let mut carry = u32::try_from(DIGITS.iter().position(|d| *d == character)?).ok()?;
-        for byte in bytes.iter_mut().rev() {
-            carry = carry.checked_add(u32::from(*byte).checked_mul(62)?)?;
-            *byte = u8::try_from(carry & 0xff).ok()?;
-            carry >>= 8;
+    for digits in text.as_bytes().chunks(5) {
+        let (mut factor, mut carry) = (1_u64, 0_u64);
+        for character in digits {
+            factor = factor.checked_mul(62)?;
+            carry = carry.checked_mul(62)?.checked_add(value(*character)?)?;
+        }
+        for chunk in bytes.rchunks_mut(4) {
+            let limb = chunk.iter().fold(0_u64, |limb, byte| (limb << 8) | u64::from(*byte));
+            carry = carry.checked_add(limb.checked_mul(factor)?)?;
+            for byte in chunk.iter_mut().rev() {
+                *byte = u8::try_from(carry & 0xff).ok()?;
+                carry >>= 8;
+            }
         }
         if carry != 0 {
             return None;
@@ -119,30 +149,43 @@ const fn digits_for(bytes: usize) -> usize {
     bytes.saturating_mul(134_360).div_ceil(100_000)
 }
 
-fn digit(value: u32) -> u8 {
+fn digit(value: u64) -> u8 {
     usize::try_from(value).ok().and_then(|i| DIGITS.get(i)).copied().unwrap_or(b'0')
 }
 
-fn checksum(bytes: &[u8]) -> String {
-    let mut value = crc32(bytes);
+fn checksum(bytes: &[u8]) -> [u8; 6] {
+    let mut value = u64::from(crc32(bytes));
     let mut out = [b'0'; 6];
     for slot in out.iter_mut().rev() {
         *slot = digit(value % 62);
         value /= 62;
     }
-    out.iter().map(|b| char::from(*b)).collect()
+    out
 }
 
-/// CRC-32 (ISO-HDLC), bit by bit: inputs are below 100 bytes.
+/// CRC-32 (ISO-HDLC), four bits at a time.
 fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-        }
-    }
-    !crc
+    /// What four bits that leave the register do to it.
+    const TABLE: [u32; 16] = [
+        0x0000_0000,
+        0x1db7_1064,
+        0x3b6e_20c8,
+        0x26d9_30ac,
+        0x76dc_4190,
+        0x6b6b_51f4,
+        0x4db2_6158,
+        0x5005_713c,
+        0xedb8_8320,
+        0xf00f_9344,
+        0xd6d6_a3e8,
+        0xcb61_b38c,
+        0x9b64_c2b0,
+        0x86d3_d2d4,
+        0xa00a_e278,
+        0xbdbd_f21c,
+    ];
+    let four = |crc: u32| (crc >> 4) ^ usize::try_from(crc & 15).ok().and_then(|i| TABLE.get(i)).copied().unwrap_or(0);
+    !bytes.iter().fold(u32::MAX, |crc, byte| four(four(crc ^ u32::from(*byte))))
 }
 
 #[cfg(test)]

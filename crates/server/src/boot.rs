@@ -7,7 +7,7 @@ use auth::error::AdminError;
 use auth::limit::Rate;
 use auth::tenant::Tenant;
 use auth::{Auth, Settings};
-use jose::SystemEntropy;
+use jose::{BufferedEntropy, SystemEntropy};
 use kernel::clock::Clock;
 use kernel::id::Id;
 use kernel::principal::{Principal, Subject};
@@ -109,7 +109,7 @@ async fn open_store(
         .map_or_else(|| Location::File(dir.database()), |url| Location::Server(url.reveal().clone()));
     let options = Options {
         location,
-        entropy: Box::new(SystemEntropy::new()),
+        entropy: Box::new(BufferedEntropy::new()),
         clock: Arc::clone(clock),
         allow_unsafe_durability: config.allow_unsafe_durability,
     };

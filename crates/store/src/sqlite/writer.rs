@@ -109,16 +109,17 @@ impl Writer<'_> {
     /// Runs the jobs in one transaction; an error means that none of it happened.
     fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<Result<Done, Error>>, GroupError> {
         let connection = self.statements.connection();
-        connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| group_error(&error))?;
+        control(connection, "BEGIN IMMEDIATE")?;
         let outcome = self.run_all(jobs).and_then(|results| {
-            connection.execute_batch("COMMIT").map(|()| results).map_err(|error| {
+            let commit = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+            commit.map(|_| results).map_err(|error| {
                 stop_on_io_failure(&error);
                 group_error(&error)
             })
         });
         if outcome.is_err() && !connection.is_autocommit() {
             // the engine may have rolled back by itself; then there is nothing left to end
-            let _ = connection.execute_batch("ROLLBACK");
+            let _ = control(connection, "ROLLBACK");
         }
         outcome
     }
@@ -147,16 +148,17 @@ impl Writer<'_> {
 
     fn savepoint(&mut self, plan: &Plan) -> Result<Result<Done, Error>, GroupError> {
         let connection = self.statements.connection();
-        connection.execute_batch("SAVEPOINT batch").map_err(|error| group_error(&error))?;
+        control(connection, "SAVEPOINT batch")?;
         let result = self.batch(plan);
         if let Err(error) = result {
             if matches!(error, Error::NoSpace | Error::Unavailable(_)) || connection.is_autocommit() {
                 return Err(whole_group(error));
             }
-            connection.execute_batch("ROLLBACK TO batch; RELEASE batch").map_err(|error| group_error(&error))?;
+            control(connection, "ROLLBACK TO batch")?;
+            control(connection, "RELEASE batch")?;
             return Ok(Err(error));
         }
-        connection.execute_batch("RELEASE batch").map_err(|error| group_error(&error))?;
+        control(connection, "RELEASE batch")?;
         if let Some(entry) = &plan.entry {
             self.segments.add(entry);
             self.shared.counters.entries.add(1);
@@ -205,6 +207,12 @@ fn whole_group(error: Error) -> GroupError {
         Error::Unavailable(source) | Error::Defect(_, Some(source)) => GroupError::Other(source.to_string()),
         other => GroupError::Other(other.to_string()),
     }
+}
+
+/// Runs a statement that begins or ends something; it is parsed once.
+fn control(connection: &Connection, sql: &'static str) -> Result<(), GroupError> {
+    let done = connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    done.map(drop).map_err(|error| group_error(&error))
 }
 
 fn group_error(error: &rusqlite::Error) -> GroupError {
