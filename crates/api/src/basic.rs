@@ -147,7 +147,7 @@ fn basic(encoded: &[u8]) -> Result<BasicCredentials, AuthorizationError> {
 
 /// The decoded half; a half that is no form encoding was never encoded and stands for itself.
 fn form_decoded(half: &str) -> String {
-    form::decode(half.as_bytes()).map_or_else(|_| half.to_owned(), std::borrow::Cow::into_owned)
+    form::decode(half).map_or_else(|_| half.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// `b64token` of RFC 6750 §2.1.

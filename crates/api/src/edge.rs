@@ -54,7 +54,7 @@ fn terms(path: &str) -> Terms {
 }
 
 /// Requests that may be carried out at the same time when nothing else is said.
-pub(crate) const IN_FLIGHT: usize = 1_024;
+pub(crate) const IN_FLIGHT: u32 = 1_024;
 
 /// The requests being carried out, and their bound; an eighth of it is kept for the reserved lane.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Drop for Place {
 pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let now = app.auth.clock.now();
     let id = app.auth.with_entropy(|entropy| request_id::assign(request.headers(), now, entropy));
-    let text = id.text.clone();
+    let text = Arc::clone(&id.text);
     let terms = terms(request.uri().path());
     let transport = request.extensions().get::<Transport>().copied().unwrap_or(Transport::Plain);
     request.extensions_mut().insert::<RequestId>(id.clone());
@@ -114,6 +114,8 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
                 tokio::time::sleep(terms.deadline).await;
             };
             let outcome = tokio::select! {
+                // an answer that needs no wait needs no timer either
+                biased;
                 outcome = work => Some(outcome),
                 () = late => None,
             };
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_full_house_refuses_ordinary_requests_and_still_takes_reserved_ones() {
-        let places = Places::new(IN_FLIGHT);
+        let places = Places::new(1_024);
         let held: Vec<_> = (0..896).map(|_| Place::take(&places, false).unwrap()).collect();
         assert!(Place::take(&places, false).is_none());
         assert!(Place::take(&places, true).is_some());

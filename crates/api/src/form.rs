@@ -62,14 +62,15 @@ impl Form {
     /// # Errors
     /// As [`Form::parse`], without those of the content type.
     pub fn parse_pairs(body: &[u8]) -> Result<Self, FormError> {
+        // What is not UTF-8 as it stands does not become so by decoding: escapes are ASCII.
+        let body = std::str::from_utf8(body).map_err(|_| FormError::NotUtf8)?;
         let mut pairs: Vec<(String, String)> = Vec::new();
-        for part in body.split(|b| *b == b'&').filter(|part| !part.is_empty()) {
+        for part in body.split('&').filter(|part| !part.is_empty()) {
             if pairs.len() >= MAX_PARAMETERS {
                 return Err(FormError::TooMany);
             }
-            let mut halves = part.splitn(2, |b| *b == b'=');
-            let name = decode(halves.next().unwrap_or_default())?;
-            let value = decode(halves.next().unwrap_or_default())?;
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
             if !REPEATABLE.contains(&&*name) && pairs.iter().any(|(other, _)| **other == *name) {
                 return Err(FormError::Repeated);
             }
@@ -96,21 +97,21 @@ impl Form {
 }
 
 /// Decodes one name or value: `+` is a space, `%XX` a byte, and the whole is UTF-8.
-pub(crate) fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
-    if !text.iter().any(|b| matches!(b, b'+' | b'%')) {
-        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8);
+pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, FormError> {
+    if !text.contains('+') && !text.contains('%') {
+        return Ok(Cow::Borrowed(text));
     }
     let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.iter();
+    let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         out.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let high = bytes.next().and_then(|b| hex(*b)).ok_or(FormError::Escape)?;
-                let low = bytes.next().and_then(|b| hex(*b)).ok_or(FormError::Escape)?;
+                let high = bytes.next().and_then(hex).ok_or(FormError::Escape)?;
+                let low = bytes.next().and_then(hex).ok_or(FormError::Escape)?;
                 (high << 4) | low
             }
-            other => *other,
+            other => other,
         });
     }
     String::from_utf8(out).map(Cow::Owned).map_err(|_| FormError::NotUtf8)

@@ -22,6 +22,7 @@ pub mod request_id;
 pub mod route;
 
 use std::collections::HashSet;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use auth::Auth;
@@ -39,34 +40,43 @@ use problem::Problem;
 
 /// What every handler can reach.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Reach>);
+
+/// See [`App`], which is cloned for every request.
+pub struct Reach {
     /// The product.
     pub auth: Arc<Auth>,
     /// Where error pages live.
     pub error_pages: ErrorPages,
     /// What `/readyz` says.
-    pub readiness: Arc<health::Readiness>,
+    pub readiness: health::Readiness,
     requests: Arc<edge::Places>,
-    in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
+    in_flight: Mutex<HashSet<[u8; 32]>>,
+}
+
+impl Deref for App {
+    type Target = Reach;
+
+    fn deref(&self) -> &Reach {
+        &self.0
+    }
 }
 
 impl App {
     /// The surfaces over a product.
     pub fn new(auth: Arc<Auth>) -> Self {
-        Self {
-            error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
-            readiness: Arc::default(),
-            requests: edge::Places::new(edge::IN_FLIGHT),
-            in_flight: Arc::default(),
-            auth,
-        }
+        Self::with_in_flight(auth, edge::IN_FLIGHT)
     }
 
     /// The same with another bound on the requests that are carried out at the same time.
-    #[must_use]
-    pub fn with_in_flight(mut self, bound: u32) -> Self {
-        self.requests = edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX));
-        self
+    pub fn with_in_flight(auth: Arc<Auth>, bound: u32) -> Self {
+        Self(Arc::new(Reach {
+            error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
+            readiness: health::Readiness::default(),
+            requests: edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX)),
+            in_flight: Mutex::default(),
+            auth,
+        }))
     }
 
     /// The tenant that a request's path names, `None` when there is no such tenant or it is switched off.

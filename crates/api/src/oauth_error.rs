@@ -7,8 +7,11 @@ use auth::limit::LimitState;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
+
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The challenge of every failed client authentication.
 pub const CHALLENGE: &str = "Basic realm=\"bastionary\"";
@@ -81,7 +84,7 @@ pub fn no_store(headers: &mut http::HeaderMap) {
 
 /// Adds the limit headers of an identified client.
 pub fn limit_headers(answer: &mut Response, limits: &LimitState) {
-    for (name, text) in [("ratelimit-policy", &limits.policy), ("ratelimit", &limits.state)] {
+    for (name, text) in [(RATELIMIT_POLICY, &limits.policy), (RATELIMIT, &limits.state)] {
         if !text.is_empty()
             && let Ok(value) = HeaderValue::from_str(text)
         {

@@ -1,5 +1,7 @@
 //! The id of a request: always one of our own, and the caller's text where it gave a good one.
 
+use std::sync::Arc;
+
 use http::header::{HeaderMap, HeaderName};
 use kernel::clock::Timestamp;
 use kernel::id::{Entropy, Id, Request};
@@ -16,7 +18,7 @@ pub struct RequestId {
     /// Unique, made here: a caller may send the same text twice.
     pub id: Id<Request>,
     /// The caller's text, or the id's.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// Names a request. An inbound text outside `[A-Za-z0-9._-]{1,64}` is not taken over, for it reaches logs and headers.
@@ -24,11 +26,11 @@ pub fn assign(headers: &HeaderMap, now: Timestamp, entropy: &mut dyn Entropy) ->
     let id = Id::generate(now, entropy);
     let mut given = headers.get_all(X_REQUEST_ID).iter();
     let text = match (given.next(), given.next()) {
-        (Some(value), None) => value.to_str().ok().filter(|text| is_good(text)).map(str::to_owned),
+        (Some(value), None) => value.to_str().ok().filter(|text| is_good(text)).map(Arc::from),
         // Of two texts neither is the caller's for certain.
         _ => None,
     };
-    RequestId { id, text: text.unwrap_or_else(|| id.to_string()) }
+    RequestId { id, text: text.unwrap_or_else(|| Arc::from(id.to_string())) }
 }
 
 fn is_good(text: &str) -> bool {
@@ -60,10 +62,10 @@ mod tests {
     #[test]
     fn a_good_inbound_text_is_kept_beside_an_id_of_our_own() {
         let request = assigned(&[b"Trace-1.a_b"]);
-        assert_eq!(request.text, "Trace-1.a_b");
+        assert_eq!(&*request.text, "Trace-1.a_b");
         assert!(request.id.to_string().starts_with("req_"));
         let longest = "x".repeat(64);
-        assert_eq!(assigned(&[longest.as_bytes()]).text, longest);
+        assert_eq!(*assigned(&[longest.as_bytes()]).text, longest);
     }
 
     #[test]
@@ -71,7 +73,7 @@ mod tests {
         let long = [b'x'; 65];
         for values in [&[][..], &[b"".as_slice()], &[b"a b"], &[b"a\"b"], &[b"\xff"], &[&long], &[b"a", b"a"]] {
             let request = assigned(values);
-            assert_eq!(request.text, request.id.to_string(), "{values:?}");
+            assert_eq!(*request.text, request.id.to_string(), "{values:?}");
         }
     }
 

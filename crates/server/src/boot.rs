@@ -56,7 +56,7 @@ impl House {
             }
         };
         let settings = settings(config, issuer);
-        let auth = Auth::open(store, keyring, clock, Box::new(entropy), settings)
+        let auth = Auth::open(store, keyring, clock, Box::new(BufferedEntropy::new()), settings)
             .await
             .map_err(|error| store_failure("the store cannot be read", &error))?;
         let tenant = auth.set_up().await.map_err(|error| {

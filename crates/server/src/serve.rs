@@ -123,8 +123,7 @@ pub async fn run_house(
     let tls = certificates.as_ref().map(Certificates::server_config).transpose().map_err(tls_failure)?;
     let watching = certificates.map(|certificates| tokio::spawn(certificates.watch(CERTIFICATES_EVERY)));
 
-    let app = api::App::new(Arc::clone(&house.auth)).with_in_flight(config.limits.in_flight);
-    let readiness = Arc::clone(&app.readiness);
+    let app = api::App::with_in_flight(Arc::clone(&house.auth), config.limits.in_flight);
     let socket = local::listen(house.dir.socket(), &house.auth)?;
     let jobs = Jobs::start(&house.auth);
 
@@ -142,10 +141,10 @@ pub async fn run_house(
         stats: Arc::clone(&stats),
     };
     let draining = {
-        let stop = stop.clone();
+        let (stop, app) = (stop.clone(), app.clone());
         async move {
             stop.asked().await;
-            readiness.set_draining();
+            app.readiness.set_draining();
             tracing::info!("stopping: requests in flight are finished first");
         }
     };
