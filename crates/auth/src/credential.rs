@@ -297,7 +297,8 @@ struct SlowHash {
     waiting: Arc<Semaphore>,
     memo_key: HmacKey,
     memo: Cache<Id<id::Secret>, [u8; 32]>,
-    /// Working memory of past hashes, one piece per worker at most: 19 MiB is not asked of the system each time.
+    /// Working memory of past hashes while others wait, one piece per worker at most: 19 MiB is not asked of the system
+    /// for each of a crowd, and not kept when it has gone.
     arenas: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
@@ -327,7 +328,8 @@ impl SlowHash {
     }
 
     async fn run(&self, text: String, salt: [u8; 16]) -> Result<Vec<u8>, OauthError> {
-        let _place = self.waiting.clone().try_acquire_owned().map_err(|_| OauthError::Unavailable)?;
+        let waiting = Arc::clone(&self.waiting);
+        let _place = Arc::clone(&waiting).try_acquire_owned().map_err(|_| OauthError::Unavailable)?;
         let worker = tokio::time::timeout(ARGON2_WAIT, self.workers.clone().acquire_owned())
             .await
             .map_err(|_| OauthError::Unavailable)?
@@ -344,7 +346,12 @@ impl SlowHash {
             Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                 .hash_password_into_with_memory(text.reveal().as_bytes(), &salt, &mut out, &mut arena)
                 .ok()?;
-            arenas.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
+            let mut arenas = arenas.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.available_permits() < ARGON2_QUEUE.saturating_sub(1) {
+                arenas.push(arena);
+            } else {
+                arenas.clear();
+            }
             Some(out)
         })
         .await;
