@@ -28,7 +28,7 @@ cargo xtask lint [--full]      format, compiler lints, shape, documentation, dep
 cargo xtask shape              the part of lint that needs no compiler
 cargo xtask proof [name]       the long runs; what they found goes to docs/proof.md
 cargo xtask mutants            each weakening of a guard must turn its test red
-cargo xtask bench              a sitting of the load generator against a release build
+cargo xtask bench              a sitting of the load generator against the build that ships
 cargo xtask interop            other people's clients against the binary
 cargo xtask openapi [--write]  compare or replace openapi/bastionary.json";
 
@@ -69,6 +69,6 @@ fn start() -> Result<()> {
 }
 
 fn bench() -> Result<()> {
-    step::run("cargo", &["build", "--release", "-p", "bastionary"], &[])?;
-    step::run("cargo", &["run", "--release", "-p", "bench", "--", "sitting"], &[])
+    step::run("cargo", &["build", "--profile", "dist", "-p", "bastionary"], &[])?;
+    step::run("cargo", &["run", "--profile", "dist", "-p", "bench", "--", "sitting"], &[])
 }
