@@ -14,7 +14,7 @@ impl Root {
         Self(extract(&[0; 32], root))
     }
 
-    /// A 256-bit key for the purpose that the parts name; see [`derive`].
+    /// A 256-bit key for the purpose that the parts name; see [`derive()`].
     pub fn derive(&self, info: &[&[u8]]) -> Secret<[u8; 32]> {
         let mut framed = Zeroizing::new(Vec::new());
         for part in info {
