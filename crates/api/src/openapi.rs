@@ -140,10 +140,12 @@ fn responses(route: &Route) -> Value {
         }
     };
     let in_path = route.path.contains('{');
-    refuse(400, route.request.is_some() || !route.query.is_empty() || route.idempotent);
+    // A query, a header or a body that is not taken can come with any operation.
+    refuse(400, true);
     refuse(401, !route.public);
     refuse(403, route.scope.is_some());
-    refuse(404, in_path || route.default_tenant_only);
+    // The query of a proof names a leaf or a size, as a path names an object.
+    refuse(404, in_path || route.default_tenant_only || route.operation_id == "getAuditProof");
     refuse(409, route.idempotent);
     refuse(412, route.conditional && route.idempotent);
     refuse(413, route.request.is_some());

@@ -60,20 +60,27 @@ pub(super) fn add_paths(paths: &mut Map<String, Value>) {
         ),
     ] {
         let media = if schema == "JwkSet" { "application/jwk-set+json" } else { "application/json" };
+        let parameter = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
+        let header = |name: &str| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+        let (mut parameters, mut headers) = (vec![parameter("X-Request-Id")], vec![header("X-Request-Id")]);
+        let mut responses = Map::new();
+        // The keys are fetched again and again, so they alone have a version.
+        if schema == "JwkSet" {
+            parameters.push(parameter("If-None-Match"));
+            headers.push(header("ETag"));
+            responses.insert("304".to_owned(), json!({"description": "The keys have not changed."}));
+        }
+        let headers: Map<_, _> = headers.into_iter().collect();
+        let done = json!({"description": "Done.", "headers": headers, "content": content(media, schema)});
+        responses.insert("200".to_owned(), done);
+        responses.insert("503".to_owned(), json!({"$ref": "#/components/responses/503"}));
         let operation = json!({
             "operationId": operation_id,
             "summary": summary,
             "tags": ["metadata"],
             "security": [],
-            "parameters": [{"$ref": "#/components/parameters/X-Request-Id"}],
-            "responses": {
-                "200": {
-                    "description": "Done.",
-                    "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
-                    "content": content(media, schema)
-                },
-                "503": {"$ref": "#/components/responses/503"}
-            }
+            "parameters": parameters,
+            "responses": responses
         });
         add(paths, path, "get", operation);
     }

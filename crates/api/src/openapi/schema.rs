@@ -171,29 +171,31 @@ fn clients() -> Vec<(&'static str, Value)> {
             ("status", one_of(&["active", "expired", "disabled"])),
         ];
         fields.extend(client_settings());
-        fields.extend([
-            ("warnings", json!({"type": "array", "items": refer("Warning")})),
-            ("created_at", time()),
-            ("updated_at", time()),
-        ]);
+        fields.extend([("created_at", time()), ("updated_at", time())]);
         fields
     };
+    let warnings = || json!({"type": "array", "items": refer("Warning")});
+    let mut created = shown();
+    created.push(("warnings", warnings()));
     let secret = described(text(), "Only when it was generated, and only in this answer.");
     let ends = described(integer(0), "Seconds since 1970, or 0: it does not end (RFC 7591 §3.2.1).");
     vec![
         ("ClientCreate", request(&[], create)),
         ("ClientPatch", request(&[], patch)),
-        ("Client", answer(&shown(), &[])),
-        ("ClientCreated", answer(&shown(), &[("client_secret", secret), ("client_secret_expires_at", ends)])),
+        ("Client", answer(&shown(), &[("warnings", described(warnings(), "Only in the answer to a change."))])),
+        ("ClientCreated", answer(&created, &[("client_secret", secret), ("client_secret_expires_at", ends)])),
         ("Warning", answer(&[("code", text()), ("detail", text())], &[])),
         (
             "RateLimit",
             request(
                 &["limit"],
                 vec![
-                    ("limit", described(ranged(0, 4_294_967_295), "Requests per window; 0: no limit.")),
+                    ("limit", described(ranged(0, 1_000_000_000), "Requests per window; 0: no limit.")),
                     ("window_s", described(ranged(1, 86_400), "Window in seconds.")),
-                    ("burst", described(ranged(1, 4_294_967_295), "Requests that may come at once.")),
+                    (
+                        "burst",
+                        described(ranged(0, 1_000_000_000), "Requests that may come at once; 0 with no limit only."),
+                    ),
                     ("enforce", described(flag(), "false: count and tell, refuse nothing.")),
                 ],
             ),
@@ -203,8 +205,8 @@ fn clients() -> Vec<(&'static str, Value)> {
             request(
                 &[],
                 vec![
-                    ("per_hour", or_null(ranged(1, 4_294_967_295))),
-                    ("per_day", or_null(ranged(1, 4_294_967_295))),
+                    ("per_hour", or_null(ranged(0, 1_000_000_000))),
+                    ("per_day", or_null(ranged(0, 1_000_000_000))),
                     ("enforce", described(flag(), "false: count and tell, refuse nothing.")),
                 ],
             ),
@@ -223,6 +225,7 @@ fn secrets() -> Vec<(&'static str, Value)> {
             ("id", id("sec")),
             ("client_id", text()),
             ("label", text()),
+            ("kind", one_of(&["generated", "chosen"])),
             ("hint", described(text(), "The last four characters.")),
             ("status", one_of(&["pending", "active", "expired", "revoked"])),
             ("scopes", described(or_null(texts()), "A narrower set of scopes, where it has one.")),
@@ -336,6 +339,7 @@ fn keys() -> Vec<(&'static str, Value)> {
                     ("promoted_at", or_null(time())),
                     ("retired_at", or_null(time())),
                     ("remove_after", or_null(time())),
+                    ("replace_at", or_null(time())),
                 ],
                 &[],
             ),
@@ -358,10 +362,7 @@ fn tenants() -> Vec<(&'static str, Value)> {
         ]
     };
     let mut created = shown();
-    created.push((
-        "admin_client",
-        answer(&[("client_id", text()), ("client_secret", described(text(), "Shown only here."))], &[]),
-    ));
+    created.push(("admin_client", described(refer("ClientCreated"), "Its secret is shown only here.")));
     vec![
         (
             "TenantCreate",
@@ -387,13 +388,23 @@ fn tenants() -> Vec<(&'static str, Value)> {
 }
 
 fn limits() -> Vec<(&'static str, Value)> {
-    let both = || {
-        vec![
-            ("client", described(refer("RateLimit"), "Per client that has no limit of its own.")),
-            ("source", described(refer("RateLimit"), "Per source address.")),
-        ]
-    };
-    vec![("Limits", answer(&both(), &[])), ("LimitsPatch", request(&[], both()))]
+    let client = |schema| ("client", described(schema, "Per client that has no limit of its own."));
+    let all = [
+        client(refer("Limit")),
+        ("source", described(refer("Limit"), "Per source address.")),
+        (
+            "authentication_failures_per_client_and_source",
+            described(refer("Limit"), "Failed authentications that cost a slow hash."),
+        ),
+        ("authentication_failures_per_source", described(refer("Limit"), "The same over all clients.")),
+    ];
+    let members =
+        vec![("limit", ranged(0, 1_000_000_000)), ("window_s", ranged(1, 86_400)), ("burst", ranged(0, 1_000_000_000))];
+    vec![
+        ("Limit", request(&[], members)),
+        ("Limits", answer(&all, &[])),
+        ("LimitsPatch", request(&[], vec![client(or_null(refer("Limit")))])),
+    ]
 }
 
 fn tokens() -> Vec<(&'static str, Value)> {
@@ -403,10 +414,11 @@ fn tokens() -> Vec<(&'static str, Value)> {
             answer(
                 &[
                     ("id", id("fam")),
-                    ("credential_id", id("sec")),
+                    ("secret_id", described(id("sec"), "The secret that started it.")),
                     ("scope", text()),
                     ("audience", texts()),
                     ("generation", integer(0)),
+                    ("last_rotated_at", or_null(time())),
                     ("created_at", time()),
                     ("idle_deadline", time()),
                     ("absolute_deadline", time()),
@@ -466,7 +478,7 @@ fn records() -> Vec<(&'static str, Value)> {
                 &[
                     ("id", id("cmt")),
                     ("actor", text()),
-                    ("credential_id", or_null(id("sec"))),
+                    ("credential", or_null(id("sec"))),
                     ("action", text()),
                     ("object_kind", text()),
                     ("object_id", text()),
@@ -493,13 +505,13 @@ fn records() -> Vec<(&'static str, Value)> {
                 ],
                 &[
                     ("jti", text()),
-                    ("credential_id", id("sec")),
+                    ("credential", id("sec")),
                     ("grant_type", one_of(&["client_credentials", "refresh_token"])),
-                    ("access_token_format", one_of(&["jwt", "opaque"])),
                     ("scope", text()),
                     ("audience", texts()),
                     ("expires_at", time()),
-                    ("error", described(text(), "Why it was refused.")),
+                    ("generation", or_null(integer(0))),
+                    ("reason", described(text(), "Why it was refused.")),
                     ("count", described(integer(1), "Equal refusals that this record stands for.")),
                 ],
             ),
@@ -520,13 +532,14 @@ fn records() -> Vec<(&'static str, Value)> {
             "AuditProof",
             answer(
                 &[
+                    ("kind", one_of(&["inclusion", "consistency"])),
                     ("path", described(hashes(), "Hashes from the leaf to the root.")),
-                    ("checkpoint", refer("Checkpoint")),
+                    ("checkpoint", described(text(), "The signed note that the proof leads to.")),
                 ],
                 &[
                     ("leaf", integer(0)),
                     ("hash", json!({"type": "string", "contentEncoding": "base64"})),
-                    ("entry", described(free(), "For a token: its entry, and its place in the block of the leaf.")),
+                    ("from_size", integer(0)),
                 ],
             ),
         ),
@@ -583,6 +596,7 @@ fn documents() -> Vec<(&'static str, Value)> {
             answer(
                 &[
                     ("issuer", uri()),
+                    ("authorization_endpoint", described(uri(), "For SDKs that insist; it offers no response type.")),
                     ("token_endpoint", uri()),
                     ("revocation_endpoint", uri()),
                     ("introspection_endpoint", uri()),
@@ -591,6 +605,12 @@ fn documents() -> Vec<(&'static str, Value)> {
                     ("grant_types_supported", texts()),
                     ("response_types_supported", texts()),
                     ("token_endpoint_auth_methods_supported", texts()),
+                    ("revocation_endpoint_auth_methods_supported", texts()),
+                    ("introspection_endpoint_auth_methods_supported", texts()),
+                    ("introspection_signing_alg_values_supported", texts()),
+                    ("code_challenge_methods_supported", texts()),
+                    ("protected_resources", texts()),
+                    ("service_documentation", uri()),
                 ],
                 &[],
             ),

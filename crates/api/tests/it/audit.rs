@@ -17,7 +17,8 @@ fn signer() -> KeySigner {
     KeySigner::new("https://id.example", SigningKey::generate(Alg::EdDsa).unwrap().0).unwrap()
 }
 
-async fn fold(world: &World) {
+/// Folds what was journaled, and signs the tree.
+pub(crate) async fn fold(world: &World) {
     let now = world.auth.clock.now();
     for (tenant, refused) in world.auth.refusals.drain_all() {
         let entry = kernel::audit::Entry { tenant, at: refused.at, bytes: refused.encode() };
