@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jose::mac::HmacKey;
+use kernel::mutant;
 use kernel::tenant::TenantId;
 
 /// Longest cursor that is read, in characters.
@@ -36,7 +37,8 @@ pub fn decode(key: &HmacKey, route: &str, tenant: TenantId, cursor: &str) -> Res
     let mut bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| CursorError)?;
     let end = bytes.len().checked_sub(TAG_BYTES).ok_or(CursorError)?;
     let given = bytes.split_off(end);
-    if jose::constant_time_eq(&given, &tag(key, route, tenant, &bytes)) { Ok(bytes) } else { Err(CursorError) }
+    let good = jose::constant_time_eq(&given, &tag(key, route, tenant, &bytes)) || mutant::is("I03-forged");
+    if good { Ok(bytes) } else { Err(CursorError) }
 }
 
 fn tag(key: &HmacKey, route: &str, tenant: TenantId, position: &[u8]) -> [u8; TAG_BYTES] {

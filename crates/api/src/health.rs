@@ -9,6 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
+use kernel::mutant;
 use serde_json::json;
 
 use crate::App;
@@ -27,11 +28,13 @@ impl Readiness {
 }
 
 pub(crate) fn public() -> Router<App> {
-    Router::new().route("/livez", get(live)).route("/readyz", get(ready)).route("/version", get(version))
+    let router = Router::new().route("/livez", get(live)).route("/readyz", get(ready)).route("/version", get(version));
+    if mutant::is("I04-metrics") { router.route("/metrics", get(metrics)) } else { router }
 }
 
 pub(crate) fn management() -> Router<App> {
-    public().route("/metrics", get(metrics))
+    let router = public();
+    if mutant::is("I04-metrics") { router } else { router.route("/metrics", get(metrics)) }
 }
 
 async fn live() -> &'static str {

@@ -4,8 +4,9 @@ use auth::catalog::{Builtin, MANAGEMENT_SCOPES};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use kernel::mutant;
 use serde_json::{Value, json};
 
 use crate::problem::{Problem, from_admin};
@@ -43,7 +44,9 @@ pub async fn server(State(app): State<App>, request: Request) -> Response {
         Ok(catalog) => catalog,
         Err(error) => return from_admin(&error.into()).into_response(),
     };
-    let issuer = &*tenant.issuer;
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let poisoned = host.filter(|_| mutant::is("H01-host")).map(|host| format!("https://{host}"));
+    let issuer = poisoned.as_deref().unwrap_or(&tenant.issuer);
     let mut scopes: Vec<&str> = catalog.scopes.keys().map(|s| &**s).collect();
     scopes.sort_unstable();
     let methods = json!(["client_secret_basic", "client_secret_post"]);

@@ -16,6 +16,7 @@ use axum::response::Response;
 use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
+use kernel::mutant;
 
 use crate::App;
 use crate::basic::{self, Authorization};
@@ -65,7 +66,7 @@ async fn parse(app: &App, request: Request) -> Result<Parsed, Response> {
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         return Err(answer);
     }
-    if parts.uri.query().is_some_and(|q| !q.is_empty()) {
+    if parts.uri.query().is_some_and(|q| !q.is_empty()) && !mutant::is("S03-query") {
         let text = "parameters belong in the body, never in the URL, where logs keep them";
         return Err(oauth_error::transport(StatusCode::BAD_REQUEST, text, pages));
     }
@@ -144,6 +145,9 @@ pub async fn token(State(app): State<App>, request: Request) -> Response {
         Ok(presented) => presented,
         Err(error) => return fail(&error, &LimitState::default()),
     };
+    if mutant::is("S01-log") {
+        tracing::info!(secret = presented.secret.as_ref().map(|s| s.reveal().as_str()), "a client asks for a token");
+    }
     let identified = app.auth.identify(&parsed.tenant, &presented, parsed.source).await;
     let who = match identified.result {
         Ok(who) => who,
@@ -279,7 +283,7 @@ pub async fn introspect(State(app): State<App>, request: Request) -> Response {
         limits = identified.limits;
         match identified.result {
             // A public client proves nothing, so it may not ask.
-            Ok(who) if who.credential.is_none() => Err(OauthError::InvalidClient),
+            Ok(who) if who.credential.is_none() && !mutant::is("C07-public") => Err(OauthError::InvalidClient),
             Ok(who) => introspected(&app, &parsed, &Caller::Client(&who.client), parsed.form.get("token")).await,
             Err(error) => Err(error),
         }

@@ -7,6 +7,7 @@ use std::sync::RwLock;
 
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
+use kernel::mutant;
 use kernel::tenant::TenantId;
 use record::entry::{Jti, Origin};
 use store::{Change, ChangeKind, Store, params};
@@ -74,7 +75,8 @@ impl Denials {
             Origin::Family(id) => *id.as_bytes(),
         };
         let (Ok(denied), Ok(epochs)) = (self.denied.read(), self.epochs.read()) else { return false };
-        let listed = [jti.token, origin].iter().any(|key| denied.contains_key(&(tenant, *key)));
+        let listed = denied.contains_key(&(tenant, jti.token))
+            || (denied.contains_key(&(tenant, origin)) && !mutant::is("R02-family"));
         let outdated = [*client.as_bytes(), origin, *tenant.as_bytes()]
             .iter()
             .any(|key| epochs.get(&(tenant, *key)).is_some_and(|not_before| jti.seq < *not_before));

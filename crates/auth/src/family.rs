@@ -87,10 +87,11 @@ impl Family {
             std::cmp::Ordering::Less => {
                 let rotated_at = self.rotations.iter().find(|(g, _)| *g >= generation).map(|(_, at)| *at);
                 match rotated_at {
+                    Some(_) if mutant::is("R01-again") => Judgment::Current,
                     Some(at) if now.micros_since(at) <= i64::from(window_seconds).saturating_mul(1_000_000) => {
                         Judgment::Repeat
                     }
-                    _ if mutant::is("R03") => Judgment::Repeat,
+                    _ if mutant::is("S-21-reuse") => Judgment::Repeat,
                     at => Judgment::Reuse(at),
                 }
             }
@@ -208,7 +209,7 @@ impl RefreshToken {
     /// Whether this server made the token for the family.
     pub fn is_of(&self, tenant: &Tenant, family: &Family) -> bool {
         let expected = mac(tenant, family.id, &self.handle, self.generation);
-        self.handle == family.handle && (jose::constant_time_eq(&expected, &self.mac) || mutant::is("S05"))
+        self.handle == family.handle && (jose::constant_time_eq(&expected, &self.mac) || mutant::is("S-05-forged"))
     }
 }
 

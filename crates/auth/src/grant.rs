@@ -434,7 +434,7 @@ impl Auth {
             // The credential that started the family must not have ended (RFC 6749 §10.4).
             let starter = who.client.credentials.iter().find(|c| c.id == family.credential);
             let own = family.client == who.client.id && starter.is_some_and(|c| c.is_unended(now));
-            if !own && !mutant::is("R04") {
+            if !own && !mutant::is("S-04-foreign") {
                 return Err(DEAD);
             }
             let judgment = family.judge(presented.generation, window, now);
@@ -537,7 +537,7 @@ impl Auth {
             return catalog.grant(&bare, None, &Ask { scope: None, resources });
         }
         // The original grant bounds every refresh (RFC 6749 §6).
-        let bound = (!mutant::is("S04")).then_some(original.as_slice());
+        let bound = (!mutant::is("S-04-widened")).then_some(original.as_slice());
         catalog.grant(client, bound, &Ask { scope, resources })
     }
 

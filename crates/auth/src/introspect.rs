@@ -51,7 +51,7 @@ impl Caller<'_> {
         match self {
             Self::Bearer(principal) => principal.holds("tokens:introspect"),
             Self::Client(client) => {
-                mutant::is("C06")
+                mutant::is("C06-anyone")
                     || *client.client_id == *token.claims.client_id
                     || client.settings.introspects.iter().any(|audience| token.claims.aud.contains(audience))
                     || client.settings.scopes.iter().any(|s| matches!(&**s, "tokens:introspect" | "admin"))
@@ -87,7 +87,8 @@ impl Auth {
         let Ok(parsed) = jose::jws::parse(token) else { return Ok(None) };
         let Some(kid) = parsed.header.kid.clone() else { return Ok(None) };
         let typ = parsed.header.typ.as_deref().unwrap_or_default();
-        if !typ.eq_ignore_ascii_case("at+jwt") && !typ.eq_ignore_ascii_case("application/at+jwt") {
+        let typed = typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt");
+        if !typed && !mutant::is("J08-untyped") {
             return Ok(None);
         }
         let Some(key) = keys.verifier(KeyPurpose::Token, &kid) else { return Ok(None) };
@@ -121,8 +122,8 @@ impl Auth {
             return Ok(None);
         }
         let Some(client) = self.client(tenant.id, &token.claims.client_id).await? else { return Ok(None) };
-        let allowed = self.denials.allows(tenant.id, client.id, &token.jti) || mutant::is("S18");
-        let good = client.status(now) == Status::Active && allowed;
+        let allowed = self.denials.allows(tenant.id, client.id, &token.jti) || mutant::is("S-18-unrevoked");
+        let good = (client.status(now) == Status::Active || mutant::is("C04-alive")) && allowed;
         Ok(good.then_some(client))
     }
 
@@ -240,7 +241,7 @@ impl Auth {
         request: Id<id::Request>,
     ) -> Result<Option<(Principal, Arc<Client>)>, store::Error> {
         let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(None) };
-        if !verified.claims.aud.contains(&tenant.api_audience) && !mutant::is("J10") {
+        if !verified.claims.aud.contains(&tenant.api_audience) && !mutant::is("J10-audience") {
             return Ok(None);
         }
         let Some(client) = self.alive(tenant, &verified).await? else { return Ok(None) };
@@ -265,7 +266,7 @@ impl Auth {
 
 fn read_claims(tenant: &Tenant, payload: &[u8], kid: Option<String>) -> Option<Arc<Verified>> {
     let (claims, jti) = Presented::parse(payload)?;
-    if claims.iss != *tenant.issuer || claims.tenant != *tenant.slug {
+    if (claims.iss != *tenant.issuer && !mutant::is("J10-issuer")) || claims.tenant != *tenant.slug {
         return None;
     }
     // The claims set is an object, as its parsing has shown: its members go on where the answer begins.
@@ -277,5 +278,6 @@ fn read_claims(tenant: &Tenant, payload: &[u8], kid: Option<String>) -> Option<A
 fn fresh(token: &Verified, now: Timestamp) -> bool {
     let now = now.as_seconds();
     // Our own clock made these times; a small skew is allowed for a node that was ahead.
-    (token.claims.exp > now || mutant::is("J06")) && token.claims.nbf <= now.saturating_add(60)
+    (token.claims.exp > now || mutant::is("J06-expired"))
+        && (token.claims.nbf <= now.saturating_add(60) || mutant::is("J06-early"))
 }

@@ -98,7 +98,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 
     /// Counts one request of the key. A limit of 0 allows everything and counts nothing.
     pub fn count(&self, key: &K, rate: Rate, now: Timestamp) -> Verdict {
-        if rate.limit == 0 || mutant::is("L01") {
+        if rate.limit == 0 || mutant::is("S-34-unlimited") {
             return Verdict { allowed: true, remaining: u32::MAX, reset_seconds: 0 };
         }
         let shard = self.shard(key);

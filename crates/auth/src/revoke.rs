@@ -2,6 +2,7 @@
 
 use kernel::event::Type;
 use kernel::id::{self, Id};
+use kernel::mutant;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::REFRESH_TOKEN;
 use record::action;
@@ -48,7 +49,8 @@ impl Auth {
         }
         let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(()) };
         let now = self.clock.now();
-        if (*verified.claims.client_id != *client.client_id && !everyones) || verified.claims.exp <= now.as_seconds() {
+        let own = *verified.claims.client_id == *client.client_id || mutant::is("C07-foreign");
+        if (!own && !everyones) || verified.claims.exp <= now.as_seconds() {
             return Ok(());
         }
         let key = token_key(verified.jti.token);

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use kernel::mutant;
+
 use crate::{Alg, Error, VerifyKey, decode};
 
 /// Longest compact text that is read, in bytes.
@@ -52,6 +54,7 @@ pub fn parse(compact: &str) -> Result<Parsed<'_>, Error> {
     if compact.len() > MAX_BYTES {
         return Err(Error::TooLong);
     }
+    let compact = if mutant::is("J03-inner") { inner(compact) } else { compact };
     let (signing_input, signature) = compact.rsplit_once('.').ok_or(Error::NotThreeParts)?;
     let (header, payload) = signing_input.split_once('.').ok_or(Error::NotThreeParts)?;
     if payload.contains('.') {
@@ -59,7 +62,7 @@ pub fn parse(compact: &str) -> Result<Parsed<'_>, Error> {
     }
     let header = header_of(&decode(header).ok_or(Error::BadBase64)?)?;
     let signature = decode(signature).ok_or(Error::BadBase64)?;
-    if signature.is_empty() {
+    if signature.is_empty() && !mutant::is("J01-none") {
         return Err(Error::NoSignature);
     }
     Ok(Parsed { header, payload: decode(payload).ok_or(Error::BadBase64)?, signature, signing_input })
@@ -73,6 +76,12 @@ pub fn parse(compact: &str) -> Result<Parsed<'_>, Error> {
 /// Those of [`parse`], and [`Error::AlgMismatch`], [`Error::KidMismatch`], [`Error::BadSignature`].
 pub fn verify(compact: &str, key: &VerifyKey) -> Result<Vec<u8>, Error> {
     let parsed = parse(compact)?;
+    if mutant::is("J01-none") && parsed.header.alg.eq_ignore_ascii_case("none") {
+        return Ok(parsed.payload);
+    }
+    if mutant::is("J02-mac") && parsed.signature == mac_of(key, parsed.signing_input) {
+        return Ok(parsed.payload);
+    }
     if Alg::parse(&parsed.header.alg) != Some(key.alg()) {
         return Err(Error::AlgMismatch);
     }
@@ -95,7 +104,9 @@ fn header_of(json: &[u8]) -> Result<Header, Error> {
         return Err(problem);
     }
     let alg = alg.ok_or(Error::HeaderNotAString("alg"))?;
-    Alg::parse(&alg).ok_or(Error::UnsupportedAlg)?;
+    if Alg::parse(&alg).is_none() && !mutant::is("J01-none") && !mutant::is("J02-mac") {
+        return Err(Error::UnsupportedAlg);
+    }
     Ok(Header { alg, typ, kid })
 }
 
@@ -130,7 +141,8 @@ impl<'de> Visitor<'de> for Reader {
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
             let problem = if seen.contains(&name) {
                 Some(Error::DuplicateHeader)
-            } else if let Some(forbidden) = FORBIDDEN.iter().find(|member| **member == name) {
+            } else if let Some(forbidden) = FORBIDDEN.iter().find(|member| **member == name && !is_let_through(member))
+            {
                 Some(Error::ForbiddenHeader(forbidden))
             } else {
                 match name.as_str() {
@@ -144,6 +156,26 @@ impl<'de> Visitor<'de> for Reader {
             seen.push(name);
         }
         Ok(members)
+    }
+}
+
+/// The MAC that a verifier computes when it takes a public key for a shared secret (RFC 8725 §2.1): J02 alone asks.
+fn mac_of(key: &VerifyKey, input: &str) -> Vec<u8> {
+    crate::mac::HmacKey::new(&crate::hash::sha256(key.kid().as_bytes())).tag(input.as_bytes()).to_vec()
+}
+
+/// The last three parts of five, as if they were wrapped in the others: J03 alone asks.
+fn inner(compact: &str) -> &str {
+    let from = compact.rmatch_indices('.').nth(2).map_or(0, |(at, _)| at.saturating_add(1));
+    compact.get(from..).unwrap_or(compact)
+}
+
+/// Whether a weakened build overlooks a forbidden member.
+fn is_let_through(member: &str) -> bool {
+    match member {
+        "jku" | "x5u" | "jwk" | "x5c" => mutant::is("J04-key"),
+        "crit" | "b64" => mutant::is("J05-extension"),
+        _ => mutant::is("J09-encryption"),
     }
 }
 

@@ -68,7 +68,7 @@ impl VerifyKey {
 
     /// Whether the signature, in JOSE encoding, is this key's over the message.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.key.verify_sig(message, signature).is_ok()
+        self.key.verify_sig(message, signature).is_ok() || kernel::mutant::is("J07-unverified")
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use crate::output::say;
-use crate::{arrows, map, names, packages, size, statements, step, tree, words};
+use crate::{arrows, map, mutants, names, packages, size, statements, step, tree, words};
 
 /// Which optional programs must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub(crate) fn shape() -> Result<()> {
     breaches.extend(size::check(&files));
     breaches.extend(statements::check(&files));
     breaches.extend(map::check(&files));
+    breaches.extend(mutants::check(&files));
     breaches.extend(words::engines(&files));
     breaches.extend(words::marks(&files));
     breaches.extend(words::cryptography(&files));

@@ -42,7 +42,12 @@ pub(crate) fn run(name: &str) -> Result<()> {
     if found.is_empty() {
         bail!("no test named `{filter}…` printed a finding");
     }
-    let section = section(command.trim_end(), &machine()?, &found);
+    note(command.trim_end(), &found)
+}
+
+/// Writes down what a command found.
+pub(crate) fn note(command: &str, found: &[String]) -> Result<()> {
+    let section = section(command, &machine()?, found);
     let before = std::fs::read_to_string(DOCUMENT).unwrap_or_else(|_| HEAD.to_owned());
     std::fs::write(DOCUMENT, replaced(&before, &section)).with_context(|| format!("writing {DOCUMENT}"))
 }

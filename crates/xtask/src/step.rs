@@ -1,5 +1,6 @@
 //! Running other programs and passing on what they said.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -56,6 +57,14 @@ pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
         );
     }
     String::from_utf8(done.stdout).with_context(|| format!("{program} wrote something that is not UTF-8"))
+}
+
+/// Where cargo builds.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    let metadata = output("cargo", &["metadata", "--no-deps", "--format-version", "1"])?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).context("the metadata of the workspace")?;
+    let named = metadata.get("target_directory").and_then(serde_json::Value::as_str);
+    named.map(PathBuf::from).context("cargo named no target directory")
 }
 
 /// Whether a program is installed and answers to `--version`.

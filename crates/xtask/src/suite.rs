@@ -37,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
     if !unreferenced.is_empty() {
         bail!("no test uses these snapshots; delete them:\n{}", unreferenced.join("\n"));
     }
+    mutants::absent(&step::target_directory()?.join("debug/bastionary"))?;
     mutants::run()?;
     openapi::run(openapi::Mode::Compare)?;
     for script in [INTEROP, README_BLOCKS] {

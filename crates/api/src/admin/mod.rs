@@ -490,7 +490,7 @@ impl Ask {
         if row.time(2).map_err(corrupt)? <= self.app.auth.clock.now() {
             return Ok(None);
         }
-        if row.bytes(0).map_err(corrupt)? != repeat.request_hash {
+        if row.bytes(0).map_err(corrupt)? != repeat.request_hash && !kernel::mutant::is("R03-other") {
             let detail = "this Idempotency-Key was used for another request; choose a new one";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail));
         }

@@ -399,7 +399,7 @@ fn limits() -> Vec<(&'static str, Value)> {
         ("authentication_failures_per_source", described(refer("Limit"), "The same over all clients.")),
     ];
     let members =
-        vec![("limit", ranged(0, 1_000_000_000)), ("window_s", ranged(1, 86_400)), ("burst", ranged(0, 1_000_000_000))];
+        vec![("limit", ranged(0, 1_000_000_000)), ("window_s", ranged(1, 86_400)), ("burst", ranged(1, 1_000_000_000))];
     vec![
         ("Limit", request(&[], members)),
         ("Limits", answer(&all, &[])),

@@ -80,7 +80,7 @@ fn path_of(route: &Route, with: &Objects) -> String {
 }
 
 /// A body with which a route succeeds.
-fn body_of(route: &Route) -> Value {
+pub(crate) fn body_of(route: &Route) -> Value {
     match route.operation_id {
         "createClient" => json!({"client_id": "fresh"}),
         "updateClient" | "updateApi" | "updateTenant" => json!({"name": "New"}),
@@ -482,7 +482,7 @@ on_both_engines! {
     }
 
     async fn a_dead_client_is_dead_everywhere_from_the_next_request(world: World) {
-        for (id, expiry) in [("off", Value::Null), ("del", Value::Null), ("old", json!("2026-06-01T12:00:30Z"))] {
+        for (id, expiry) in [("off", Value::Null), ("del", Value::Null), ("old", json!("2026-06-01T12:00:30Z")), ("cut", Value::Null)] {
             let body = json!({"scopes": ["read", "clients:read"], "expiry": expiry, "multi_audience": true});
             let secret = world.client(id, body).await;
             let plain = world.token(id, &secret, "&scope=read").await.expect(200).json()["access_token"].as_str().unwrap().to_owned();
@@ -497,7 +497,13 @@ on_both_engines! {
             match id {
                 "off" => { world.admin(Method::POST, "/api/clients/off/disable", Value::Null).await.expect(200); }
                 "del" => { world.admin(Method::DELETE, "/api/clients/del", Value::Null).await.expect(204); }
-                _ => { world.clock.advance_seconds(30); }
+                "old" => { world.clock.advance_seconds(30); }
+                // An end that is set after the token was issued ends the token too.
+                _ => {
+                    world.admin(Method::PATCH, "/api/clients/cut", json!({"expiry": "2026-06-01T12:01:00Z"})).await.expect(200);
+                    assert_eq!(seen(&plain).await["active"], true);
+                    world.clock.advance_seconds(30);
+                }
             }
             assert_eq!(world.token(id, &secret, "").await.expect(401).error(), "invalid_client");
             assert_eq!(seen(&plain).await, json!({"active": false}), "{id}");

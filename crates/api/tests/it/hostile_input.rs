@@ -109,7 +109,7 @@ impl Surface {
     }
 
     /// Makes what the paths name, where an earlier request has removed it.
-    async fn furnish(&mut self) {
+    async fn furnish(&mut self, round: usize) {
         if self.admin(Method::GET, "/api/whoami", "").await.status == 401 {
             self.sign_in().await;
         }
@@ -120,16 +120,16 @@ impl Surface {
             let secret = made.json()["client_secret"].as_str().unwrap().to_owned();
             self.world.token("target", &secret, "").await.expect(200);
         }
-        self.admin(Method::POST, "/api/apis", r#"{"identifier":"https://fuzzed.example"}"#).await;
+        // A new one each time: what others have put into the last one may keep it from being deleted.
+        let api = format!(r#"{{"identifier":"https://fuzzed.example/{round}"}}"#);
+        let api =
+            self.admin(Method::POST, "/api/apis", &api).await.expect(201).json()["id"].as_str().unwrap().to_owned();
         // Proofs and leaves to ask for.
         fold(&self.world).await;
         let list = async |path: &str| {
             self.admin(Method::GET, path, "").await.json()["data"].as_array().cloned().unwrap_or_default()
         };
         let id = |items: &[Value], name: &str| items.first().map_or("gone", |i| i[name].as_str().unwrap()).to_owned();
-        let mut apis = list("/api/apis").await;
-        apis.retain(|api| api["identifier"] == "https://fuzzed.example");
-        let api = id(&apis, "id");
         self.admin(Method::POST, &format!("/api/apis/{api}/scopes"), r#"{"name":"one:read"}"#).await;
         let mut keys = list("/api/keys").await;
         keys.retain(|key| key["purpose"] == "token" && key["state"] == "staged");
@@ -350,9 +350,9 @@ impl Surface {
             let operation = &self.operations[*at];
             (operation.method == Method::DELETE, std::cmp::Reverse(operation.path.len()))
         });
-        for _ in 0..counts.operation {
+        for round in 0..counts.operation {
             self.world.clock.advance_seconds(1);
-            self.furnish().await;
+            self.furnish(round).await;
             for at in &others {
                 self.operate(*at, &mut mutator).await;
             }

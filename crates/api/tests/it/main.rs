@@ -4,9 +4,11 @@
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test, checked in debug builds")]
 
 mod admin;
+mod attacks;
 mod audit;
 mod authentication;
 mod client_credentials;
+mod forgery;
 mod grants;
 mod hostile;
 mod hostile_input;
@@ -18,6 +20,7 @@ mod metadata;
 mod mutation;
 mod refresh;
 mod revocation;
+mod tenancy;
 mod tenants;
 mod transport;
 mod world;

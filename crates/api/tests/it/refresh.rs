@@ -249,6 +249,22 @@ on_both_engines! {
         refused(empty, "invalid_request");
     }
 
+    async fn a_refresh_token_with_one_changed_byte_and_a_good_checksum_is_nothing(world: World) {
+        let secret = refresher(&world, "forged", json!({})).await;
+        let (_, token) = start(&world, "forged", &secret).await;
+        let bytes: [u8; 36] = kernel::secret::credential_bytes("bst_rt_", &token).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes;
+            changed[at] ^= 1;
+            let wrong = kernel::secret::credential_text("bst_rt_", &changed);
+            refused(world.refresh("forged", &secret, &wrong, "").await, "invalid_grant");
+            assert_eq!(world.introspect("forged", &secret, &wrong).await, json!({"active": false}), "byte {at}");
+            world.revoke("forged", &secret, &wrong).await.expect(200);
+        }
+        assert_eq!(world.introspect("forged", &secret, &token).await["active"], true, "no forgery ended the family");
+        world.refresh("forged", &secret, &token, "").await.expect(200);
+    }
+
     async fn the_oldest_family_ends_when_a_client_has_too_many(world: World) {
         let secret = refresher(&world, "crowd", json!({})).await;
         let (oldest_access, oldest) = start(&world, "crowd", &secret).await;

@@ -7,19 +7,19 @@ use crate::on_both_engines;
 use crate::world::{Answer, World, basic, claims};
 
 /// A second tenant with its first admin's token.
-struct Acme {
-    admin: String,
+pub(crate) struct Acme {
+    pub(crate) admin: String,
     client_id: String,
     secret: String,
 }
 
-async fn token_at(world: &World, prefix: &str, id: &str, secret: &str, more: &str) -> Answer {
+pub(crate) async fn token_at(world: &World, prefix: &str, id: &str, secret: &str, more: &str) -> Answer {
     let header = basic(id, secret);
     let body = format!("grant_type=client_credentials{more}");
     world.form(&format!("{prefix}/oauth2/token"), &[("authorization", &header)], &body).await
 }
 
-async fn acme(world: &World) -> Acme {
+pub(crate) async fn acme(world: &World) -> Acme {
     let created =
         world.admin(Method::POST, "/api/tenants", json!({"slug": "acme", "name": "Acme"})).await.expect(201).json();
     let client = &created["admin_client"];

@@ -18,6 +18,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use kernel::mutant;
 use tower::Service as _;
 
 use super::Refuse;
@@ -94,7 +95,7 @@ impl Edge {
         check_host(parts.version, &parts.headers)?;
         check_codings(&parts.headers)?;
         check_names(&parts.headers)?;
-        let (client, transport) = if self.registry.is_trusted(self.peer) {
+        let (client, transport) = if self.registry.is_trusted(self.peer) || mutant::is("H02-stranger") {
             let client = client_of(self.peer, &parts.headers, self.registry.trusted());
             let says_tls = last_text(&parts.headers, FORWARDED_PROTO).is_some_and(|p| p.eq_ignore_ascii_case("https"));
             (client, if says_tls { Transport::Tls } else { self.transport })
@@ -118,6 +119,9 @@ impl Edge {
 /// Exactly one Host in HTTP/1.1 and at most one elsewhere, with a host and perhaps a port in it (RFC 9112 §3.2).
 fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
     let count = headers.get_all(HOST).iter().count();
+    if mutant::is("H04-hosts") {
+        return Ok(());
+    }
     if count > 1 || (version == Version::HTTP_11 && count == 0) {
         return Err(Refusal::malformed(format!("a request has one Host field; this one has {count}")));
     }
@@ -175,7 +179,7 @@ fn check_codings(headers: &HeaderMap) -> Result<(), Refusal> {
 fn check_names(headers: &HeaderMap) -> Result<(), Refusal> {
     for name in headers.keys() {
         let name = name.as_str();
-        if name.contains('_') && is_about_identity(&name.replace('_', "-")) {
+        if name.contains('_') && !mutant::is("H03-underscore") && is_about_identity(&name.replace('_', "-")) {
             return Err(Refusal::malformed(format!("the field {name} is not accepted; write it with hyphens")));
         }
     }
@@ -226,7 +230,7 @@ fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
                 return client;
             };
             client = address;
-            if !trusted.iter().any(|network| network.contains(address)) {
+            if !trusted.iter().any(|network| network.contains(address)) && !mutant::is("H02-leftmost") {
                 return client;
             }
         }

@@ -12,11 +12,13 @@
 mod process;
 mod rig;
 
+mod canaries;
 mod commands;
 mod crash;
 mod deadlines;
 mod drain;
 mod first_start;
+mod flood;
 mod heads;
 mod proxies;
 mod tls;

@@ -17,6 +17,10 @@ pub(crate) fn binary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bastionary"));
     command.args(arguments).env_clear().env("BASTIONARY_MANAGEMENT_LISTEN", "off").stdin(Stdio::null());
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    // A weakening chosen for this test process is meant for the binary.
+    if let Some(mutant) = server::environment::given("BASTIONARY_MUTANT") {
+        command.env("BASTIONARY_MUTANT", mutant);
+    }
     command
 }
 
@@ -102,6 +106,27 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Reads what has been said so far: a pipe that nobody reads stops the writer.
+    pub(crate) fn hear(&mut self) {
+        while let Ok(line) = self.lines.try_recv() {
+            self.text.push_str(&line);
+            self.text.push('\n');
+        }
+    }
+
+    /// Reads what a process that has ended said until its last line.
+    pub(crate) fn hear_out(&mut self) {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.text.push_str(&line);
+            self.text.push('\n');
+        }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name.
