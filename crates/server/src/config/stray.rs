@@ -9,7 +9,10 @@ const OF_COMMANDS: [&str; 5] = ["CA_FILE", "CLIENT_ID", "CLIENT_SECRET", "CLIENT
 /// `…_SERVICE_HOST`, `…_SERVICE_PORT_<NAME>`, `…_PORT` and `…_PORT_<number>_TCP_ADDR`.
 pub(super) fn is_foreign(name: &str, value: &str) -> bool {
     let is_link = |(_, tail): (&str, &str)| tail.starts_with(|c: char| c.is_ascii_digit());
-    OF_COMMANDS.contains(&name)
+    let is_mutant =
+        kernel::mutant::VARIABLE.and_then(|full| full.strip_prefix(crate::environment::PREFIX)) == Some(name);
+    is_mutant
+        || OF_COMMANDS.contains(&name)
         || name.ends_with("SERVICE_HOST")
         || name.contains("SERVICE_PORT")
         || (name.ends_with("PORT") && value.contains("://"))

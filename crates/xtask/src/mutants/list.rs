@@ -276,6 +276,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "any number of Host fields is good",
         "heads::heads_that_two_readers_would_read_differently_get_400_and_close",
     ),
+    server(
+        "H04-codings",
+        "a body in an unknown coding is taken for what it is not",
+        "heads::a_body_in_a_coding_that_is_not_understood_gets_501_and_close",
+    ),
     // Tenants and objects
     api(
         "I01-tenant",
