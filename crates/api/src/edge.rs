@@ -1,4 +1,5 @@
-//! What holds for every request: its id, its deadline, the bound on requests in flight, and what a panic answers.
+//! What holds for every request: its id, its deadline, the bound on requests in flight, what a panic answers, and that
+//! a fenced process says nothing about credentials.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
+use http::Method;
 use tokio::sync::Notify;
 
 use crate::peer::Transport;
@@ -30,15 +32,28 @@ impl BodyRead {
     }
 }
 
-/// How long a request may take, and which lane it uses.
+/// What a path belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Surface {
+    /// `/oauth2/…`: speaks about credentials.
+    Oauth,
+    /// `/api/…`: the same.
+    Admin,
+    /// Everything else says what it says whoever holds the lease.
+    Open,
+}
+
+/// How long a request may take, which lane it uses, and what its answer means.
 struct Terms {
     deadline: Duration,
     reserved: bool,
-    oauth: bool,
+    surface: Surface,
+    /// Whether it may change something.
+    changes: bool,
 }
 
 /// Introspection 1 s, tokens 2 s, everything else 10 s; revocation, disabling and health use the reserved lane.
-fn terms(path: &str) -> Terms {
+fn terms(method: &Method, path: &str) -> Terms {
     let oauth = refusal::is_oauth(path);
     let path = refusal::within_tenant(path);
     let ends = |tail: &str| path.ends_with(tail);
@@ -50,7 +65,13 @@ fn terms(path: &str) -> Terms {
     let reserved = path == "/oauth2/revoke"
         || ["/livez", "/readyz", "/metrics"].contains(&path)
         || (path.starts_with("/api/") && ["/disable", "/revoke", "/revoke-tokens"].iter().any(|tail| ends(tail)));
-    Terms { deadline: Duration::from_secs(seconds), reserved, oauth }
+    let surface = match path {
+        _ if oauth => Surface::Oauth,
+        _ if path.starts_with("/api/") => Surface::Admin,
+        _ => Surface::Open,
+    };
+    let changes = !method.is_safe() && (surface == Surface::Admin || path == "/oauth2/revoke");
+    Terms { deadline: Duration::from_secs(seconds), reserved, surface, changes }
 }
 
 /// Requests that may be carried out at the same time when nothing else is said.
@@ -92,23 +113,34 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     let now = app.auth.clock.now();
     let id = app.auth.with_entropy(|entropy| request_id::assign(request.headers(), now, entropy));
     let text = Arc::clone(&id.text);
-    let terms = terms(request.uri().path());
+    let terms = terms(request.method(), request.uri().path());
     let transport = request.extensions().get::<Transport>().copied().unwrap_or(Transport::Plain);
     request.extensions_mut().insert::<RequestId>(id.clone());
     let read = BodyRead::default();
     request.extensions_mut().insert(read.clone());
-    let busy = || {
-        if terms.oauth {
+    let refused = |problem: Problem| {
+        if terms.surface == Surface::Oauth {
             oauth_error::response(&OauthError::Unavailable, &app.error_pages, &text)
         } else {
-            Problem::unavailable(1).into_response()
+            problem.into_response()
         }
     };
+    let busy = || refused(Problem::unavailable(1));
+    // What was begun may have been done.
+    let lost = || refused(if terms.changes { Problem::unknown(1) } else { Problem::unavailable(1) });
+    let fenced = || terms.surface != Surface::Open && app.auth.store.is_fenced();
     let mut answer = match Place::take(&app.requests, terms.reserved) {
         None => busy(),
+        Some(_) if fenced() => busy(),
         Some(_place) => {
             // A handler that is dropped here has either not committed or its commit is carried out regardless.
-            let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+            let work = AssertUnwindSafe(async {
+                let answer = next.run(request).await;
+                // What it found done must be known to the next request too.
+                let is_open = terms.changes && !answer.status().is_server_error();
+                if is_open && app.auth.store.settle().await.is_err() { lost() } else { answer }
+            });
+            let work = work.catch_unwind();
             let late = async {
                 read.0.notified().await;
                 tokio::time::sleep(terms.deadline).await;
@@ -120,16 +152,18 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
                 () = late => None,
             };
             match outcome {
+                // The lease may have ended meanwhile: then another process may know better.
+                Some(Ok(_)) if fenced() => lost(),
                 Some(Ok(answer)) => answer,
                 Some(Err(_)) => {
                     tracing::error!(code = "handler_panicked", request_id = %text, "a handler ended in a panic");
-                    if terms.oauth {
+                    if terms.surface == Surface::Oauth {
                         oauth_error::response(&OauthError::Internal(None), &app.error_pages, &text)
                     } else {
                         Problem::internal().into_response()
                     }
                 }
-                None => busy(),
+                None => lost(),
             }
         }
     };
@@ -155,11 +189,21 @@ mod tests {
     #[test]
     fn narrowing_requests_use_the_reserved_lane_in_every_tenant() {
         for path in ["/oauth2/revoke", "/t/acme/oauth2/revoke", "/api/clients/x/disable", "/t/a/api/keys/k/revoke"] {
-            assert!(terms(path).reserved, "{path}");
+            assert!(terms(&Method::POST, path).reserved, "{path}");
         }
         for path in ["/oauth2/token", "/api/clients", "/docs", "/t/acme/oauth2/introspect"] {
-            assert!(!terms(path).reserved, "{path}");
+            assert!(!terms(&Method::POST, path).reserved, "{path}");
         }
-        assert_eq!(terms("/t/acme/oauth2/introspect").deadline.as_secs(), 1);
+        assert_eq!(terms(&Method::POST, "/t/acme/oauth2/introspect").deadline.as_secs(), 1);
+    }
+
+    #[test]
+    fn what_speaks_about_credentials_is_guarded_in_every_tenant() {
+        for path in ["/oauth2/token", "/t/acme/oauth2/introspect", "/api/clients", "/t/acme/api/whoami"] {
+            assert!(terms(&Method::POST, path).surface != Surface::Open, "{path}");
+        }
+        for path in ["/.well-known/jwks.json", "/t/acme/.well-known/jwks.json", "/docs/api", "/livez", "/readyz"] {
+            assert!(terms(&Method::POST, path).surface == Surface::Open, "{path}");
+        }
     }
 }

@@ -9,8 +9,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
+use kernel::clock::Timestamp;
 use kernel::mutant;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::App;
 
@@ -45,18 +46,28 @@ async fn version() -> Json<serde_json::Value> {
     Json(json!({"name": "bastionary", "version": env!("CARGO_PKG_VERSION")}))
 }
 
+fn check(code: &str, reason: Option<&str>, since: Option<Timestamp>) -> Value {
+    let members = [
+        ("code", Some(code.to_owned())),
+        ("reason", reason.map(str::to_owned)),
+        ("since", since.map(|at| at.to_string())),
+        ("runbook", Some(format!("/errors/{code}"))),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?)))).collect()
+}
+
 async fn ready(State(app): State<App>) -> Response {
     let mut checks = Vec::new();
     if app.readiness.draining.load(Ordering::SeqCst) {
-        checks.push("draining");
+        checks.push(check("draining", None, None));
     }
-    if app.auth.store.ping().await.is_err() {
-        checks.push("store_unreachable");
+    let troubles = app.auth.store.troubles();
+    checks.extend(troubles.iter().map(|t| check(t.code, t.reason, Some(t.since))));
+    if troubles.is_empty() && app.auth.store.ping().await.is_err() {
+        checks.push(check("store_unreachable", None, None));
     }
     let (status, word) =
         if checks.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
-    let checks: Vec<_> =
-        checks.iter().map(|code| json!({"code": code, "runbook": format!("/errors/{code}")})).collect();
     let mut answer = (status, Json(json!({"status": word, "checks": checks}))).into_response();
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer

@@ -116,6 +116,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).with_retry_after(retry_after)
     }
 
+    /// 503 for a change that may have been made, with the seconds after which a retry can succeed.
+    pub fn unknown(retry_after: u32) -> Self {
+        let detail = "it is not known whether the change was saved; the same request with the same Idempotency-Key \
+                      gives the answer";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).with_retry_after(retry_after)
+    }
+
     /// The same with `Retry-After`.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u32) -> Self {
@@ -170,6 +177,7 @@ pub fn from_admin(error: &AdminError) -> Problem {
         }
         AdminError::Store(store::Error::Full) => Problem::unavailable(RETRY_WHEN_FULL),
         AdminError::Store(store::Error::Unavailable(_)) => Problem::unavailable(RETRY_WHEN_AWAY),
+        AdminError::Store(store::Error::Unknown(_)) => Problem::unknown(RETRY_WHEN_AWAY),
         AdminError::Store(store::Error::NoSpace) => Problem::unavailable(RETRY_WHEN_NO_SPACE),
         AdminError::Store(store::Error::RowCorrupt) => {
             let detail = "a stored row cannot be read; an operator must look at the store";
@@ -245,6 +253,7 @@ mod tests {
             (AdminError::Store(store::Error::Conflict("client.update")), (409, "conflict")),
             (AdminError::Store(store::Error::Full), (503, "store_unavailable")),
             (AdminError::Store(store::Error::Unavailable("away".into())), (503, "store_unavailable")),
+            (AdminError::Store(store::Error::Unknown("away".into())), (503, "store_unavailable")),
             (AdminError::Store(store::Error::NoSpace), (503, "store_unavailable")),
             (AdminError::Store(store::Error::RowCorrupt), (500, "row_corrupt")),
             (AdminError::Store(store::Error::Defect("client.update", None)), (500, "internal_error")),

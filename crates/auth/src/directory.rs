@@ -132,6 +132,13 @@ impl<V> PerTenant<V> {
             map.remove(&tenant);
         }
     }
+
+    fn forget_all(&self) {
+        if let Ok(mut map) = self.map.write() {
+            self.generation.fetch_add(1, Ordering::SeqCst);
+            map.clear();
+        }
+    }
 }
 
 /// Counters that `/metrics` shows.
@@ -249,8 +256,48 @@ impl Auth {
                 }
             }
         }));
+        let starter = Arc::downgrade(&auth);
+        auth.store.on_start_over(Arc::new(move || {
+            let auth = starter.upgrade();
+            Box::pin(async move {
+                match auth {
+                    Some(auth) => auth.start_over().await,
+                    None => Ok(()),
+                }
+            })
+        }));
         auth.denials.load(&auth.store, auth.clock.now()).await?;
         Ok(auth)
+    }
+
+    /// Begins anew after another process may have served: forgets what caches hold, reads the revocations again, and
+    /// makes the tenant `default` ready. Rates and quota slices go on, and revocations that are known stay known.
+    async fn start_over(&self) -> Result<(), store::Error> {
+        self.client_generation.fetch_add(1, Ordering::SeqCst);
+        self.clients.clear();
+        self.unknown.clear();
+        self.verified.clear();
+        self.families_seen.clear();
+        self.catalogs.forget_all();
+        self.keysets.forget_all();
+        self.tenant_generation.fetch_add(1, Ordering::SeqCst);
+        if let Ok(mut map) = self.tenants.write() {
+            map.clear();
+        }
+        self.denials.load(&self.store, self.clock.now()).await?;
+        self.make_ready(kernel::tenant::DEFAULT_SLUG).await
+    }
+
+    /// Reads what a tenant publishes, so that it can still be answered when the store goes away.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn make_ready(&self, slug: &str) -> Result<(), store::Error> {
+        if let Some(tenant) = self.tenant(slug).await? {
+            self.keys(&tenant).await?;
+            self.catalog(&tenant).await?;
+        }
+        Ok(())
     }
 
     fn apply(&self, change: &Change) {

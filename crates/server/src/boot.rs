@@ -9,7 +9,6 @@ use auth::tenant::Tenant;
 use auth::{Auth, Settings};
 use jose::{BufferedEntropy, SystemEntropy};
 use kernel::clock::Clock;
-use kernel::id::Id;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::Secret;
 use store::keyring::Keyring;
@@ -114,9 +113,8 @@ async fn open_store(
         allow_unsafe_durability: config.allow_unsafe_durability,
     };
     let store = Store::open(options).await.map_err(|error| store_failure("the store cannot be opened", &error))?;
-    let node = Id::generate(clock.now(), &mut SystemEntropy::new());
     let detail = format!("process {} on {}", std::process::id(), host());
-    let lease = match store.claim_single_writer(node, &detail, clock.now()).await {
+    let lease = match store.claim_single_writer(&detail).await {
         Ok(lease) => lease,
         Err(error) => {
             store.close().await;

@@ -113,8 +113,19 @@ async fn tenants(auth: &Auth) -> Vec<Arc<Tenant>> {
     })
 }
 
+/// Whether a round would only fail: the store is away, or this process is fenced. What is counted in memory stays there.
+fn must_wait(auth: &Auth) -> bool {
+    !auth.store.troubles().is_empty()
+}
+
 async fn keys(auth: Arc<Auth>) {
+    if must_wait(&auth) {
+        return;
+    }
     for tenant in tenants(&auth).await {
+        if let Err(error) = auth.make_ready(&tenant.slug).await {
+            tracing::warn!(%error, tenant = &*tenant.slug, "what the tenant publishes could not be read");
+        }
         if let Err(error) = auth.key_upkeep(&tenant).await {
             tracing::warn!(%error, tenant = &*tenant.slug, "the key schedule was not carried out");
         }
@@ -122,6 +133,9 @@ async fn keys(auth: Arc<Auth>) {
 }
 
 async fn record(auth: Arc<Auth>, sequencer: Arc<Sequencer>) {
+    if must_wait(&auth) {
+        return;
+    }
     write_refusals(&auth, auth.refusals.drain(auth.clock.now())).await;
     sequence_all(&auth, &sequencer).await;
     if let Err(error) = auth.purge().await {
@@ -130,6 +144,9 @@ async fn record(auth: Arc<Auth>, sequencer: Arc<Sequencer>) {
 }
 
 async fn secrets(auth: Arc<Auth>) {
+    if must_wait(&auth) {
+        return;
+    }
     match auth.announce_expiring_secrets().await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "secrets that end soon were announced"),

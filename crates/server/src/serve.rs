@@ -8,11 +8,11 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::net::TcpListener;
 
-use crate::boot::{House, first_admin};
+use crate::boot::{House, chain, first_admin};
 use crate::config::{Config, Overrides};
 use crate::data_dir::DataDir;
 use crate::environment;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::jobs::Jobs;
 use crate::listen::tls::Certificates;
 use crate::listen::{self, ListenOptions, ListenStats, Refuse};
@@ -22,8 +22,6 @@ use crate::telemetry;
 
 /// How often certificate files are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_mins(1);
-/// How often the lease is looked at.
-const LEASE_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs the server until it is told to stop.
 ///
@@ -87,7 +85,7 @@ pub fn logs(config: &Config) -> Result<(), Failure> {
     // One line in the log instead of a stack trace between the lines.
     std::panic::set_hook(Box::new(|panic| tracing::error!(code = "panic", "{panic}")));
     telemetry::init(&config.log, config.log_format)
-        .map_err(|error| Failure::new("log lines cannot be written", error, "").exit(crate::failure::Exit::Usage))
+        .map_err(|error| Failure::new("log lines cannot be written", error, "").exit(Exit::Usage))
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
@@ -110,10 +108,10 @@ async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure
 /// Serves an open house until `stop` is asked, then drains and closes it.
 ///
 /// # Errors
-/// When the listeners fail, when the lease is lost, and when stopping was asked for twice.
+/// When the listeners fail, when another process serves the store, and when stopping was asked for twice.
 pub async fn run_house(
     config: &Config,
-    house: House,
+    mut house: House,
     edge: Edge,
     stop: &Stop,
     ready: impl FnOnce(),
@@ -162,7 +160,7 @@ pub async fn run_house(
     let served = tokio::select! {
         served = async { tokio::try_join!(main, aside).map(|_| ()) } => served.map_err(|error| Failure::new("the listener failed", error, "")),
         () = stop.insisted() => Err(Failure::new("stopped at once", "stopping was asked for twice", "What was acknowledged is on disk.")),
-        failure = lease_lost(&house, stop) => Err(failure),
+        failure = lease_taken(&mut house) => Err(failure),
     };
 
     drop(socket);
@@ -177,16 +175,10 @@ pub async fn run_house(
     served
 }
 
-/// Resolves some time after the lease was lost: first new requests are refused, then this process ends.
-async fn lease_lost(house: &House, stop: &Stop) -> Failure {
-    while !house.lease.is_lost() {
-        tokio::time::sleep(LEASE_EVERY).await;
-    }
-    stop.ask();
-    tracing::error!(code = "lease_lost", "another process may serve the store now; this one ends");
-    Failure::new(
-        "the server ended itself",
-        "it could not renew its right to serve the store, so another process may have taken over",
-        "Look at the connection to the store and start again.",
-    )
+/// Resolves once another process serves the store; until then a lost lease only silences this one.
+async fn lease_taken(house: &mut House) -> Failure {
+    let error = house.lease.taken().await;
+    tracing::error!(code = "lease_lost", error = chain(&error), "another process serves the store; this one ends");
+    Failure::new("the server ended itself", chain(&error), "Two servers cannot share a database; start one of them.")
+        .exit(Exit::Conflict)
 }

@@ -11,9 +11,12 @@ pub enum Error {
     /// The store's queue is full or its deadline passed before the work began; nothing was written.
     #[error("the store is full")]
     Full,
-    /// The engine cannot be reached or refuses to write; nothing was written, or the outcome is unknown.
+    /// The engine cannot be reached or refuses to write; nothing was written.
     #[error("the store did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The engine did not answer whether it carried a commit out, and could not be asked again.
+    #[error("the store did not answer, so it is not known whether the change was saved")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The disk or the quota of the store is full; nothing was written.
     #[error("the store has no space left")]
     NoSpace,
@@ -29,11 +32,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// It and its causes in one sentence, for the log.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(inner) = source {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            source = inner.source();
+        }
+        text
+    }
+
     /// Who is to blame and whether a retry can help.
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Conflict(_) => Fault::Caller,
-            Self::Full | Self::Unavailable(_) | Self::NoSpace => Fault::Busy,
+            Self::Full | Self::Unavailable(_) | Self::Unknown(_) | Self::NoSpace => Fault::Busy,
             Self::RowCorrupt | Self::Defect(..) | Self::Refused(_) => Fault::Internal,
         }
     }

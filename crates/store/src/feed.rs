@@ -1,11 +1,13 @@
 //! The change feed in this process: listeners, and how far each shard has been delivered.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kernel::tenant::TenantId;
 
 use crate::batch::Change;
+use crate::error::Error;
 
 /// How many sequences of feed numbers there are; a tenant belongs to one.
 pub(crate) const SHARDS: i64 = 16;
@@ -13,10 +15,14 @@ pub(crate) const SHARDS: i64 = 16;
 /// What is called with the changes of a commit.
 pub(crate) type Listener = Arc<dyn Fn(&[Change]) + Send + Sync>;
 
+/// What is called when caches must begin anew, because another process may have served in between.
+pub(crate) type Starter = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
+
 /// Listeners and delivered positions.
 #[derive(Default)]
 pub(crate) struct Feed {
     listeners: RwLock<Vec<Listener>>,
+    starters: RwLock<Vec<Starter>>,
     applied: [AtomicU64; 16],
 }
 
@@ -30,6 +36,25 @@ impl Feed {
     /// Adds a listener; it hears every later commit.
     pub(crate) fn listen(&self, listener: Listener) {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Adds what is called when caches must begin anew.
+    pub(crate) fn on_start_over(&self, starter: Starter) {
+        self.starters.write().unwrap_or_else(PoisonError::into_inner).push(starter);
+    }
+
+    /// Lets every cache begin anew.
+    pub(crate) async fn start_over(&self) -> Result<(), Error> {
+        let starters = self.starters.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for starter in starters {
+            starter().await?;
+        }
+        Ok(())
+    }
+
+    /// Where every shard stands.
+    pub(crate) fn positions(&self) -> [u64; 16] {
+        std::array::from_fn(|index| self.applied.get(index).map_or(0, |slot| slot.load(Ordering::Acquire)))
     }
 
     /// The number up to which a shard has been delivered.

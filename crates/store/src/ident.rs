@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::clock::{Clock, Timestamp};
-use kernel::id::{Commit, Entropy, Id};
+use kernel::id::{Commit, Entropy, Id, Kind};
 
 struct Source {
     entropy: Box<dyn Entropy + Send>,
@@ -33,6 +33,13 @@ impl Ids {
         let fresh = u128::from_be_bytes(*Id::<Commit>::generate(now, &mut *source.entropy).as_bytes());
         source.last = fresh.max(source.last.saturating_add(1));
         Id::from_bytes(source.last.to_be_bytes())
+    }
+
+    /// An id of any kind that nobody sorts by.
+    pub(crate) fn any<K: Kind>(&self) -> Id<K> {
+        let now = self.now();
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        Id::generate(now, &mut *source.entropy)
     }
 
     /// A few random bits, for jitter.

@@ -1,37 +1,58 @@
-//! One serving process at a time: a lease in the database, and on SQLite the lock of a file besides.
+//! One serving process at a time. On SQLite the lock of a file stands for that right and ends with the process; on
+//! PostgreSQL it is a row that ends by itself unless it is renewed.
 //!
-//! The file lock ends with the process that held it, so a restart after a crash need not wait for the lease to run out.
+//! The row's end is counted by the clock of the database alone, so that clocks of hosts need not agree. The holder
+//! counts from before it sent the renewal and stops a second early: it has fallen silent before another process can
+//! take the row. A holder whose lease ended is fenced, and comes back as a new holder with empty caches.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kernel::clock::Timestamp;
 use kernel::id::{Id, Node};
 
 use crate::batch::{Batch, Upkeep};
 use crate::error::Error;
+use crate::fence::Moment;
 use crate::store::Store;
 use crate::{params, sql};
 
-/// Seconds a lease is valid.
-const VALID: i64 = 6;
+/// How long a lease is valid.
+const VALID: Duration = Duration::from_secs(6);
+/// How much earlier the holder stops.
+const MARGIN: Duration = Duration::from_secs(1);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(2);
+/// How soon a renewal or a claim that failed is tried again.
+const RETRY: Duration = Duration::from_millis(250);
 /// How often a lease that may have been left behind is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often at most: a lease that nobody renews is over by then.
 const LOOKS: usize = 14;
 
-/// The right to serve this database; renewed in the background until released or dropped.
+/// The right to serve this database; kept in the background until released or dropped.
 pub struct Lease {
-    store: Store,
-    holder: Id<Node>,
-    lost: Arc<AtomicBool>,
-    renewing: tokio::task::JoinHandle<()>,
+    claim: Arc<Claim>,
+    /// Ends once another process holds the lease; `None` where the lock of a file stands for it.
+    keeping: Option<tokio::task::JoinHandle<Error>>,
     file: Option<File>,
+}
+
+/// Who claims.
+struct Claim {
+    store: Store,
+    detail: String,
+    names: Mutex<Names>,
+}
+
+/// Under which ids.
+#[derive(Clone, Copy)]
+struct Names {
+    /// The holder's.
+    present: Id<Node>,
+    /// The next holder's, the same until it was taken: a claim without an answer may have been carried out.
+    next: Id<Node>,
 }
 
 impl Store {
@@ -39,37 +60,60 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Refused`], naming the `detail` of the holder, while another process has it.
-    pub async fn claim_single_writer(&self, holder: Id<Node>, detail: &str, now: Timestamp) -> Result<Lease, Error> {
+    pub async fn claim_single_writer(&self, detail: &str) -> Result<Lease, Error> {
         let file = self.lock_path().map(|path| {
             let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path);
             file.map_err(|error| Error::Refused(format!("the lock file of the database cannot be opened: {error}")))
         });
         let file = file.transpose()?;
-        if let Some(file) = &file
-            && file.try_lock().is_err()
-        {
-            return Err(self.held().await);
+        let names = Names { present: self.new_id(), next: self.new_id() };
+        let claim = Arc::new(Claim { store: self.clone(), detail: detail.to_owned(), names: Mutex::new(names) });
+        if let Some(file) = file {
+            if file.try_lock().is_err() {
+                return Err(claim.held().await);
+            }
+            // whoever holds the file has outlived every earlier holder
+            claim.take(true).await?;
+            return Ok(Lease { claim, keeping: None, file: Some(file) });
         }
-        // whoever holds the file lock has outlived every earlier holder
-        let overrule = if file.is_some() { Timestamp::from_micros(i64::MAX) } else { now };
-        self.claim(holder, detail, now, overrule).await?;
-        let lost = Arc::new(AtomicBool::new(false));
-        let renewing = tokio::spawn(renew(self.clone(), holder, Arc::clone(&lost)));
-        Ok(Lease { store: self.clone(), holder, lost, renewing, file })
+        claim.take_patiently().await?;
+        let keeping = tokio::spawn(keep(Arc::clone(&claim)));
+        Ok(Lease { claim, keeping: Some(keeping), file: None })
+    }
+}
+
+impl Claim {
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn claim(&self, holder: Id<Node>, detail: &str, now: Timestamp, over: Timestamp) -> Result<(), Error> {
+    /// Takes the lease under a new id where it is free, over or this process's own.
+    async fn take(&self, overrule: bool) -> Result<(), Error> {
+        let Names { present, next } = *self.names();
+        let batch = Batch::new().expect(
+            1,
+            &sql::LEASE_CLAIM,
+            params![next, self.detail.as_str(), micros(VALID), present, i64::from(overrule)],
+        );
+        self.store.upkeep(Upkeep::Lease, batch).await?;
+        *self.names() = Names { present: next, next: self.store.new_id() };
+        Ok(())
+    }
+
+    /// Takes the lease at a start: waits for one that was left behind to end.
+    async fn take_patiently(&self) -> Result<(), Error> {
         let mut seen = None;
-        let mut now = now;
         for _ in 0..LOOKS {
-            let over = over.max(now);
-            let until = now.plus_seconds(VALID);
-            let batch = Batch::new().expect(1, &sql::LEASE_CLAIM, params![holder, detail, until, over]);
-            match self.upkeep(Upkeep::Lease, batch).await {
+            let sent = Moment::now();
+            match self.take(false).await {
                 Err(Error::Conflict(_)) => {}
-                other => return other,
+                Ok(()) => {
+                    self.open(sent);
+                    return Ok(());
+                }
+                Err(other) => return Err(other),
             }
-            let row = self.read(&sql::LEASE_READ, Vec::new()).await?;
+            let row = self.store.read(&sql::LEASE_READ, Vec::new()).await?;
             let until = row.map(|row| row.time(2)).transpose()?;
             // a lease that moved is alive; one that stands still may belong to a process that ended
             if seen.is_some() && until.is_some() && seen != until {
@@ -77,13 +121,12 @@ impl Store {
             }
             seen = until;
             tokio::time::sleep(LOOK).await;
-            now = self.now();
         }
         Err(self.held().await)
     }
 
     async fn held(&self) -> Error {
-        match self.read(&sql::LEASE_READ, Vec::new()).await {
+        match self.store.read(&sql::LEASE_READ, Vec::new()).await {
             Ok(Some(row)) => {
                 let detail = row.text(1).unwrap_or("an unknown process");
                 Error::Refused(format!("the database is served by another process ({detail}): stop that one first"))
@@ -92,48 +135,109 @@ impl Store {
             Err(error) => error,
         }
     }
+
+    fn open(&self, sent: Moment) {
+        self.store.fence().open_until(sent.after(VALID.saturating_sub(MARGIN)));
+    }
+
+    /// Renews the lease; [`Error::Conflict`] when the row is no longer this holder's.
+    async fn renew(&self) -> Result<Moment, Error> {
+        let sent = Moment::now();
+        let holder = self.names().present;
+        let batch = Batch::new().expect(1, &sql::LEASE_RENEW, params![holder, micros(VALID)]);
+        self.store.upkeep(Upkeep::Lease, batch).await.map(|()| sent)
+    }
+
+    /// Renews for as long as the lease can be kept.
+    async fn hold(&self) {
+        let fence = self.store.fence();
+        let mut pause = RENEW;
+        loop {
+            tokio::time::sleep(pause).await;
+            let renewed = self.renew().await;
+            // over a store that was rolled back the lease is kept all the same, so that no other process serves it
+            if fence.is_closed() && fence.rolled_back_at().is_none() {
+                return;
+            }
+            pause = match renewed {
+                Ok(sent) => {
+                    self.open(sent);
+                    RENEW
+                }
+                Err(Error::Conflict(_)) => return fence.close(),
+                Err(_) => RETRY,
+            };
+        }
+    }
+
+    /// Comes back: a new holder, the feed read to its head, caches empty, and then the lease once more.
+    async fn come_back(&self) -> Result<(), Error> {
+        match self.take(false).await {
+            Err(Error::Conflict(_)) => return Err(self.held().await),
+            other => other?,
+        }
+        self.store.start_over().await?;
+        self.open(self.renew().await?);
+        Ok(())
+    }
+}
+
+/// Keeps the lease; what it returns names the process that holds it now.
+async fn keep(claim: Arc<Claim>) -> Error {
+    let fence = claim.store.fence();
+    loop {
+        claim.hold().await;
+        tracing::error!(
+            code = "lease_lost",
+            "the lease of the database ended: no request about credentials is answered until it is held again"
+        );
+        loop {
+            match claim.come_back().await {
+                Ok(()) => break,
+                // over a store that was rolled back nobody may take this silence for an end
+                Err(error @ Error::Refused(_)) if fence.rolled_back_at().is_none() => return error,
+                Err(error) => tracing::debug!(%error, "the lease could not be taken yet"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        if fence.rolled_back_at().is_none() {
+            tracing::info!("the lease of the database is held again; requests are answered");
+        }
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Lease {
-    /// Whether the lease ran out or passed to another process; then this one must stop answering.
-    pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+    /// Resolves, naming the holder, once another process holds the lease; then this one must end.
+    pub async fn taken(&mut self) -> Error {
+        match &mut self.keeping {
+            Some(keeping) => keeping.await.unwrap_or_else(|error| Error::Unavailable(Box::new(error))),
+            None => std::future::pending().await,
+        }
     }
 
     /// Gives the right back, so that the next process need not wait.
-    pub async fn release(self) -> Result<(), Error> {
-        self.renewing.abort();
-        let batch = Batch::new().run(&sql::LEASE_RELEASE, params![self.holder]);
-        self.store.upkeep(Upkeep::Lease, batch).await
+    pub async fn release(mut self) -> Result<(), Error> {
+        if let Some(keeping) = self.keeping.take() {
+            keeping.abort();
+        }
+        let holder = self.claim.names().present;
+        let batch = Batch::new().run(&sql::LEASE_RELEASE, params![holder]);
+        self.claim.store.upkeep(Upkeep::Lease, batch).await
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.renewing.abort();
+        if let Some(keeping) = &self.keeping {
+            keeping.abort();
+        }
         if let Some(file) = self.file.take() {
             // closing the file ends the lock as well; unlocking says so
             let _ = file.unlock();
         }
-    }
-}
-
-async fn renew(store: Store, holder: Id<Node>, lost: Arc<AtomicBool>) {
-    let mut valid_until = store.now().plus_seconds(VALID);
-    loop {
-        tokio::time::sleep(RENEW).await;
-        // counted from before the renewal was sent, and a second less than the row says
-        let now = store.now();
-        let batch = Batch::new().expect(1, &sql::LEASE_RENEW, params![holder, now.plus_seconds(VALID)]);
-        match store.upkeep(Upkeep::Lease, batch).await {
-            Ok(()) => valid_until = now.plus_seconds(VALID - 1),
-            Err(Error::Conflict(_)) => {
-                lost.store(true, Ordering::Release);
-                tracing::error!(code = "lease_lost", "another process took the lease of the database");
-                return;
-            }
-            Err(error) => tracing::warn!(code = "lease_late", %error, "the lease was not renewed"),
-        }
-        lost.store(store.now() > valid_until, Ordering::Release);
     }
 }

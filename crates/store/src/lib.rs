@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod error;
 mod feed;
+mod fence;
 mod ident;
 pub mod keyring;
 mod lease;
@@ -25,5 +26,5 @@ pub use batch::{Batch, Change, ChangeKind, Step, Upkeep};
 pub use error::Error;
 pub use lease::Lease;
 pub use stmt::Stmt;
-pub use store::{Committed, Location, Options, Stats, Store};
+pub use store::{Committed, Location, Options, Stats, Store, Trouble};
 pub use value::{Row, Value};

@@ -1,4 +1,4 @@
-//! One SQL text for two engines: type tokens are expanded and, for PostgreSQL, `?N` becomes `$N`.
+//! One SQL text for two engines: tokens for types and the clock are expanded and, for PostgreSQL, `?N` becomes `$N`.
 
 /// The engine a text is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ fn expand_code(text: &str, dialect: Dialect, used: Use, out: &mut String) {
         let (before, tail) = rest.split_at(at);
         out.push_str(before);
         if let Some((token, after)) = token(tail) {
-            out.push_str(type_name(token, dialect, used));
+            out.push_str(meaning(token, dialect, used));
             rest = after;
         } else {
             // one ASCII character: `{` of no token, or the `?` of a parameter
@@ -90,13 +90,16 @@ fn expand_code(text: &str, dialect: Dialect, used: Use, out: &mut String) {
 }
 
 fn token(text: &str) -> Option<(&'static str, &str)> {
-    ["{id}", "{int}", "{text}", "{bytes}", "{table}"]
+    ["{id}", "{int}", "{text}", "{bytes}", "{table}", "{now}"]
         .into_iter()
         .find_map(|token| text.strip_prefix(token).map(|after| (token, after)))
 }
 
-fn type_name(token: &str, dialect: Dialect, used: Use) -> &'static str {
+fn meaning(token: &str, dialect: Dialect, used: Use) -> &'static str {
     match (token, dialect) {
+        // the clock at this moment, not at the transaction's begin, in microseconds
+        ("{now}", Dialect::Sqlite) => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+        ("{now}", Dialect::Postgres) => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
         ("{int}", Dialect::Sqlite) => "INTEGER",
         ("{int}", Dialect::Postgres) => "BIGINT",
         // bytes decide the order of text on both engines
@@ -136,7 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn tokens_become_types() {
+    fn tokens_become_types_and_the_clock() {
+        assert!(postgres("a < {now}").starts_with("a < CAST("));
         assert_eq!(postgres("CAST(?1 AS {int}) + CAST(?2 AS {text})"), "CAST($1 AS BIGINT) + CAST($2 AS TEXT)");
         assert_eq!(expand("a {id}, b {text} {x}", Dialect::Postgres, Use::Schema), "a BYTEA, b TEXT COLLATE \"C\" {x}");
         assert_eq!(expand("a {bytes}) {table}", Dialect::Sqlite, Use::Schema), "a BLOB) STRICT");

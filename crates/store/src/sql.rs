@@ -17,10 +17,11 @@ crate::statements! {
     CHANGE_INSERT across_tenants("a shard holds many tenants") = "INSERT INTO change (shard, seq, part, tenant_id, kind, key, until, at) SELECT ?1, h.seq, ?2, ?3, ?4, ?5, ?6, ?7 FROM change_head h WHERE h.shard = ?1";
     /// Lines of the feed after a number.
     CHANGES_AFTER across_tenants("a shard holds many tenants") = "SELECT seq, tenant_id, kind, key, until FROM change WHERE shard = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq, part LIMIT 10000";
-    /// Takes the right to write, when it is free, over or one's own.
-    LEASE_CLAIM across_tenants("the process serves every tenant") = "INSERT INTO lease (name, holder, detail, lease_until) VALUES ('serve', ?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, detail = excluded.detail, lease_until = excluded.lease_until WHERE lease.holder = excluded.holder OR lease.lease_until < ?4";
+    /// Takes the right to write for a time, when it is free, over or one's own under this id or the last one, or when it
+    /// is to be overruled. The engine's clock decides, so that the clocks of hosts need not agree.
+    LEASE_CLAIM across_tenants("the process serves every tenant") = "INSERT INTO lease (name, holder, detail, lease_until) VALUES ('serve', ?1, ?2, {now} + ?3) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, detail = excluded.detail, lease_until = excluded.lease_until WHERE lease.holder IN (excluded.holder, ?4) OR lease.lease_until < {now} OR ?5 = 1";
     /// Keeps the right to write.
-    LEASE_RENEW across_tenants("the process serves every tenant") = "UPDATE lease SET lease_until = ?2 WHERE name = 'serve' AND holder = ?1";
+    LEASE_RENEW across_tenants("the process serves every tenant") = "UPDATE lease SET lease_until = {now} + ?2 WHERE name = 'serve' AND holder = ?1";
     /// Gives the right to write back.
     LEASE_RELEASE across_tenants("the process serves every tenant") = "DELETE FROM lease WHERE name = 'serve' AND holder = ?1";
     /// Who holds the right to write.

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kernel::audit::{Entry, Record};
 use kernel::clock::{Clock, Timestamp};
-use kernel::id::{Commit, Entropy, Id};
+use kernel::id::{Commit, Entropy, Id, Kind};
 use kernel::tenant::TenantId;
 
 use crate::batch::{Batch, Upkeep};
 use crate::error::Error;
-use crate::feed::{self, Feed, Listener};
+use crate::feed::{self, Feed, Listener, Starter};
+use crate::fence::Fence;
 use crate::ident::Ids;
 use crate::plan::{Plan, checked};
 use crate::postgres;
@@ -64,6 +65,17 @@ pub struct Stats {
     pub conflicts: u64,
 }
 
+/// What keeps this process from serving, as a readiness check names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trouble {
+    /// The stable code; its page says what to do.
+    pub code: &'static str,
+    /// Which of the causes on that page it is, where it has several.
+    pub reason: Option<&'static str>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 impl Counter {
@@ -87,6 +99,7 @@ pub(crate) struct Counters {
 /// What the engines' threads and tasks share with the store.
 pub(crate) struct Shared {
     pub(crate) feed: Feed,
+    pub(crate) fence: Fence,
     pub(crate) counters: Counters,
     pub(crate) ids: Ids,
 }
@@ -110,6 +123,7 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             feed: Feed::default(),
+            fence: Fence::default(),
             counters: Counters::default(),
             ids: Ids::new(options.entropy, options.clock),
         });
@@ -161,6 +175,7 @@ impl Store {
     /// Appends an entry to its tenant's journal; durable when it returns.
     pub async fn journal(&self, entry: Entry) -> Result<(), Error> {
         let entry = checked(entry)?;
+        self.refuse_when_fenced()?;
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Journal(entry), false).await.map(|_| ()),
             Engine::Postgres(engine) => engine.journal(entry).await,
@@ -170,10 +185,23 @@ impl Store {
     /// Commits statements that need no record; each writes a table of the kind, or nothing is written.
     pub async fn upkeep(&self, kind: Upkeep, batch: Batch) -> Result<(), Error> {
         let plan = Plan::upkeep(kind, batch)?;
-        self.write(plan, kind == Upkeep::Lease).await.map(|_| ())
+        if kind == Upkeep::Lease {
+            return self.run(plan, true).await.map(|_| ());
+        }
+        self.write(plan, false).await.map(|_| ())
     }
 
     async fn write(&self, plan: Plan, reserved: bool) -> Result<Committed, Error> {
+        self.refuse_when_fenced()?;
+        self.run(plan, reserved).await
+    }
+
+    /// A process without its lease writes nothing: another one may be deciding by what it holds in memory.
+    fn refuse_when_fenced(&self) -> Result<(), Error> {
+        if self.is_fenced() { Err(Error::Unavailable("this process is fenced".into())) } else { Ok(()) }
+    }
+
+    async fn run(&self, plan: Plan, reserved: bool) -> Result<Committed, Error> {
         let seq = match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
             Engine::Postgres(engine) => engine.commit(plan, reserved).await?,
@@ -186,6 +214,62 @@ impl Store {
     /// It is called on the committing thread and must neither block nor panic.
     pub fn on_change(&self, listener: Listener) {
         self.0.shared.feed.listen(listener);
+    }
+
+    /// Adds what is called when caches must begin anew, because another process may have served in between.
+    pub fn on_start_over(&self, starter: Starter) {
+        self.0.shared.feed.on_start_over(starter);
+    }
+
+    /// Reads the feed to its head and lets caches begin anew.
+    pub(crate) async fn start_over(&self) -> Result<(), Error> {
+        if let Engine::Postgres(engine) = &self.0.engine {
+            engine.catch_up().await?;
+        }
+        self.0.shared.feed.start_over().await
+    }
+
+    /// Hears of every change that a read may have seen.
+    ///
+    /// Costs nothing unless a commit lately ended in [`Error::Unknown`]: what it changed may be in the data, where a
+    /// repetition finds it done, before this process has heard of it.
+    pub async fn settle(&self) -> Result<(), Error> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(engine) => engine.settle().await,
+        }
+    }
+
+    /// Whether this process must say nothing about credentials: its lease has ended, or the store was rolled back.
+    ///
+    /// Asked again right before an answer is written. Costs one atomic load without a lease and a look at the clock with
+    /// one.
+    pub fn is_fenced(&self) -> bool {
+        self.0.shared.fence.is_closed()
+    }
+
+    /// What keeps this process from serving; empty while nothing does.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let Inner { engine, shared } = &*self.0;
+        let mut troubles = Vec::new();
+        if let Engine::Postgres(engine) = engine {
+            troubles.extend(engine.trouble());
+        }
+        if let Some(since) = shared.fence.rolled_back_at() {
+            troubles.push(Trouble { code: "store_rolled_back", reason: None, since });
+        } else if let Some(since) = shared.fence.closed_since(shared.ids.now()) {
+            troubles.push(Trouble { code: "lease_lost", reason: None, since });
+        }
+        troubles
+    }
+
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.0.shared.fence
+    }
+
+    /// A new id that nobody sorts by.
+    pub(crate) fn new_id<K: Kind>(&self) -> Id<K> {
+        self.0.shared.ids.any()
     }
 
     /// The feed number up to which the changes of the tenant's shard have been heard.
@@ -203,11 +287,6 @@ impl Store {
         self.0.shared.ids.commit()
     }
 
-    /// The present machine time of the store's clock.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.0.shared.ids.now()
-    }
-
     /// Counters since the store was opened.
     pub fn stats(&self) -> Stats {
         let counters = &self.0.shared.counters;
@@ -220,7 +299,7 @@ impl Store {
         }
     }
 
-    /// How much work waits to be committed.
+    /// How much work was taken on and is not committed yet.
     pub fn queue_depth(&self) -> usize {
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.queue_depth(),

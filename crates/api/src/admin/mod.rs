@@ -355,7 +355,8 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         _ => Err(Problem::internal()),
     };
     if let Err(problem) = &result
-        && problem.status.is_server_error()
+        // what keeps the store away is said once, where it is found, and not by every request that suffers from it
+        && problem.status == StatusCode::INTERNAL_SERVER_ERROR
     {
         tracing::error!(code = problem.code, request_id = %ask.who.request, operation = ask.route.operation_id, "a request failed");
     }

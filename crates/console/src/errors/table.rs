@@ -434,10 +434,14 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         surface: Surface::NotReady,
         status: Some(503),
         title: "The store cannot be reached",
-        what: "The node answers no request that needs the store. The key set and the metadata keep being served.",
-        why: "The database is down, the network is cut, the password is wrong, or the data directory is gone.",
-        fix: "Check that the database runs and that the address in `database_url` answers. The node comes back by \
-               itself within 2 seconds of the store's return.",
+        what: "The node answers no request that needs the store. The key set and the metadata keep being served, and \
+               introspection until the lease ends.",
+        why: "`reason` of the check says more. `unreachable`: no connection can be opened, because the database is \
+               down or the network is cut. `silent`: connections are accepted and nothing is answered. \
+               `login_refused`: the password or the role in `database_url` is refused. `read_only`: the database \
+               takes no writes, as a standby does. Without a reason: the data directory cannot be read.",
+        fix: "Check that the database runs, that the address in `database_url` answers, and that its role may log \
+               in and write. The node comes back by itself within 2 seconds of the store's return.",
     },
     ErrorPage {
         code: "store_corrupt",
@@ -454,11 +458,11 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         surface: Surface::NotReady,
         status: Some(503),
         title: "The store is older than it was",
-        what: "The node fenced itself: revocations may be missing from the store.",
+        what: "The node fenced itself: revocations may be missing from the store. It does not come back by itself.",
         why: "The database failed over to a replica that lacked commits, or an old copy of the data was put in \
                place.",
         fix: "Find out which copy is the newest, and put it in place. If it is lost, treat all tokens issued \
-               before as revoked and rotate the secrets that were changed in the lost time.",
+               before as revoked and rotate the secrets that were changed in the lost time. Then restart the node.",
     },
     ErrorPage {
         code: "schema_behind",
@@ -505,9 +509,10 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         status: Some(503),
         title: "The node has lost its lease",
         what: "The node speaks about no credential until it has a lease again and has caught up.",
-        why: "The node was stopped or cut off from the database for longer than 6 seconds.",
-        fix: "The node comes back by itself. If it does not, check the network to the database and the load of the \
-               host.",
+        why: "The node was stopped, or cut off from the database, until its lease of 6 seconds was over.",
+        fix: "The node comes back by itself, within 2 seconds of the database's return. If it does not, check the \
+               network to the database and the load of the host. When another process has taken the lease, the node \
+               ends with exit code 5.",
     },
     ErrorPage {
         code: "journal_stalled",

@@ -15,7 +15,7 @@ use testkit::{SeededEntropy, TempDir, postgres};
 use crate::process::{Running, binary, json as printed, run};
 
 const ISSUER: &str = "http://bastionary.test";
-const SECRET: &str = "the secret of the crash harness, long enough";
+pub(crate) const SECRET: &str = "the secret of the crash harness, long enough";
 const WORKERS: u64 = 4;
 
 /// What the server has acknowledged.
@@ -31,7 +31,7 @@ fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
-fn body(answer: &Answer) -> Value {
+pub(crate) fn body(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
@@ -41,19 +41,30 @@ fn jti(token: &str) -> String {
 }
 
 /// A form to an OAuth endpoint; `None` when the server is gone.
-async fn post(server: &Outbound, path: &str, client: (&str, &str), fields: &[(&str, &str)]) -> Option<Answer> {
+pub(crate) async fn post(
+    server: &Outbound,
+    path: &str,
+    client: (&str, &str),
+    fields: &[(&str, &str)],
+) -> Option<Answer> {
     let message =
         Message { authorization: Some(basic(client.0, client.1)), body: Some(form(fields)), ..Message::default() };
     server.send(Method::POST, path, message).await.ok()
 }
 
-async fn admin_token(server: &Outbound) -> Option<String> {
+pub(crate) async fn admin_token(server: &Outbound) -> Option<String> {
     let fields = [("grant_type", "client_credentials"), ("scope", "admin")];
     let answer = body(&post(server, "/oauth2/token", ("harness", SECRET), &fields).await?);
     Some(answer["access_token"].as_str()?.to_owned())
 }
 
-async fn api(server: &Outbound, token: &str, method: Method, path: &str, sent: Option<Value>) -> Option<Answer> {
+pub(crate) async fn api(
+    server: &Outbound,
+    token: &str,
+    method: Method,
+    path: &str,
+    sent: Option<Value>,
+) -> Option<Answer> {
     let message = Message {
         authorization: Some(format!("Bearer {token}")),
         body: sent.map(|value| ("application/json", value.to_string().into_bytes())),

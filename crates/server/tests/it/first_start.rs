@@ -220,7 +220,7 @@ fn sighup_does_not_end_a_server_that_has_no_certificate_to_reload() {
 }
 
 #[test]
-fn a_server_that_lost_its_lease_ends_itself() {
+fn a_second_server_is_refused_and_a_lease_that_somebody_deleted_is_taken_again() {
     let dir = TempDir::new().unwrap();
     let database = testkit::postgres::fresh_database().unwrap();
     let (sockets, name) = database.split_once(" user=postgres dbname=").unwrap();
@@ -239,7 +239,9 @@ fn a_server_that_lost_its_lease_ends_itself() {
     let psql = testkit::postgres::programs().unwrap().join("psql");
     let deleted = Command::new(psql).args(["-X", "-q", "-d", &database, "-c", "DELETE FROM lease"]).status().unwrap();
     assert!(deleted.success());
-    assert_eq!(server.wait().code(), Some(1));
+    server.until("\"code\":\"lease_lost\"");
+    server.until("the lease of the database is held again");
+    assert_eq!(server.stop(), Some(0));
 }
 
 #[test]

@@ -20,5 +20,6 @@ mod drain;
 mod first_start;
 mod flood;
 mod heads;
+mod outage;
 mod proxies;
 mod tls;

@@ -22,9 +22,9 @@ enum Attempt {
     Committed(Option<u64>),
     /// An earlier attempt had been committed.
     Already,
-    /// It was rolled back for good.
+    /// Neither it nor an earlier attempt was or will be committed.
     Refused(Error),
-    /// It was rolled back, or never began, and may be tried again.
+    /// It was not committed and may be tried again; of an earlier attempt it says nothing.
     Again(Error),
     /// COMMIT was sent and no answer came.
     Unknown(Option<u64>, Error),
@@ -46,16 +46,17 @@ pub(crate) async fn commit(pool: &Pool, shared: &Shared, plan: &Plan, reserved: 
         let why = match attempt(pool, &flight, reserved).await {
             Attempt::Committed(seq) => return Ok(seq),
             Attempt::Already => return Ok(unknown.flatten()),
+            Attempt::Refused(error) => return Err(error),
             Attempt::Again(error) => error,
-            Attempt::Unknown(seq, error) if traceable => {
+            Attempt::Unknown(seq, error) => {
                 unknown = Some(seq);
                 error
             }
-            // after an unknown end the proof was written first and found no other: what was refused was never done
-            Attempt::Refused(error) | Attempt::Unknown(_, error) => return Err(error),
         };
-        if began.elapsed() > PATIENCE {
-            return Err(why);
+        let is_open = unknown.is_some();
+        // without a record or an entry nothing in the data tells whether it was done
+        if began.elapsed() > PATIENCE || pool.away().is_some() || (is_open && !traceable) {
+            return Err(if is_open { Error::Unknown(Box::new(why)) } else { why });
         }
         let jitter = u64::from(shared.ids.jitter());
         tokio::time::sleep(Duration::from_millis(jitter.saturating_add(2) / 2)).await;
@@ -95,6 +96,9 @@ impl<'p> Flight<'p> {
     }
 }
 
+/// Where the proof of a repetition stands in its answers: after BEGIN.
+const PROOF: usize = 1;
+
 /// What one statement of a flight answered.
 enum Answer {
     Begun,
@@ -103,52 +107,53 @@ enum Answer {
 }
 
 async fn attempt(pool: &Pool, flight: &Flight<'_>, reserved: bool) -> Attempt {
+    // until its proof was written, a repetition knows no more of the first attempt than before
+    let undone = |error| if flight.repeated { Attempt::Again(error) } else { Attempt::Refused(error) };
     let connection = match pool.get(reserved).await {
         Ok(connection) => connection,
-        // whether the first attempt was committed is still open, so the batch cannot be called refused
-        Err(error) if flight.repeated => return Attempt::Again(Error::Unavailable(Box::new(error))),
-        Err(error) => return Attempt::Refused(error),
+        Err(error) => return undone(error),
     };
-    let prepared = tokio::time::timeout(FLIGHT, connection.prepare(flight.steps().map(|step| step.stmt))).await;
-    match prepared {
-        Err(_) => return Attempt::Refused(Error::Unavailable("the server did not answer in time".into())),
-        Ok(Err((name, error))) => return lost_or(pool, name, error),
+    match pool.within(FLIGHT, connection.prepare(flight.steps().map(|step| step.stmt))).await {
         Ok(Ok(())) => {}
+        Ok(Err((name, error))) => return lost_or(pool, name, error, undone),
+        Err(error) => return undone(error),
     }
     if let Err(error) = connection.check(flight.steps()) {
         connection.give_back();
-        return Attempt::Refused(error);
+        return undone(error);
     }
-    let Ok(answers) = tokio::time::timeout(FLIGHT, send(&connection, flight)).await else {
-        return Attempt::Refused(Error::Unavailable("the server did not answer in time".into()));
+    // a connection that is dropped on the way takes its transaction with it
+    let answers = match pool.within(FLIGHT, send(&connection, flight)).await {
+        Ok(answers) => answers,
+        Err(error) => return undone(error),
     };
     let seq = match judge(pool, flight, answers) {
         Ok(seq) => seq,
         Err(outcome) => {
-            if tokio::time::timeout(FLIGHT, connection.client().batch_execute("ROLLBACK"))
-                .await
-                .is_ok_and(|r| r.is_ok())
+            // a session that refuses to work is not used again: a new one may be allowed more
+            if !matches!(outcome, Attempt::Refused(Error::Unavailable(_)))
+                && let Ok(Ok(())) = pool.within(FLIGHT, connection.client().batch_execute("ROLLBACK")).await
             {
                 connection.give_back();
             }
             return outcome;
         }
     };
-    match tokio::time::timeout(FLIGHT, connection.client().batch_execute("COMMIT")).await {
+    match pool.within(FLIGHT, connection.client().batch_execute("COMMIT")).await {
         Ok(Ok(())) => {
             connection.give_back();
             Attempt::Committed(seq)
         }
         Ok(Err(error)) => match verdict(&error) {
             Verdict::Lost | Verdict::Unavailable => {
-                pool.flush();
+                pool.doubt();
                 Attempt::Unknown(seq, Error::Unavailable(Box::new(error)))
             }
             Verdict::Again => Attempt::Again(Error::Unavailable(Box::new(error))),
             Verdict::NoSpace => Attempt::Refused(Error::NoSpace),
             Verdict::Taken(_) | Verdict::Defect => Attempt::Refused(failure("COMMIT", error)),
         },
-        Err(_) => Attempt::Unknown(seq, Error::Unavailable("the server did not answer in time".into())),
+        Err(error) => Attempt::Unknown(seq, error),
     }
 }
 
@@ -175,7 +180,7 @@ fn judge(
 ) -> Result<Option<u64>, Attempt> {
     let mut seq = None;
     let mut steps = flight.steps();
-    for answer in answers {
+    for (sent, answer) in answers.into_iter().enumerate() {
         match answer {
             Ok(Answer::Begun) => {}
             Ok(Answer::Head(taken)) => {
@@ -189,6 +194,7 @@ fn judge(
                 }
             }
             Err(error) => {
+                let is_proven = flight.repeated && sent > PROOF;
                 let name = steps.next().map_or("BEGIN", |step| step.stmt.name);
                 if let Verdict::Taken(constraint) = verdict(&error)
                     && flight.repeated
@@ -196,7 +202,9 @@ fn judge(
                 {
                     return Err(Attempt::Already);
                 }
-                return Err(lost_or(pool, name, error));
+                let undone =
+                    |error| if flight.repeated && !is_proven { Attempt::Again(error) } else { Attempt::Refused(error) };
+                return Err(lost_or(pool, name, error, undone));
             }
         }
     }
@@ -209,13 +217,22 @@ pub(crate) fn is_proof(constraint: &str) -> bool {
 }
 
 /// Before COMMIT was sent nothing has happened, so a lost connection only costs another attempt.
-fn lost_or(pool: &Pool, name: &'static str, error: tokio_postgres::Error) -> Attempt {
+fn lost_or(
+    pool: &Pool,
+    name: &'static str,
+    error: tokio_postgres::Error,
+    undone: impl FnOnce(Error) -> Attempt,
+) -> Attempt {
     match verdict(&error) {
         Verdict::Lost => {
-            pool.flush();
+            pool.doubt();
             Attempt::Again(Error::Unavailable(Box::new(error)))
         }
         Verdict::Again => Attempt::Again(Error::Unavailable(Box::new(error))),
-        _ => Attempt::Refused(failure(name, error)),
+        Verdict::Unavailable => {
+            pool.doubt();
+            undone(Error::Unavailable(Box::new(error)))
+        }
+        _ => undone(failure(name, error)),
     }
 }

@@ -41,6 +41,8 @@ pub(crate) async fn run(pool: Arc<Pool>, shared: Arc<Shared>, mut queue: mpsc::R
     while !closing && queue.recv_many(&mut messages, GROUP).await > 0 {
         for message in messages.drain(..) {
             match message {
+                // nobody waits for it, and nothing has been begun
+                Message::Entry(_, reply) if reply.is_closed() => {}
                 Message::Entry(entry, reply) => {
                     segments.add(&entry);
                     replies.push(reply);
@@ -61,6 +63,7 @@ pub(crate) async fn run(pool: Arc<Pool>, shared: Arc<Shared>, mut queue: mpsc::R
             let _ = reply.send(match &written {
                 Ok(()) => Ok(()),
                 Err(Error::NoSpace) => Err(Error::NoSpace),
+                Err(Error::Unknown(source)) => Err(Error::Unknown(source.to_string().into())),
                 Err(Error::Unavailable(source)) => Err(Error::Unavailable(source.to_string().into())),
                 Err(other) => Err(Error::Unavailable(other.to_string().into())),
             });
@@ -78,54 +81,55 @@ struct Committer {
 impl Committer {
     async fn write(&mut self, steps: &[Step]) -> Result<(), Error> {
         let began = Instant::now();
-        let mut repeated = false;
+        // whether an earlier attempt may have been committed
+        let mut is_open = false;
         loop {
-            let error = match self.attempt(steps).await {
+            let error = match self.attempt(steps, &mut is_open).await {
                 Ok(()) => return Ok(()),
-                Err(Failed::Store(error)) => {
-                    // a flight without an answer may have been committed all the same
-                    repeated = true;
-                    error
-                }
-                Err(Failed::Server(_, error)) if repeated && was_written(&error) => return Ok(()),
+                // the ids stay the same, so an attempt finds out whether an earlier one was committed
+                Err(Failed::Server(_, error)) if is_open && was_written(&error) => return Ok(()),
+                Err(Failed::Store(error)) => error,
                 Err(Failed::Server(name, error)) => match verdict(&error) {
-                    Verdict::Lost => {
-                        // the ids stay the same, so the next attempt finds out whether this one was committed
-                        (self.connection, repeated) = (None, true);
-                        Error::Unavailable(Box::new(error))
-                    }
-                    Verdict::Again => Error::Unavailable(Box::new(error)),
+                    Verdict::Lost | Verdict::Again => Error::Unavailable(Box::new(error)),
+                    _ if is_open => Error::Unavailable(Box::new(error)),
                     _ => return Err(failure(name, error)),
                 },
             };
-            if began.elapsed() > PATIENCE {
-                return Err(error);
+            if began.elapsed() > PATIENCE || self.pool.away().is_some() {
+                return Err(if is_open { Error::Unknown(Box::new(error)) } else { error });
             }
             let jitter = u64::from(self.shared.ids.jitter());
             tokio::time::sleep(Duration::from_millis(jitter.saturating_add(2) / 2)).await;
         }
     }
 
-    async fn attempt(&mut self, steps: &[Step]) -> Result<(), Failed> {
+    async fn attempt(&mut self, steps: &[Step], is_open: &mut bool) -> Result<(), Failed> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.pool.connect().await.map_err(Failed::Store)?,
+            None => self.pool.within(FLIGHT, self.pool.connect()).await.flatten().map_err(Failed::Store)?,
         };
-        let sent = tokio::time::timeout(FLIGHT, async {
-            connection.prepare(steps.iter().map(|step| step.stmt)).await?;
-            Ok(send(&connection, steps).await)
-        });
-        let answers = match sent.await {
-            Ok(Ok(answers)) => answers,
-            Ok(Err((name, error))) => return Err(Failed::Server(name, error)),
-            Err(_) => return Err(Failed::Store(Error::Unavailable("the server did not answer in time".into()))),
-        };
-        // an error inside the transaction turned its COMMIT into a rollback; the connection is clean either way
-        self.connection = Some(connection);
+        let prepared = self.pool.within(FLIGHT, connection.prepare(steps.iter().map(|step| step.stmt))).await;
+        prepared.map_err(Failed::Store)?.map_err(|(name, error)| self.failed(name, error))?;
+        let answers = self.pool.within(FLIGHT, send(&connection, steps)).await.map_err(|error| {
+            *is_open = true;
+            Failed::Store(error)
+        })?;
         for answer in answers {
-            answer.map_err(|error| Failed::Server("SEGMENT_INSERT", error))?;
+            answer.map_err(|error| {
+                *is_open |= matches!(verdict(&error), Verdict::Lost | Verdict::Unavailable);
+                self.failed("SEGMENT_INSERT", error)
+            })?;
         }
+        self.connection = Some(connection);
         Ok(())
+    }
+
+    /// A session that failed is not used again, and neither are its neighbors if it was the server that refused.
+    fn failed(&self, name: &'static str, error: tokio_postgres::Error) -> Failed {
+        if matches!(verdict(&error), Verdict::Lost | Verdict::Unavailable) {
+            self.pool.doubt();
+        }
+        Failed::Server(name, error)
     }
 }
 

@@ -3,6 +3,7 @@
 mod commit;
 mod journal;
 mod pool;
+mod probe;
 mod tls;
 mod value;
 
@@ -10,18 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kernel::audit::Entry;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::batch::{Change, ChangeKind};
 use crate::error::Error;
 use crate::feed::SHARDS;
+use crate::fence::Moment;
 use crate::migrate::{self, Applied};
 use crate::plan::Plan;
 use crate::rewrite::Dialect;
 use crate::sql;
 use crate::stmt::Stmt;
-use crate::store::Shared;
+use crate::store::{Shared, Trouble};
 use crate::value::{Row, Value};
 use journal::Message;
 use pool::{Boxed, Connection, Failed, Pool, join};
@@ -36,10 +38,15 @@ const READ: Duration = Duration::from_secs(10);
 /// Lines of the feed read at once.
 const PAGE: usize = 10_000;
 
+/// How long a commit whose caller was told nothing may still come to be: longer than a session may idle in it.
+const LATE: Duration = Duration::from_secs(30);
+
 struct Core {
     pool: Arc<Pool>,
     shared: Arc<Shared>,
     order: [tokio::sync::Mutex<()>; 16],
+    /// Until when the data may hold changes of this process that it has not heard of.
+    unsure: Mutex<Option<Moment>>,
 }
 
 /// The connected server.
@@ -47,13 +54,31 @@ pub(crate) struct Engine {
     core: Arc<Core>,
     journal: mpsc::Sender<Message>,
     committer: Mutex<Option<JoinHandle<()>>>,
-    poller: JoinHandle<()>,
+    /// How many commits run, and whether more are taken.
+    running: watch::Sender<Running>,
+    watching: [AbortHandle; 2],
+}
+
+/// Commits that were taken on and have not ended.
+#[derive(Default)]
+struct Running {
+    commits: usize,
+    is_closed: bool,
+}
+
+/// One of them.
+struct Turn(watch::Sender<Running>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| running.commits = running.commits.saturating_sub(1));
+    }
 }
 
 impl Engine {
     /// Connects, checks that the server keeps what it acknowledges, and brings the schema up to date.
     pub(crate) async fn open(address: &str, shared: &Arc<Shared>, allow_unsafe: bool) -> Result<Self, Error> {
-        let pool = Arc::new(Pool::new(address)?);
+        let pool = Arc::new(Pool::new(address, shared)?);
         let connection = pool.connect().await?;
         check_settings(&connection, allow_unsafe).await?;
         migrate(&connection, shared).await?;
@@ -64,16 +89,24 @@ impl Engine {
         for (shard, seq) in heads(&connection.query(&sql::HEADS, &[]).await?)? {
             shared.feed.start_at(shard, seq);
         }
-        let core = Arc::new(Core { pool: Arc::clone(&pool), shared: Arc::clone(shared), order: Default::default() });
+        let core = Arc::new(Core {
+            pool: Arc::clone(&pool),
+            shared: Arc::clone(shared),
+            order: Default::default(),
+            unsure: Mutex::default(),
+        });
         let (journal, queue) = mpsc::channel(journal::BOUND);
-        let committer = tokio::spawn(journal::run(pool, Arc::clone(shared), queue));
-        let poller = tokio::spawn(poll(Arc::clone(&core)));
-        Ok(Self { core, journal, committer: Mutex::new(Some(committer)), poller })
+        let committer = tokio::spawn(journal::run(Arc::clone(&pool), Arc::clone(shared), queue));
+        let poller = tokio::spawn(poll(Arc::clone(&core))).abort_handle();
+        let prober = tokio::spawn(probe::run(pool, Arc::clone(shared), connection)).abort_handle();
+        let running = watch::Sender::default();
+        Ok(Self { core, journal, committer: Mutex::new(Some(committer)), running, watching: [poller, prober] })
     }
 
     /// The rows of several queries in one flight.
     pub(crate) async fn read(&self, asks: Vec<(&'static Stmt, Vec<Value>)>) -> Result<Vec<Vec<Row>>, Error> {
-        self.core.read(&asks).await
+        // boxed: it is a part of nearly every handler's future
+        Box::pin(self.core.read(&asks)).await
     }
 
     /// Prepares statements without running them.
@@ -88,43 +121,87 @@ impl Engine {
 
     /// Commits a plan and delivers its changes.
     pub(crate) async fn commit(&self, plan: Plan, reserved: bool) -> Result<u64, Error> {
+        let turn = self.turn()?;
         let core = Arc::clone(&self.core);
         // a task of its own: a caller that goes away must not leave a commit undelivered
-        let task = tokio::spawn(async move { core.commit(&plan, reserved).await });
-        task.await.unwrap_or_else(|error| Err(Error::Unavailable(Box::new(error))))
+        let task = tokio::spawn(async move {
+            let committed = core.commit(&plan, reserved).await;
+            drop(turn);
+            committed
+        });
+        task.await.unwrap_or_else(|error| Err(Error::Unknown(Box::new(error))))
+    }
+
+    fn turn(&self) -> Result<Turn, Error> {
+        let is_open = self.running.send_if_modified(|running| {
+            if !running.is_closed {
+                running.commits = running.commits.saturating_add(1);
+            }
+            !running.is_closed
+        });
+        if is_open { Ok(Turn(self.running.clone())) } else { Err(Error::Unavailable("the store is closed".into())) }
     }
 
     /// Appends an entry to the journal.
     pub(crate) async fn journal(&self, entry: Entry) -> Result<(), Error> {
+        if self.core.pool.away().is_some() {
+            return Err(Error::Unavailable("the server is away".into()));
+        }
         let (reply, answer) = oneshot::channel();
         self.journal.try_send(Message::Entry(entry, reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Full,
             mpsc::error::TrySendError::Closed(_) => Error::Unavailable("the store is closed".into()),
         })?;
-        answer.await.unwrap_or_else(|_| Err(Error::Unavailable("the store is closed".into())))
+        answer.await.unwrap_or_else(|_| Err(Error::Unknown("the store is closed".into())))
     }
 
-    /// How many journal entries wait.
+    /// How many journal entries wait and how many commits run.
     pub(crate) fn queue_depth(&self) -> usize {
-        self.journal.max_capacity().saturating_sub(self.journal.capacity())
+        let entries = self.journal.max_capacity().saturating_sub(self.journal.capacity());
+        entries.saturating_add(self.running.borrow().commits)
     }
 
-    /// Writes what was accepted and ends all connections.
+    /// What keeps the server away.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.core.pool.away().map(probe::Away::trouble)
+    }
+
+    /// Reads the feed to its head now.
+    pub(crate) async fn catch_up(&self) -> Result<(), Error> {
+        self.core.poll_once().await
+    }
+
+    /// Reads the feed to its head if the data may hold more than this process has heard.
+    pub(crate) async fn settle(&self) -> Result<(), Error> {
+        let unsure = *self.core.unsure.lock().unwrap_or_else(PoisonError::into_inner);
+        if unsure.is_some_and(|end| Moment::now() < end) { self.core.poll_once().await } else { Ok(()) }
+    }
+
+    /// Finishes what was accepted and ends all connections.
     pub(crate) async fn close(&self) {
-        self.poller.abort();
+        self.running.send_modify(|running| running.is_closed = true);
+        // an error would mean that the sender, which is ours, has gone
+        let _ = self.running.subscribe().wait_for(|running| running.commits == 0).await;
         // an error means that the committer has ended already
         let _ = self.journal.send(Message::Close).await;
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(committer) = committer {
             let _ = committer.await;
         }
+        self.stop_watching();
         self.core.pool.close();
+    }
+
+    fn stop_watching(&self) {
+        for task in &self.watching {
+            task.abort();
+        }
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.poller.abort();
+        self.stop_watching();
     }
 }
 
@@ -133,15 +210,11 @@ impl Core {
         let mut first = true;
         loop {
             let connection = self.pool.get(false).await?;
-            let answer = tokio::time::timeout(READ, read_on(&connection, asks)).await;
-            let Ok(answer) = answer else {
-                return Err(Error::Unavailable("the server did not answer in time".into()));
-            };
-            match answer {
+            match self.pool.within(READ, read_on(&connection, asks)).await? {
                 // a connection at rest may have ended unnoticed; a read is safe to repeat
                 Err(Failed::Server(_, error)) if first && error.as_db_error().is_none() => {
                     first = false;
-                    self.pool.flush();
+                    self.pool.doubt();
                 }
                 answer => {
                     connection.give_back();
@@ -157,6 +230,9 @@ impl Core {
         let committed = commit::commit(&self.pool, &self.shared, plan, reserved).await;
         if matches!(committed, Err(Error::Conflict(_))) {
             counters.conflicts.add(1);
+        }
+        if matches!(committed, Err(Error::Unknown(_))) && plan.stamp.is_some() {
+            *self.unsure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Moment::now().after(LATE));
         }
         let seq = committed?;
         counters.groups.add(1);
@@ -206,8 +282,12 @@ impl Core {
     }
 
     async fn poll_once(&self) -> Result<(), Error> {
+        let applied = self.shared.feed.positions();
         let rows = self.read(&[(&sql::HEADS, Vec::new())]).await?.pop().unwrap_or_default();
-        for (shard, seq) in heads(&rows)? {
+        let heads = heads(&rows)?;
+        let head = |shard| heads.iter().find(|(known, _)| *known == shard).map_or(0, |(_, seq)| *seq);
+        self.pool.compare(applied, std::array::from_fn(|index| i64::try_from(index).map_or(0, head)));
+        for (shard, seq) in heads {
             if seq > self.shared.feed.applied(shard)
                 && let Some(order) = usize::try_from(shard).ok().and_then(|index| self.order.get(index))
             {

@@ -3,29 +3,36 @@
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::task::AbortHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::batch::Step;
 use crate::error::Error;
+use crate::postgres::probe::Away;
 use crate::postgres::value::{self, Param, failure};
 use crate::rewrite::{Dialect, Use, expand};
+use crate::sql;
 use crate::stmt::Stmt;
+use crate::store::Shared;
 use crate::value::{Row, Value};
 
 /// How long a caller waits for a connection.
 const WAIT: Duration = Duration::from_millis(250);
 /// How long the reserved lane waits for one.
 const RESERVED_WAIT: Duration = Duration::from_secs(2);
+/// How long opening a connection may take for each host of the address.
+const OPEN: Duration = Duration::from_secs(1);
 /// After a connection failed, how long nobody tries another.
-const PROBE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(250);
 /// Connections kept for the reserved lane.
 const RESERVED: usize = 2;
 
@@ -59,6 +66,14 @@ pub(crate) async fn join<T>(futures: Vec<Boxed<'_, T>>) -> Vec<T> {
 pub(crate) struct Connection {
     client: Client,
     prepared: Mutex<HashMap<usize, Statement>>,
+    driver: AbortHandle,
+}
+
+impl Drop for Connection {
+    /// Left alone, the driver of a connection would wait for answers that nobody wants, without end if none comes.
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
 }
 
 impl Connection {
@@ -176,18 +191,23 @@ impl Held<'_> {
 pub(crate) struct Pool {
     config: Config,
     tls: Option<MakeRustlsConnect>,
+    shared: Arc<Shared>,
     turns: Semaphore,
     reserved: Semaphore,
     idle: Mutex<Vec<Arc<Connection>>>,
     failed_at: Mutex<Option<Instant>>,
+    /// What the probe found last.
+    away: watch::Sender<Option<Away>>,
+    /// Whether the probe must look at the server through a new connection.
+    doubted: AtomicBool,
 }
 
 impl Pool {
     /// A pool for a server; opens nothing yet.
-    pub(crate) fn new(address: &str) -> Result<Self, Error> {
+    pub(crate) fn new(address: &str, shared: &Arc<Shared>) -> Result<Self, Error> {
         let (mut config, tls) = super::tls::read_address(address)?;
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(1));
+            config.connect_timeout(OPEN);
         }
         if config.get_application_name().is_none() {
             config.application_name("bastionary");
@@ -202,10 +222,13 @@ impl Pool {
         Ok(Self {
             config,
             tls,
+            shared: Arc::clone(shared),
             turns: Semaphore::new(most.saturating_sub(RESERVED)),
             reserved: Semaphore::new(RESERVED),
             idle: Mutex::default(),
             failed_at: Mutex::default(),
+            away: watch::Sender::new(None),
+            doubted: AtomicBool::new(false),
         })
     }
 
@@ -215,6 +238,10 @@ impl Pool {
 
     /// A connection, from those at rest or a new one.
     pub(crate) async fn get(&self, reserved: bool) -> Result<Held<'_>, Error> {
+        self.within(Duration::MAX, self.next(reserved)).await?
+    }
+
+    async fn next(&self, reserved: bool) -> Result<Held<'_>, Error> {
         let turn = match self.turns.try_acquire() {
             Ok(turn) => turn,
             Err(_) if reserved => in_time(RESERVED_WAIT, &self.reserved).await?,
@@ -236,34 +263,115 @@ impl Pool {
     pub(crate) async fn connect(&self) -> Result<Connection, Error> {
         {
             let failed_at = self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
-            if failed_at.is_some_and(|at| at.elapsed() < PROBE) {
+            if failed_at.is_some_and(|at| at.elapsed() < PAUSE) {
                 return Err(Error::Unavailable("the server was not reachable a moment ago".into()));
             }
         }
-        let opened = tokio::time::timeout(Duration::from_secs(3), self.open()).await;
-        let opened = opened.unwrap_or_else(|_| Err(Error::Unavailable("connecting took too long".into())));
+        let opened = self.open().await;
         let failed_at = if opened.is_ok() { None } else { Some(Instant::now()) };
         *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = failed_at;
         opened
     }
 
-    async fn open(&self) -> Result<Connection, Error> {
-        let failed = |error: tokio_postgres::Error| Error::Unavailable(Box::new(error));
-        let client = if let Some(tls) = &self.tls {
-            let (client, connection) = self.config.connect(tls.clone()).await.map_err(failed)?;
-            tokio::spawn(connection);
-            client
-        } else {
-            let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-            tokio::spawn(connection);
-            client
-        };
-        client.batch_execute(SESSION).await.map_err(failed)?;
-        Ok(Connection { client, prepared: Mutex::default() })
+    /// A new connection, however short the last failure lies back; for the probe.
+    pub(crate) async fn open(&self) -> Result<Connection, Error> {
+        let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(1).max(1);
+        let opened = tokio::time::timeout(OPEN.saturating_mul(hosts), self.open_session()).await;
+        opened.unwrap_or_else(|_| Err(Error::Unavailable("connecting took too long".into())))
     }
 
-    /// Ends the connections at rest: after one broke, its neighbors are likely broken too.
-    pub(crate) fn flush(&self) {
+    async fn open_session(&self) -> Result<Connection, Error> {
+        let failed = |error: tokio_postgres::Error| Error::Unavailable(Box::new(error));
+        let (client, driver) = if let Some(tls) = &self.tls {
+            let (client, connection) = self.config.connect(tls.clone()).await.map_err(failed)?;
+            (client, tokio::spawn(connection).abort_handle())
+        } else {
+            let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
+            (client, tokio::spawn(connection).abort_handle())
+        };
+        let connection = Connection { client, prepared: Mutex::default(), driver };
+        connection.client.batch_execute(SESSION).await.map_err(failed)?;
+        // whatever answers behind a new connection may be another server than before
+        self.check_heads(&connection).await.map_err(failed)?;
+        Ok(connection)
+    }
+
+    /// Looks for a server that has forgotten what this process has seen of it.
+    async fn check_heads(&self, connection: &Connection) -> Result<(), tokio_postgres::Error> {
+        let applied = self.shared.feed.positions();
+        if applied.iter().all(|seq| *seq == 0) {
+            return Ok(());
+        }
+        let mut heads = [0; 16];
+        for message in connection.client.simple_query(sql::HEADS.sql).await? {
+            if let SimpleQueryMessage::Row(row) = message
+                && let (Some(shard), Some(seq)) = (row.get(0), row.get(1))
+                && let Some(head) = shard.parse().ok().and_then(|shard: usize| heads.get_mut(shard))
+            {
+                *head = seq.parse().unwrap_or(0);
+            }
+        }
+        self.compare(applied, heads);
+        Ok(())
+    }
+
+    /// Fences this process when a head stands below what had been applied before the heads were read.
+    pub(crate) fn compare(&self, applied: [u64; 16], heads: [u64; 16]) {
+        let lost = applied.iter().zip(&heads).enumerate().find(|(_, (applied, head))| head < applied);
+        if let Some((shard, (applied, head))) = lost
+            && self.shared.fence.roll_back(self.shared.ids.now())
+        {
+            tracing::error!(
+                code = "store_rolled_back",
+                shard,
+                applied,
+                head,
+                "the database has lost commits that it had acknowledged: nothing is answered from it until an operator                  has looked at it and restarts this process"
+            );
+        }
+    }
+
+    /// What keeps the server away.
+    pub(crate) fn away(&self) -> Option<Away> {
+        *self.away.borrow()
+    }
+
+    /// Takes what the probe found.
+    pub(crate) fn set_away(&self, away: Option<Away>) {
+        self.away.send_replace(away);
+        if away.is_some() {
+            self.flush();
+        } else {
+            *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// Does work for as long as the server answers the probe, and within a time.
+    pub(crate) async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut away = self.away.subscribe();
+        tokio::select! {
+            biased;
+            // an error means that the pool is gone, and with it whoever waits here
+            _ = away.wait_for(Option::is_some) => Err(Error::Unavailable("the server is away".into())),
+            done = tokio::time::timeout(time, work) => {
+                done.map_err(|_| Error::Unavailable("the server did not answer in time".into()))
+            }
+        }
+    }
+
+    /// After a connection broke or was refused a write: its neighbors are likely no better, and the probe must ask anew.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(true, Ordering::SeqCst);
+        self.flush();
+    }
+
+    /// Whether the probe must ask through a new connection.
+    pub(crate) fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Ends the connections at rest.
+    fn flush(&self) {
         self.idle().clear();
     }
 

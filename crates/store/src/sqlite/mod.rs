@@ -70,7 +70,7 @@ impl Engine {
     /// Hands work to the writer and waits for its commit.
     pub(crate) async fn write(&self, work: Work, reserved: bool) -> Result<u64, Error> {
         let answer = self.queue.push(work, reserved)?;
-        answer.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has ended".into())))
+        answer.await.unwrap_or_else(|_| Err(Error::Unknown("the writer has ended".into())))
     }
 
     /// Asks a read thread.

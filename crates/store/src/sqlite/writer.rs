@@ -280,6 +280,7 @@ mod tests {
         let path = directory.path().join("data.db");
         let shared = Shared {
             feed: crate::feed::Feed::default(),
+            fence: crate::fence::Fence::default(),
             counters: crate::store::Counters::default(),
             ids: crate::ident::Ids::new(Box::new(Fixed), Arc::new(Fixed)),
         };

@@ -31,6 +31,10 @@ store::statements! {
     EPOCH = "INSERT INTO epoch (tenant_id, key, not_before_seq, expires_at) SELECT ?1, ?2, h.seq, ?3 FROM change_head h WHERE h.shard = ?4 ON CONFLICT (tenant_id, key) DO UPDATE SET not_before_seq = excluded.not_before_seq";
     /// A not-before number.
     EPOCH_READ = "SELECT not_before_seq FROM epoch WHERE tenant_id = ?1 AND key = ?2";
+    /// Who holds the lease.
+    LEASE across_tenants("test") = "SELECT holder FROM lease";
+    /// Gives the lease to somebody else.
+    LEASE_ROB across_tenants("test") = "UPDATE lease SET holder = CAST('0123456789abcdef' AS {bytes}), detail = ?1, lease_until = lease_until + 60000000";
     /// Makes the schema look newer.
     NEWER across_tenants("test") = "INSERT INTO schema_migration (version, name, sha256, min_reader, applied_at) VALUES (?1, 'later', 'x', ?2, 0)";
 }
