@@ -22,4 +22,5 @@ mod flood;
 mod heads;
 mod outage;
 mod proxies;
+mod timing;
 mod tls;
