@@ -18,6 +18,7 @@ use crate::clock::WallClock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, MasterKey, master_key};
 use crate::failure::{Exit, Failure};
+use crate::integrity;
 use crate::terminal;
 
 /// An open installation: its directory, its store and the product over it.
@@ -58,6 +59,12 @@ impl House {
         let auth = Auth::open(store, keyring, clock, Box::new(BufferedEntropy::new()), settings)
             .await
             .map_err(|error| store_failure("the store cannot be read", &error))?;
+        if let Some(failure) = damage(&auth).await {
+            // The answer to a failed start must not be a lease that blocks the next one.
+            let _ = lease.release().await;
+            auth.store.close().await;
+            return Err(failure);
+        }
         let tenant = auth.set_up().await.map_err(|error| {
             Failure::new(
                 "the first start did not complete",
@@ -139,6 +146,19 @@ async fn open_store(
             let exit = if is_other { Exit::Denied } else { Exit::Failed };
             Err(Failure::new(what, chain(&error), remedy).exit(exit))
         }
+    }
+}
+
+/// Why not to serve: what was signed last is not what stands there.
+async fn damage(auth: &Auth) -> Option<Failure> {
+    match integrity::newest_checkpoints(auth).await {
+        Ok(None) => None,
+        Ok(Some(found)) => Some(Failure::new(
+            "the store is damaged (store_corrupt)",
+            found,
+            "Nothing was changed. `bastionary audit verify` looks closer; restore from a backup.",
+        )),
+        Err(error) => Some(store_failure("the store cannot be read", &error)),
     }
 }
 

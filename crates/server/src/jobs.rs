@@ -16,9 +16,15 @@ use record::{CheckpointSigner, Sequencer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::integrity;
+
 const KEYS_EVERY: Duration = Duration::from_secs(10);
 const RECORD_EVERY: Duration = Duration::from_mins(1);
 const SECRETS_EVERY: Duration = Duration::from_hours(1);
+/// How often everything stored is looked at.
+const CHECK_EVERY: Duration = Duration::from_hours(24);
+/// When a check that could not be carried out is tried again.
+const CHECK_AGAIN: Duration = Duration::from_mins(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// What the last rounds may take when the process ends.
@@ -30,6 +36,8 @@ pub struct Jobs {
     sequencer: Arc<Sequencer>,
     stop: watch::Sender<bool>,
     running: Vec<JoinHandle<()>>,
+    /// Not waited for: a check of much data takes long, and leaves nothing behind.
+    checking: JoinHandle<()>,
 }
 
 impl Jobs {
@@ -49,17 +57,26 @@ impl Jobs {
             let auth = Arc::clone(auth);
             move || secrets(Arc::clone(&auth))
         };
+        let check = {
+            let auth = Arc::clone(auth);
+            move || check(Arc::clone(&auth))
+        };
+        let at_once = |every| Rhythm { first: Duration::ZERO, every };
+        let first = if auth.store.is_check_due() { Duration::ZERO } else { CHECK_EVERY };
         let running = vec![
-            tokio::spawn(supervise("keys", KEYS_EVERY, stop.subscribe(), keys)),
-            tokio::spawn(supervise("record", RECORD_EVERY, stop.subscribe(), record)),
-            tokio::spawn(supervise("secrets", SECRETS_EVERY, stop.subscribe(), secrets)),
+            tokio::spawn(supervise("keys", at_once(KEYS_EVERY), stop.subscribe(), keys)),
+            tokio::spawn(supervise("record", at_once(RECORD_EVERY), stop.subscribe(), record)),
+            tokio::spawn(supervise("secrets", at_once(SECRETS_EVERY), stop.subscribe(), secrets)),
         ];
-        Self { auth: Arc::clone(auth), sequencer, stop, running }
+        let rhythm = Rhythm { first, every: CHECK_EVERY };
+        let checking = tokio::spawn(supervise("check", rhythm, stop.subscribe(), check));
+        Self { auth: Arc::clone(auth), sequencer, stop, running, checking }
     }
 
     /// Lets the jobs finish their present round, writes the refusals still counted and signs what is new.
     pub async fn finish(self) {
         self.stop.send_replace(true);
+        self.checking.abort();
         let finished = tokio::time::timeout(PATIENCE, async {
             for job in self.running {
                 // A job that panicked has already been logged.
@@ -74,17 +91,22 @@ impl Jobs {
     }
 }
 
-/// Runs a round at each interval until stopped; a round that panics is logged and the next one waits longer.
-async fn supervise<F>(
-    name: &'static str,
+/// When a job runs.
+#[derive(Debug, Clone, Copy)]
+struct Rhythm {
+    /// How long after the start.
+    first: Duration,
+    /// How long after each round.
     every: Duration,
-    mut stop: watch::Receiver<bool>,
-    round: impl Fn() -> F + Send,
-) where
+}
+
+/// Runs a round at each interval until stopped; a round that panics is logged and the next one waits longer.
+async fn supervise<F>(name: &'static str, rhythm: Rhythm, mut stop: watch::Receiver<bool>, round: impl Fn() -> F + Send)
+where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut pause = FIRST_PAUSE;
-    let mut wait = Duration::ZERO;
+    let mut wait = rhythm.first;
     loop {
         tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => return,
@@ -92,7 +114,7 @@ async fn supervise<F>(
         }
         if tokio::spawn(round()).await.is_ok() {
             pause = FIRST_PAUSE;
-            wait = every;
+            wait = rhythm.every;
         } else {
             tracing::error!(
                 code = "job_parked",
@@ -151,6 +173,23 @@ async fn secrets(auth: Arc<Auth>) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "secrets that end soon were announced"),
         Err(error) => tracing::warn!(%error, "secrets that end soon were not announced"),
+    }
+}
+
+async fn check(auth: Arc<Auth>) {
+    let started = std::time::Instant::now();
+    let findings = loop {
+        match integrity::whole(&auth).await {
+            Ok(findings) => break findings,
+            Err(error) => tracing::warn!(%error, "the data could not be checked; it is tried again in ten minutes"),
+        }
+        tokio::time::sleep(CHECK_AGAIN).await;
+    };
+    for finding in &findings {
+        tracing::error!(code = "store_corrupt", finding, "the check of the data found damage");
+    }
+    if findings.is_empty() {
+        tracing::info!(seconds = started.elapsed().as_secs(), "the data was checked; no damage was found");
     }
 }
 
@@ -223,13 +262,14 @@ mod tests {
         let rounds = Arc::new(AtomicU32::new(0));
         let stop = watch::Sender::new(false);
         let counted = Arc::clone(&rounds);
+        let rhythm = Rhythm { first: Duration::ZERO, every: Duration::from_secs(10) };
         let round = move || {
             let counted = Arc::clone(&counted);
             async move {
                 assert!(counted.fetch_add(1, Ordering::SeqCst) != 0, "the first round panics");
             }
         };
-        let job = tokio::spawn(supervise("test", Duration::from_secs(10), stop.subscribe(), round));
+        let job = tokio::spawn(supervise("test", rhythm, stop.subscribe(), round));
         tokio::time::sleep(Duration::from_secs(32)).await;
         assert_eq!(rounds.load(Ordering::SeqCst), 5, "at 0, then at 1, 11, 21 and 31 seconds");
         stop.send_replace(true);

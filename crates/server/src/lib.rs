@@ -10,6 +10,7 @@ pub mod data_dir;
 pub mod dev;
 pub mod environment;
 pub mod failure;
+pub mod integrity;
 pub mod jobs;
 pub mod listen;
 pub mod local;

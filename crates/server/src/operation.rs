@@ -17,6 +17,7 @@ use store::params;
 
 use crate::boot::{chain, operator};
 use crate::failure::{Exit, Failure};
+use crate::integrity;
 
 /// One request of a local command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -152,7 +153,10 @@ async fn verify_audit(auth: &Auth, known: &[String]) -> Result<Value, Failure> {
 }
 
 /// The names under which checkpoints of a tenant were signed, and every key that ever signed one.
-async fn verifiers(auth: &Auth, tenant: &Tenant) -> Result<(BTreeSet<String>, Vec<Verifier>), record::Error> {
+pub(crate) async fn verifiers(
+    auth: &Auth,
+    tenant: &Tenant,
+) -> Result<(BTreeSet<String>, Vec<Verifier>), record::Error> {
     let mut origins = BTreeSet::from([record::checkpoint::origin_of(&tenant.issuer)]);
     let mut past = 0;
     loop {
@@ -177,7 +181,7 @@ async fn verifiers(auth: &Auth, tenant: &Tenant) -> Result<(BTreeSet<String>, Ve
 }
 
 /// All key records of a tenant, those of destroyed keys included.
-async fn key_records(auth: &Auth, tenant: &Tenant) -> Result<Vec<KeyRecord>, store::Error> {
+pub(crate) async fn key_records(auth: &Auth, tenant: &Tenant) -> Result<Vec<KeyRecord>, store::Error> {
     let mut records: Vec<KeyRecord> = Vec::new();
     loop {
         let before = records.last().map(|record| record.id);
@@ -191,7 +195,7 @@ async fn key_records(auth: &Auth, tenant: &Tenant) -> Result<Vec<KeyRecord>, sto
     }
 }
 
-async fn examine(auth: &Auth) -> Value {
+async fn examine(auth: &Arc<Auth>) -> Value {
     let mut findings = Vec::new();
     let mut note = |check: &str, level: &str, detail: String, remedy: &str| {
         findings.push(json!({"check": check, "level": level, "detail": detail, "remedy": remedy}));
@@ -209,6 +213,17 @@ async fn examine(auth: &Auth) -> Value {
             chain(&error),
             "Look at the disk or the database server; the page of `store_unreachable` says more.",
         ),
+    }
+    match integrity::whole(auth).await {
+        Ok(found) if found.is_empty() => {
+            note("data", "ok", "every page and every audit tree was looked at".to_owned(), "");
+        }
+        Ok(found) => {
+            for damage in found {
+                note("data", "critical", damage, "The page of `store_corrupt` says what to do; restore from a backup.");
+            }
+        }
+        Err(error) => note("data", "critical", chain(&error), "The store must answer first."),
     }
     match auth.all_tenants().await {
         Err(error) => note("tenants", "critical", chain(&error), "The store must answer first."),

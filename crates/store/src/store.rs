@@ -1,8 +1,8 @@
 //! The store: one type for both engines.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use kernel::audit::{Entry, Record};
 use kernel::clock::{Clock, Timestamp};
@@ -102,6 +102,28 @@ pub(crate) struct Shared {
     pub(crate) fence: Fence,
     pub(crate) counters: Counters,
     pub(crate) ids: Ids,
+    /// Since when the data is known to be damaged.
+    pub(crate) damage: OnceLock<Timestamp>,
+}
+
+impl Shared {
+    /// The data is not what was written: from here on this process says nothing about credentials and writes nothing.
+    pub(crate) fn condemn(&self, finding: &str) {
+        if self.damage.set(self.ids.now()).is_ok() {
+            tracing::error!(
+                code = "store_corrupt",
+                finding,
+                "the store is damaged: credentials are refused until it is repaired or restored from a backup"
+            );
+        }
+    }
+
+    /// Looks whether an error of the engine tells of damage.
+    pub(crate) fn watch(&self, error: &Error) {
+        if sqlite::is_damage(error) {
+            self.condemn(&std::error::Error::source(error).map(ToString::to_string).unwrap_or_default());
+        }
+    }
 }
 
 enum Engine {
@@ -126,6 +148,7 @@ impl Store {
             fence: Fence::default(),
             counters: Counters::default(),
             ids: Ids::new(options.entropy, options.clock),
+            damage: OnceLock::new(),
         });
         let engine = match options.location {
             Location::File(path) => {
@@ -196,7 +219,8 @@ impl Store {
         self.run(plan, reserved).await
     }
 
-    /// A process without its lease writes nothing: another one may be deciding by what it holds in memory.
+    /// A process without its lease writes nothing: another one may be deciding by what it holds in memory. On damaged
+    /// data nothing is built either: what is written there could not be told from the damage.
     fn refuse_when_fenced(&self) -> Result<(), Error> {
         if self.is_fenced() { Err(Error::Unavailable("this process is fenced".into())) } else { Ok(()) }
     }
@@ -240,12 +264,13 @@ impl Store {
         }
     }
 
-    /// Whether this process must say nothing about credentials: its lease has ended, or the store was rolled back.
+    /// Whether this process must say nothing about credentials: its lease has ended, or the store was rolled back or is
+    /// damaged.
     ///
     /// Asked again right before an answer is written. Costs one atomic load without a lease and a look at the clock with
     /// one.
     pub fn is_fenced(&self) -> bool {
-        self.0.shared.fence.is_closed()
+        self.0.shared.damage.get().is_some() || self.0.shared.fence.is_closed()
     }
 
     /// What keeps this process from serving; empty while nothing does.
@@ -254,6 +279,9 @@ impl Store {
         let mut troubles = Vec::new();
         if let Engine::Postgres(engine) = engine {
             troubles.extend(engine.trouble());
+        }
+        if let Some(since) = shared.damage.get().copied() {
+            troubles.push(Trouble { code: "store_corrupt", reason: None, since });
         }
         if let Some(since) = shared.fence.rolled_back_at() {
             troubles.push(Trouble { code: "store_rolled_back", reason: None, since });
@@ -310,6 +338,33 @@ impl Store {
     /// Asks the engine for a sign of life.
     pub async fn ping(&self) -> Result<(), Error> {
         self.read(&sql::PING, Vec::new()).await.map(|_| ())
+    }
+
+    /// Whether opening found a reason to [`check`](Self::check) at once.
+    pub fn is_check_due(&self) -> bool {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.is_check_due(),
+            Engine::Postgres(_) => false,
+        }
+    }
+
+    /// Looks at everything that is stored, beside what else goes on; takes time in proportion to the data.
+    ///
+    /// What is found is remembered (see [`condemn`](Self::condemn)) and returned. An engine that is a server checks its
+    /// own files, so nothing is looked at there.
+    pub async fn check(&self) -> Result<Option<String>, Error> {
+        let Engine::Sqlite(engine) = &self.0.engine else { return Ok(None) };
+        let engine = Arc::clone(engine);
+        let found = blocking(move || engine.check()).await??;
+        if let Some(finding) = &found {
+            self.condemn(finding);
+        }
+        Ok(found)
+    }
+
+    /// Remembers that the data is damaged: from here on this process must say nothing about credentials.
+    pub fn condemn(&self, finding: &str) {
+        self.0.shared.condemn(finding);
     }
 
     /// Checks the form of the statements and prepares each on the engine.

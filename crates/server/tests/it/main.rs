@@ -14,6 +14,7 @@ mod rig;
 
 mod canaries;
 mod commands;
+mod corruption;
 mod crash;
 mod deadlines;
 mod drain;

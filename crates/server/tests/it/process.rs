@@ -88,6 +88,25 @@ impl Running {
         running
     }
 
+    /// Starts `serve` on a data directory and a free port: the server once it is ready, or what a refused start said.
+    pub(crate) fn try_serve(data: &Path, adjust: impl FnOnce(&mut Command)) -> Result<Self, (Option<i32>, String)> {
+        let mut command = binary(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(data).env("BASTIONARY_LOG_FORMAT", "json");
+        adjust(&mut command);
+        let mut running = Self::start(command, false);
+        while let Ok(line) = running.lines.recv_timeout(PATIENCE) {
+            running.text.push_str(&line);
+            running.text.push('\n');
+            if line.contains("the server is ready") {
+                let line: Value = serde_json::from_str(&line).unwrap();
+                running.url = format!("http://{}", line["address"].as_str().unwrap());
+                return Ok(running);
+            }
+        }
+        let code = running.wait().code();
+        Err((code, std::mem::take(&mut running.text)))
+    }
+
     /// Reads lines until one contains the text; that line.
     pub(crate) fn until(&mut self, text: &str) -> String {
         let end = Instant::now() + PATIENCE;

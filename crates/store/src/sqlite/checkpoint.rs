@@ -53,6 +53,11 @@ pub(crate) fn run(connection: &Connection, log: &PathBuf, stop: &Stop) {
             done_at = checkpoint(connection, "RESTART");
         }
     }
+    empty(connection);
+}
+
+/// Moves everything and cuts the log to nothing.
+pub(crate) fn empty(connection: &Connection) {
     checkpoint(connection, "TRUNCATE");
 }
 

@@ -1,7 +1,9 @@
 //! SQLite: one writer thread, a few read threads, one thread for checkpoints, one file.
 
 mod ballast;
+mod check;
 mod checkpoint;
+mod log;
 pub(crate) mod queue;
 mod reads;
 mod statements;
@@ -22,6 +24,7 @@ use crate::rewrite::Dialect;
 use crate::sql;
 use crate::store::Shared;
 use crate::value::Value;
+pub(crate) use check::is_damage;
 use queue::{Queue, Work};
 pub(crate) use reads::Ask;
 use statements::{Statements, failure};
@@ -33,6 +36,7 @@ pub(crate) struct Engine {
     stop: Arc<checkpoint::Stop>,
     writer: Mutex<Option<JoinHandle<()>>>,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
+    is_check_due: bool,
     path: PathBuf,
 }
 
@@ -40,12 +44,15 @@ impl Engine {
     /// Opens the file, creating it when it is absent, and brings its schema up to date. Blocks.
     pub(crate) fn open(path: &Path, shared: &Arc<Shared>) -> Result<Self, Error> {
         create_private(path)?;
+        let is_check_due = check::files(path)?;
         let connection = connect(path)?;
-        migrate(&connection, shared)?;
+        // the ends that several crashes leave behind must not stand behind each other in one log
+        checkpoint::empty(&connection);
+        migrate(&connection, shared).map_err(check::refused)?;
         for row in Statements::new(&connection).query(&sql::HEADS, &[])? {
             shared.feed.start_at(row.int(0)?, u64::try_from(row.int(1)?).map_err(|_| Error::RowCorrupt)?);
         }
-        let readers = reads::Readers::start(path)?;
+        let readers = reads::Readers::start(path, shared)?;
         let queue = Arc::new(Queue::default());
         let writer = {
             let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
@@ -63,6 +70,7 @@ impl Engine {
             stop,
             writer: Mutex::new(Some(writer)),
             checkpointer: Mutex::new(Some(checkpointer)),
+            is_check_due,
             path: path.to_owned(),
         })
     }
@@ -81,6 +89,16 @@ impl Engine {
     /// How much work waits for the writer.
     pub(crate) fn queue_depth(&self) -> usize {
         self.queue.depth()
+    }
+
+    /// Whether the last process did not end cleanly.
+    pub(crate) const fn is_check_due(&self) -> bool {
+        self.is_check_due
+    }
+
+    /// Looks at everything, beside what else goes on; the damage found. Blocks.
+    pub(crate) fn check(&self) -> Result<Option<String>, Error> {
+        check::whole(&self.path)
     }
 
     /// The file whose exclusive lock stands for the right to write.
@@ -142,7 +160,8 @@ fn create_private(path: &Path) -> Result<(), Error> {
 fn connect(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let refused = |error: rusqlite::Error| {
-        Error::Refused(format!("the database file {} cannot be used: {error}", path.display()))
+        let code = if check::is_corruption(&error) { " (store_corrupt)" } else { "" };
+        Error::Refused(format!("the database file {} cannot be used: {error}{code}", path.display()))
     };
     let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(refused)?;

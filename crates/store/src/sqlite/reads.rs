@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::error::Error;
 use crate::sqlite::statements::{Statements, failure};
 use crate::stmt::Stmt;
+use crate::store::Shared;
 use crate::value::{Row, Value};
 
 /// Reads that may wait or run at once.
@@ -55,17 +56,17 @@ pub(crate) struct Readers {
 
 impl Readers {
     /// Opens the connections and starts the threads.
-    pub(crate) fn start(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn start(path: &Path, shared: &Arc<Shared>) -> Result<Self, Error> {
         let line = Arc::new(Line::default());
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let mut threads = Vec::new();
         for number in 0..cores.saturating_mul(2).clamp(2, 16) {
             let connection = super::connect(path)?;
             connection.execute_batch("PRAGMA query_only = 1").map_err(|error| failure("PRAGMA", error))?;
-            let line = Arc::clone(&line);
+            let (line, shared) = (Arc::clone(&line), Arc::clone(shared));
             let thread = std::thread::Builder::new()
                 .name(format!("store-read-{number}"))
-                .spawn(move || serve(&mut Statements::new(&connection), &line))
+                .spawn(move || serve(&mut Statements::new(&connection), &line, &shared))
                 .map_err(|error| Error::Unavailable(Box::new(error)))?;
             threads.push(thread);
         }
@@ -96,7 +97,7 @@ impl Readers {
     }
 }
 
-fn serve(statements: &mut Statements<'_>, line: &Line) {
+fn serve(statements: &mut Statements<'_>, line: &Line, shared: &Shared) {
     loop {
         let (ask, reply) = {
             let mut waiting = line.lock();
@@ -111,7 +112,11 @@ fn serve(statements: &mut Statements<'_>, line: &Line) {
             }
         };
         if !reply.is_closed() {
-            let _ = reply.send(answer(statements, ask));
+            let answer = answer(statements, ask);
+            if let Err(error) = &answer {
+                shared.watch(error);
+            }
+            let _ = reply.send(answer);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::segment::Segments;
 use crate::sql;
 use crate::sqlite::ballast::Ballast;
+use crate::sqlite::check::is_damage;
 use crate::sqlite::queue::{Job, Queue, Work};
 use crate::sqlite::statements::{Statements, failure, stop_on_io_failure};
 use crate::store::Shared;
@@ -44,6 +45,8 @@ struct Done {
 enum GroupError {
     /// The disk or the quota is full.
     NoSpace,
+    /// The engine met damage in the file.
+    Damaged(String),
     /// Anything else.
     Other(String),
 }
@@ -84,10 +87,13 @@ impl Writer<'_> {
                 }
             }
             Err(error) => {
+                if let GroupError::Damaged(why) = &error {
+                    self.shared.condemn(why);
+                }
                 for job in jobs.drain(..) {
                     let _ = job.reply.send(Err(match &error {
                         GroupError::NoSpace => Error::NoSpace,
-                        GroupError::Other(why) => Error::Unavailable(why.clone().into()),
+                        GroupError::Damaged(why) | GroupError::Other(why) => Error::Unavailable(why.clone().into()),
                     }));
                 }
             }
@@ -202,7 +208,9 @@ fn keep_reserved(jobs: &mut Vec<Job>) {
 }
 
 fn whole_group(error: Error) -> GroupError {
+    let is_damage = is_damage(&error);
     match error {
+        Error::Unavailable(source) if is_damage => GroupError::Damaged(source.to_string()),
         Error::NoSpace => GroupError::NoSpace,
         Error::Unavailable(source) | Error::Defect(_, Some(source)) => GroupError::Other(source.to_string()),
         other => GroupError::Other(other.to_string()),
@@ -218,6 +226,7 @@ fn control(connection: &Connection, sql: &'static str) -> Result<(), GroupError>
 fn group_error(error: &rusqlite::Error) -> GroupError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => GroupError::NoSpace,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => GroupError::Damaged(error.to_string()),
         _ => GroupError::Other(error.to_string()),
     }
 }
@@ -282,6 +291,7 @@ mod tests {
             feed: crate::feed::Feed::default(),
             fence: crate::fence::Fence::default(),
             counters: crate::store::Counters::default(),
+            damage: std::sync::OnceLock::new(),
             ids: crate::ident::Ids::new(Box::new(Fixed), Arc::new(Fixed)),
         };
         super::super::create_private(&path).unwrap();

@@ -4,6 +4,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test, checked in debug builds")]
 
 mod commits;
+mod damage;
 mod feed;
 mod journal;
 mod keys;
