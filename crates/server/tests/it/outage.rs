@@ -271,6 +271,38 @@ async fn a_change_whose_outcome_was_lost_is_made_once_and_its_repetition_gives_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_lock_is_held_each_request_ends_by_its_deadline_and_all_is_well_right_after() {
+    let mut scene = Scene::new(postgres::fresh_database().unwrap(), "postgres").await;
+    let psql = postgres::programs().unwrap().join("psql");
+    let locked = "BEGIN; LOCK TABLE journal_segment; SELECT pg_sleep(4)";
+    let mut holder = Command::new(psql).args(["-X", "-q", "-t", "-d", &scene.database, "-c", locked]).spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let asked: Vec<_> = (0..50)
+        .map(|_| {
+            let server = Outbound::new(&scene.running.url, None);
+            tokio::spawn(async move {
+                let began = Instant::now();
+                let fields = [("grant_type", "client_credentials"), ("scope", "admin")];
+                let answer = post(&server, "/oauth2/token", ("harness", SECRET), &fields).await.unwrap();
+                (answer, began.elapsed())
+            })
+        })
+        .collect();
+    for asked in asked {
+        let (answer, took) = asked.await.unwrap();
+        assert_eq!(answer.status, 503, "{}", body(&answer));
+        assert!(answer.headers.contains_key(RETRY_AFTER));
+        assert!(took < Duration::from_secs(3), "{took:?}");
+    }
+    // the database answers, so that what needs no journal goes on
+    assert_eq!(scene.get("/readyz").await.status, 200);
+    assert_eq!(body(&scene.introspect().await)["active"], true);
+    assert!(holder.wait().unwrap().success());
+    assert_eq!(scene.issue().await.status, 200);
+    assert_eq!(scene.running.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_takes_no_writes_or_refuses_the_login_is_named_and_recovered_from() {
     let mut cluster = postgres::durable_cluster().unwrap();
     let database = cluster.fresh_database().unwrap();
