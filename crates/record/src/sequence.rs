@@ -30,8 +30,13 @@ const BYTES_PER_ROUND: usize = 16 << 20;
 const SEGMENTS_PER_READ: usize = 64;
 /// Leaf hashes per read.
 pub(crate) const LEAVES_PER_READ: usize = 10_000;
-/// Credentials per batch of last uses.
-const CREDENTIALS_PER_BATCH: usize = 500;
+/// Credentials per batch of last uses: each is a page to write, and the batches of requests wait for this one.
+const CREDENTIALS_PER_BATCH: usize = 100;
+/// Seconds within which a later use of a credential is not written again: a row for each round would cost more than
+/// the tokens themselves.
+const LAST_USE_SECONDS: i64 = 60;
+/// Credentials whose written use is kept; past this many all are forgotten.
+const LAST_USES_MAX: usize = 100_000;
 /// How often a round is tried again after another commit came first.
 const ATTEMPTS: u32 = 5;
 /// Trees whose right edge is kept; past this many all are forgotten and read again.
@@ -41,6 +46,8 @@ const FRONTIERS_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub struct Sequencer {
     frontiers: Mutex<HashMap<TenantId, Frontier>>,
+    /// The last use of credentials as this process wrote it.
+    last_uses: Mutex<HashMap<(TenantId, Id<Secret>), Timestamp>>,
 }
 
 /// Sequences what is new in a tenant's tree; see [`Sequencer::sequence`].
@@ -136,7 +143,7 @@ impl Sequencer {
         let segments = found.segments;
         let folded = tokio::task::spawn_blocking(move || fold(&segments)).await.map_err(|_| Error::Stopped)??;
         if let Some(folded) = folded {
-            touch(store, tenant, &folded.last_used).await?;
+            self.touch(store, tenant, &folded.last_used).await?;
             batch = add_block(batch, tenant, &frontier, &folded)?;
             let hash = block_leaf_hash(tenant, folded.entries, &folded.root);
             batch = add_leaf(batch, tenant, &mut frontier, hash)?;
@@ -181,6 +188,36 @@ impl Sequencer {
             None => signed,
         };
         if again == signed { Err(Error::Broken) } else { Err(store::Error::Conflict("LAST_CHECKPOINT").into()) }
+    }
+
+    /// Writes the last uses before the fold, so that a crash between the two repeats them instead of losing them.
+    async fn touch(
+        &self,
+        store: &Store,
+        tenant: TenantId,
+        last_used: &BTreeMap<Id<Secret>, Timestamp>,
+    ) -> Result<(), Error> {
+        let due: Vec<_> = {
+            let written = self.last_uses.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_due = |credential: &Id<Secret>, at: Timestamp| {
+                let before = written.get(&(tenant, *credential));
+                before.is_none_or(|before| at.micros_since(*before) >= LAST_USE_SECONDS.saturating_mul(1_000_000))
+            };
+            last_used.iter().filter(|(credential, at)| is_due(credential, **at)).collect()
+        };
+        for part in due.chunks(CREDENTIALS_PER_BATCH) {
+            let mut batch = Batch::new();
+            for (credential, at) in part {
+                batch = batch.run(&sql::TOUCH_CREDENTIAL, params![tenant, **credential, **at]);
+            }
+            store.upkeep(Upkeep::LastUsed, batch).await?;
+            let mut written = self.last_uses.lock().unwrap_or_else(PoisonError::into_inner);
+            if written.len() >= LAST_USES_MAX {
+                written.clear();
+            }
+            written.extend(part.iter().map(|(credential, at)| ((tenant, **credential), **at)));
+        }
+        Ok(())
     }
 
     fn remember(&self, tenant: TenantId, frontier: Frontier) {
@@ -296,17 +333,4 @@ fn add_block(batch: Batch, tenant: TenantId, frontier: &Frontier, block: &Block)
         &block.body[..],
     ];
     Ok(batch.expect(1, &sql::INSERT_BLOCK, values))
-}
-
-/// Writes the last uses before the fold, so that a crash between the two repeats them instead of losing them.
-async fn touch(store: &Store, tenant: TenantId, last_used: &BTreeMap<Id<Secret>, Timestamp>) -> Result<(), Error> {
-    let all: Vec<_> = last_used.iter().collect();
-    for part in all.chunks(CREDENTIALS_PER_BATCH) {
-        let mut batch = Batch::new();
-        for (credential, at) in part {
-            batch = batch.run(&sql::TOUCH_CREDENTIAL, params![tenant, **credential, **at]);
-        }
-        store.upkeep(Upkeep::LastUsed, batch).await?;
-    }
-    Ok(())
 }
