@@ -120,12 +120,23 @@ pub fn router(app: App) -> Router {
         .route("/.well-known/openid-configuration/t/{tenant}", get(metadata::server))
         .route("/.well-known/oauth-protected-resource/t/{tenant}/api", get(metadata::protected_resource))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
-        .merge(console::router())
+        .merge(console::router(protection(&app)))
         .merge(health::public())
         .fallback(missing)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
         .with_state(app)
+}
+
+/// Nonces of the product's randomness; the issuer says how people reach the server.
+fn protection(app: &App) -> console::Protection {
+    let is_tls = app.auth.settings.issuer.starts_with("https:");
+    let auth = Arc::clone(&app.auth);
+    console::Protection::new(if is_tls { console::Transport::Tls } else { console::Transport::Plain }, move || {
+        let mut bytes = [0; 16];
+        auth.with_entropy(|entropy| entropy.fill(&mut bytes));
+        bytes
+    })
 }
 
 /// What the management listener serves.

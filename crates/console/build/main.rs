@@ -1,8 +1,9 @@
-//! Build step: renders the book in `docs/` into HTML and writes the table of its pages.
+//! Build step: renders the book in `docs/` into HTML and writes the tables of its pages and of the served assets.
 //!
 //! A broken link, raw HTML or a chapter that is listed but absent fails the build, so that what is served needs no
 //! checks. Layout is not decided here; that is `frame`.
 
+mod assets;
 mod highlight;
 mod render;
 mod summary;
@@ -18,6 +19,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let docs = crate_dir.join("../../docs").canonicalize()?;
     println_cargo(&format!("rerun-if-changed={}", docs.display()));
     println_cargo("rerun-if-changed=build");
+    println_cargo("rerun-if-changed=assets");
+    println_cargo("rerun-if-changed=templates");
+    assets::write(&crate_dir.join("assets"), &out)?;
 
     let listed = fs::read_to_string(docs.join("SUMMARY.md"))?;
     let chapters = summary::parse(&listed)?;

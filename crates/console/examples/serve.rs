@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(8090), |text| text.parse())?;
     let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-    let app = console::router::<()>().fallback(|| async { console::not_found() });
+    let app = console::router::<()>(console::Protection::new(console::Transport::Plain, || [7; 16]))
+        .fallback(|| async { console::not_found() });
     loop {
         let (stream, _) = listener.accept().await?;
         let service = hyper_util::service::TowerToHyperService::new(app.clone());

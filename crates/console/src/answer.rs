@@ -1,34 +1,13 @@
-//! Answers: the headers that every page carries, entity tags and revalidation.
+//! Answers of the book: entity tags and revalidation.
 
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// No script, no inline style, no other host, no frame; what is left is what the pages use.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+use crate::protect::{Transport, mark};
+
 const PAGE_CACHE: &str = "public, max-age=300";
-/// For an address that carries the tag of its content.
-const PINNED_CACHE: &str = "public, max-age=31536000, immutable";
-
-const STYLE: &str = include_str!("../assets/style.css");
-const ICON: &str = include_str!("../assets/icon.svg");
-
-/// The address of the style sheet, with the tag of its content.
-pub(crate) fn style_address() -> String {
-    format!("/docs/style.css?v={:016x}", fingerprint(STYLE.as_bytes()))
-}
-
-/// The style sheet.
-pub(crate) fn style(uri: &Uri, headers: &HeaderMap) -> Response {
-    asset(uri, headers, "text/css; charset=utf-8", STYLE)
-}
-
-/// The icon of the tab and the top bar.
-pub(crate) fn icon(uri: &Uri, headers: &HeaderMap) -> Response {
-    asset(uri, headers, "image/svg+xml", ICON)
-}
-
 /// A page.
 pub(crate) fn html(headers: &HeaderMap, status: StatusCode, body: String) -> Response {
     let cache = if status == StatusCode::OK { PAGE_CACHE } else { "no-store" };
@@ -49,11 +28,6 @@ pub(crate) fn text(headers: &HeaderMap, body: String) -> Response {
 pub(crate) fn prefers_markdown(headers: &HeaderMap) -> bool {
     let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accepted.contains("text/markdown") && !accepted.contains("text/html")
-}
-
-fn asset(uri: &Uri, headers: &HeaderMap, kind: &'static str, body: &'static str) -> Response {
-    let is_pinned = uri.query().is_some_and(|q| q == format!("v={:016x}", fingerprint(body.as_bytes())));
-    tagged(headers, StatusCode::OK, kind, if is_pinned { PINNED_CACHE } else { PAGE_CACHE }, body.to_owned())
 }
 
 fn tagged(headers: &HeaderMap, status: StatusCode, kind: &'static str, cache: &'static str, body: String) -> Response {
@@ -77,15 +51,7 @@ fn tagged(headers: &HeaderMap, status: StatusCode, kind: &'static str, cache: &'
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         out.insert(ETAG, tag);
     }
-    for (name, value) in [
-        ("content-security-policy", POLICY),
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-        ("cross-origin-opener-policy", "same-origin"),
-        ("cross-origin-resource-policy", "same-origin"),
-    ] {
-        out.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
+    mark(out, None, Transport::Plain);
     response
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::answer::style_address;
+use crate::assets::{BOOK_STYLE, MARK};
 use crate::book::{PAGES, Page, page as chapter_at};
 use crate::errors::ErrorPage;
 
@@ -84,14 +84,13 @@ fn document(content: &Content<'_>) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} – Bastionary docs</title>\n\
-         <link rel=\"icon\" type=\"image/svg+xml\" href=\"/docs/icon.svg\">\n\
-         <link rel=\"stylesheet\" href=\"{}\">\n</head>\n<body>\n\
+         <link rel=\"icon\" type=\"image/svg+xml\" href=\"{MARK}\">\n\
+         <link rel=\"stylesheet\" href=\"{BOOK_STYLE}\">\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#content\">Skip to content</a>\n\
          <header class=\"top\"><button class=\"menu\" type=\"button\" popovertarget=\"chapters\">Chapters</button>\
-         <a class=\"brand\" href=\"/docs\"><img src=\"/docs/icon.svg\" alt=\"\" width=\"20\" height=\"20\">Bastionary</a>\
+         <a class=\"brand\" href=\"/docs\"><img src=\"{MARK}\" alt=\"\" width=\"20\" height=\"20\">Bastionary</a>\
          <nav class=\"quick\" aria-label=\"Reference\"><a href=\"/docs/api\">API</a><a href=\"/docs/cli\">CLI</a>\
-         <a href=\"/docs/error-codes\">Errors</a></nav></header>\n<div class=\"shell\">\n",
-        style_address()
+         <a href=\"/docs/error-codes\">Errors</a></nav></header>\n<div class=\"shell\">\n"
     );
     navigation(&mut out, content.current);
     out.push_str("<main id=\"content\">\n");

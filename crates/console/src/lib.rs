@@ -1,36 +1,41 @@
-//! Pages for people: the book at `/docs` and one page for each stable error code at `/errors/{code}`.
+//! Pages for people: the console at `/console`, the book at `/docs`, one page for each error code at `/errors/{code}`.
 //!
-//! Nothing here reads the store or knows who is asking: every page is the same for everyone, needs no script and
-//! names no other host. The book is rendered by the build step from `docs/`; the error pages come from one table.
+//! A page is a function over plain data: it reads no store, is complete without script and names no other host. The
+//! book is rendered by the build step from `docs/`; the error pages come from one table.
 
 mod answer;
+mod assets;
 mod book;
 mod errors;
 mod frame;
+mod protect;
 
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::middleware;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode};
 
+pub use assets::{Notice, notices};
 pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
+pub use protect::{Nonce, Protection, Transport, protect};
 
-/// Routes of the book, the error pages and their assets; all answer GET and HEAD.
-pub fn router<S>() -> Router<S>
+/// Routes of the book, the error pages and all assets, behind [`protect`]; all answer GET and HEAD.
+pub fn router<S>(protection: Protection) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     Router::new()
         .route("/docs", get(first_page))
         .route("/docs/", get(|| async { Redirect::permanent("/docs") }))
-        .route("/docs/style.css", get(|uri: Uri, headers: HeaderMap| async move { answer::style(&uri, &headers) }))
-        .route("/docs/icon.svg", get(|uri: Uri, headers: HeaderMap| async move { answer::icon(&uri, &headers) }))
         .route("/docs/{page}", get(page))
         .route("/errors", get(|| async { Redirect::permanent("/docs/error-codes") }))
         .route("/errors/{code}", get(error))
         .route("/llms.txt", get(|headers: HeaderMap| async move { answer::text(&headers, book::index_for_agents()) }))
+        .route("/console/assets/{file}", get(asset))
+        .layer(middleware::from_fn_with_state(protection, protect))
 }
 
 /// The page for an address that does not exist, in the frame of the book. Status 404.
@@ -66,4 +71,8 @@ async fn error(code: Segment, headers: HeaderMap) -> Response {
         Some(page) => answer::html(&headers, StatusCode::OK, frame::error(page)),
         None => not_found(),
     }
+}
+
+async fn asset(file: Segment, headers: HeaderMap) -> Response {
+    file.ok().and_then(|Path(file)| assets::answer(&file, &headers)).unwrap_or_else(not_found)
 }
