@@ -3,12 +3,20 @@
 //! A page is a function over plain data: it reads no store, is complete without script and names no other host. The
 //! book is rendered by the build step from `docs/`; the error pages come from one table.
 
+mod address;
 mod answer;
 mod assets;
+mod badge;
 mod book;
+mod chart;
 mod errors;
+mod form;
 mod frame;
+mod moment;
+pub mod pages;
 mod protect;
+mod shell;
+mod snippet;
 
 use axum::Router;
 use axum::extract::Path;
@@ -20,7 +28,12 @@ use http::{HeaderMap, StatusCode};
 
 pub use assets::{Notice, notices};
 pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
+pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};
+pub use shell::{Document, Environment, Role, Theme, Viewer, Visit};
+
+/// The version that pages show.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Routes of the book, the error pages and all assets, behind [`protect`]; all answer GET and HEAD.
 pub fn router<S>(protection: Protection) -> Router<S>

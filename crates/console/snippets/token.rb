@@ -1,0 +1,9 @@
+require "json"
+require "net/http"
+
+uri = URI("{{issuer}}/oauth2/token")
+request = Net::HTTP::Post.new(uri)
+request.basic_auth("{{client_id}}", ENV.fetch("BASTIONARY_CLIENT_SECRET"))
+request.set_form_data("grant_type" => "client_credentials", "scope" => "{{scope}}")
+answer = Net::HTTP.start(uri.host, uri.port, use_ssl: uri.scheme == "https") { |http| http.request(request) }
+puts JSON.parse(answer.body).fetch("access_token")

@@ -1,0 +1,24 @@
+//! Queries and counts in addresses and sentences.
+
+use std::fmt::Write as _;
+
+use crate::moment::Grouped;
+
+/// A value of a query, percent-encoded.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// `1 client`, `42 clients`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    let number = Grouped(u64::try_from(count).unwrap_or(u64::MAX));
+    if count == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }
+}

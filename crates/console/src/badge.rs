@@ -1,0 +1,43 @@
+//! The words of states and their colors: one table, so that a state looks the same everywhere.
+
+/// A word on its ground.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Badge {
+    /// Class of the pair; empty for neutral.
+    pub(crate) pair: &'static str,
+    /// What it says.
+    pub(crate) word: String,
+}
+
+/// The stable name of a state, the word for people, and the pair.
+const WORDS: &[(&str, &str, &str)] = &[
+    ("active", "Active", "ok"),
+    ("verified", "Verified", "ok"),
+    ("accepted", "Accepted", "ok"),
+    ("live", "Live", "ok"),
+    ("sandbox", "Sandbox", "warn"),
+    ("pending", "Not valid yet", "violet"),
+    ("staged", "Next", "violet"),
+    ("invited", "Invited", "violet"),
+    ("retiring", "Retiring", "warn"),
+    ("disabled", "Disabled", "warn"),
+    ("expired", "Expired", "bad"),
+    ("revoked", "Revoked", "bad"),
+    ("denied", "Denied", "bad"),
+    ("destroyed", "Retired", ""),
+    ("built_in", "Built in", "info"),
+    ("you", "You", "info"),
+];
+
+/// The badge of a state; a name outside the table is shown as it is, without a color.
+pub(crate) fn of(state: &str) -> Badge {
+    WORDS.iter().find(|(name, _, _)| *name == state).map_or_else(
+        || Badge { pair: "", word: state.to_owned() },
+        |(_, word, pair)| Badge { pair, word: (*word).to_owned() },
+    )
+}
+
+/// A state that ends soon: the warning pair with the time that is left.
+pub(crate) fn ending(what: &str, left: &str) -> Badge {
+    Badge { pair: "warn", word: format!("{what} expires {left}") }
+}

@@ -1,0 +1,153 @@
+//! What forms are made of.
+
+/// A text field with all that stands around it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Field {
+    /// Name and id.
+    pub name: &'static str,
+    /// Label above it.
+    pub label: &'static str,
+    /// `text`, `email`, `password`, `number`, `url`, `date`.
+    pub kind: &'static str,
+    /// What was typed; never a secret.
+    pub value: String,
+    /// A sentence below it.
+    pub hint: &'static str,
+    /// What is wrong with the value.
+    pub error: Option<String>,
+    /// Whether it may stay empty.
+    pub is_optional: bool,
+    /// Value of the attribute `autocomplete`.
+    pub autocomplete: &'static str,
+}
+
+impl Field {
+    /// A field that must be filled.
+    pub(crate) fn new(name: &'static str, label: &'static str, kind: &'static str) -> Self {
+        Self { name, label, kind, ..Self::default() }
+    }
+
+    /// The same with a sentence below it.
+    pub(crate) fn hint(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// The same as a field that may stay empty.
+    pub(crate) fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
+    }
+
+    /// The same with a hint for the browser.
+    pub(crate) fn autocomplete(self, autocomplete: &'static str) -> Self {
+        Self { autocomplete, ..self }
+    }
+
+    /// The same with what was typed and, of the problems, its own.
+    pub(crate) fn filled(self, entered: &Entered) -> Self {
+        let value = if self.kind == "password" { String::new() } else { entered.value(self.name) };
+        Self { value, error: entered.problem(self.name), ..self }
+    }
+}
+
+/// A form that comes back: what was typed, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entered {
+    /// Name and value of each field.
+    pub values: Vec<(String, String)>,
+    /// Name of a field, or empty for the form as a whole, and a sentence.
+    pub problems: Vec<(String, String)>,
+}
+
+impl Entered {
+    pub(crate) fn value(&self, name: &str) -> String {
+        self.values.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn has(&self, name: &str, value: &str) -> bool {
+        self.values.iter().any(|(given, found)| given == name && found == value)
+    }
+
+    fn problem(&self, name: &str) -> Option<String> {
+        self.problems.iter().find(|(given, _)| given == name).map(|(_, text)| text.clone())
+    }
+}
+
+/// A dialog that asks before something is done.
+pub(crate) struct Confirm {
+    /// Id of the dialog.
+    pub(crate) id: String,
+    /// Where it posts.
+    pub(crate) action: String,
+    /// The action and the object.
+    pub(crate) title: String,
+    /// What will happen, with live numbers.
+    pub(crate) consequence: String,
+    /// Text on the button.
+    pub(crate) verb: &'static str,
+    /// What must be typed first.
+    pub(crate) typed: Option<String>,
+    /// Why it cannot be done.
+    pub(crate) refused: Option<String>,
+}
+
+/// A column head.
+pub(crate) struct Column {
+    pub(crate) text: &'static str,
+    /// Address that sorts by it; empty when it cannot be sorted by.
+    pub(crate) href: String,
+    /// `ascending`, `descending` or empty.
+    pub(crate) sorted: &'static str,
+    pub(crate) is_number: bool,
+}
+
+impl Column {
+    /// A head that does not sort.
+    pub(crate) fn plain(text: &'static str) -> Self {
+        Self { text, href: String::new(), sorted: "", is_number: false }
+    }
+
+    /// A head that sorts by an indexed column, and turns the order when it already does.
+    pub(crate) fn sortable(text: &'static str, name: &str, sort: &str, action: &str, kept: &str) -> Self {
+        let (sorted, next) = match sort {
+            sort if sort == name => ("ascending", format!("-{name}")),
+            sort if sort.strip_prefix('-') == Some(name) => ("descending", name.to_owned()),
+            _ => ("", name.to_owned()),
+        };
+        Self { text, href: format!("{action}?{kept}sort={next}"), sorted, is_number: false }
+    }
+
+    pub(crate) fn number(self) -> Self {
+        Self { is_number: true, ..self }
+    }
+}
+
+/// The foot of a list.
+pub(crate) struct Paging {
+    /// `1–50 of 1 204`, or what else can be said.
+    pub(crate) shown: String,
+    /// Rows on a page.
+    pub(crate) limit: u32,
+    /// Path of the list.
+    pub(crate) action: String,
+    /// Filters that the choice of rows keeps.
+    pub(crate) kept: Vec<(String, String)>,
+    pub(crate) previous: Option<String>,
+    pub(crate) next: Option<String>,
+}
+
+/// A number with its period and comparison.
+pub(crate) struct Figure {
+    pub(crate) label: String,
+    /// `None`: there is no data yet, which is not zero.
+    pub(crate) value: Option<String>,
+    pub(crate) comparison: String,
+    /// Class of the comparison: `ok`, `bad` or empty.
+    pub(crate) tone: &'static str,
+    pub(crate) line: Option<crate::chart::Line>,
+}
+
+impl Figure {
+    pub(crate) fn new(label: &str, value: Option<String>, comparison: &str) -> Self {
+        Self { label: label.to_owned(), value, comparison: comparison.to_owned(), tone: "", line: None }
+    }
+}

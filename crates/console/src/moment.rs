@@ -1,0 +1,108 @@
+//! Times and numbers as people read them.
+
+use std::fmt;
+
+use kernel::clock::Timestamp;
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// A time: relative to read, exact for machines and the curious.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// RFC 3339 in UTC.
+    pub(crate) exact: String,
+    /// `2 min ago`, `in 6 d`.
+    pub(crate) relative: String,
+}
+
+impl Moment {
+    /// A time as seen at another.
+    pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
+        let exact = at.to_string();
+        let exact = match exact.split_once('.') {
+            Some((seconds, _)) => format!("{seconds}Z"),
+            None => exact,
+        };
+        Self { exact, relative: relative(at.seconds_since(now)) }
+    }
+
+    /// The date alone.
+    pub(crate) fn day(&self) -> &str {
+        self.exact.get(..10).unwrap_or_default()
+    }
+}
+
+/// `in 6 d` for a positive number of seconds, `2 min ago` for a negative one.
+pub(crate) fn relative(seconds: i64) -> String {
+    let distance = seconds.saturating_abs();
+    let text = match distance {
+        0..45 => return "just now".to_owned(),
+        _ if distance < HOUR => format!("{} min", distance.saturating_add(30) / MINUTE),
+        _ if distance < 2 * DAY => format!("{} h", distance / HOUR),
+        _ if distance < 730 * DAY => format!("{} d", distance / DAY),
+        _ => format!("{} y", distance / (365 * DAY)),
+    };
+    if seconds > 0 { format!("in {text}") } else { format!("{text} ago") }
+}
+
+/// A length of time in the largest unit that divides it.
+pub(crate) fn duration(seconds: i64) -> String {
+    match seconds {
+        s if s >= DAY && s % DAY == 0 => format!("{} d", s / DAY),
+        s if s >= HOUR && s % HOUR == 0 => format!("{} h", s / HOUR),
+        s if s >= MINUTE && s % MINUTE == 0 => format!("{} min", s / MINUTE),
+        s => format!("{s} s"),
+    }
+}
+
+/// A number with its digits in groups of three, separated by a narrow space that does not break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grouped(pub(crate) u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        let mut left = digits.len();
+        for digit in digits.chars() {
+            write!(f, "{digit}")?;
+            left = left.saturating_sub(1);
+            if left > 0 && left.is_multiple_of(3) {
+                f.write_str("\u{202f}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_a_narrow_space() {
+        let shown = |n| Grouped(n).to_string();
+        assert_eq!(
+            [shown(7), shown(999), shown(1_000), shown(10_914_000)],
+            ["7", "999", "1\u{202f}000", "10\u{202f}914\u{202f}000"]
+        );
+    }
+
+    #[test]
+    fn a_time_reads_in_its_largest_sensible_unit() {
+        for (seconds, text) in [
+            (-3, "just now"),
+            (-120, "2 min ago"),
+            (-7200, "2 h ago"),
+            (6 * DAY, "in 6 d"),
+            (-41 * DAY, "41 d ago"),
+            (1000 * DAY, "in 2 y"),
+        ] {
+            assert_eq!(relative(seconds), text);
+        }
+        for (seconds, text) in [(900, "15 min"), (86_400, "1 d"), (90, "90 s"), (7200, "2 h")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The audit log: who did what, from where, and what changed.
+
+use askama::Template;
+use kernel::clock::Timestamp;
+
+use crate::address::{counted, encoded};
+use crate::form::Paging;
+use crate::moment::Moment;
+use crate::shell::{Document, Frame, Visit};
+
+/// One field of a change.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// Name of the field.
+    pub field: String,
+    /// What it was; `None` when it was absent.
+    pub before: Option<String>,
+    /// What it is; `None` when it was removed.
+    pub after: Option<String>,
+}
+
+/// One record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its id.
+    pub id: String,
+    /// Who.
+    pub actor: String,
+    /// What, for example `client.created`.
+    pub action: String,
+    /// On which object.
+    pub object: String,
+    /// When.
+    pub at: Timestamp,
+    /// From which address.
+    pub source: Option<String>,
+    /// In which request.
+    pub request: Option<String>,
+    /// What changed.
+    pub differences: Vec<Difference>,
+}
+
+/// What the page needs.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// The records, newest first.
+    pub records: Vec<Record>,
+    /// The filter `action`.
+    pub action: String,
+    /// The filter `actor`.
+    pub actor: String,
+    /// Rows on a page.
+    pub limit: u32,
+    /// Cursor of the page before.
+    pub previous: Option<String>,
+    /// Cursor of the page after.
+    pub next: Option<String>,
+    /// Until when the tree of records was verified, and whether it held.
+    pub verified: Option<(Timestamp, bool)>,
+}
+
+struct Shown<'a> {
+    record: &'a Record,
+    at: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct Page<'a> {
+    frame: Frame<'a>,
+    log: &'a Log,
+    records: Vec<Shown<'a>>,
+    verified: Option<(Moment, bool)>,
+    paging: Paging,
+}
+
+/// The page.
+pub fn log<'a>(visit: &Visit<'a>, log: &'a Log) -> Document {
+    let frame = Frame::new(visit, "audit", "Audit log");
+    let action = format!("{}/audit", frame.root);
+    let kept: Vec<(String, String)> = [("action", &log.action), ("actor", &log.actor)]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect();
+    let query: String = kept.iter().map(|(name, value)| format!("{name}={}&", encoded(value))).collect();
+    let at = |cursor: &String| format!("{action}?{query}limit={}&cursor={}", log.limit, encoded(cursor));
+    Document::of(&Page {
+        records: log.records.iter().map(|record| Shown { record, at: Moment::new(record.at, visit.now) }).collect(),
+        verified: log.verified.map(|(at, is_sound)| (Moment::new(at, visit.now), is_sound)),
+        paging: Paging {
+            shown: counted(log.records.len(), "record"),
+            limit: log.limit,
+            previous: log.previous.as_ref().map(at),
+            next: log.next.as_ref().map(at),
+            kept,
+            action,
+        },
+        frame,
+        log,
+    })
+}

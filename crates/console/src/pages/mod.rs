@@ -1,0 +1,9 @@
+//! The pages of the console: each a function over plain data, beside the structs that it takes.
+
+pub mod apis;
+pub mod audit;
+pub mod client;
+pub mod clients;
+pub mod keys;
+pub mod sign_in;
+pub mod team;

@@ -1,0 +1,92 @@
+//! The people who may sign in, and those who are invited.
+
+use askama::Template;
+use kernel::clock::Timestamp;
+
+use crate::badge::{self, Badge};
+use crate::form::{Confirm, Entered, Field};
+use crate::moment::Moment;
+use crate::shell::{Document, Frame, Role, Visit};
+
+/// One person.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Internal id.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// E-mail address.
+    pub email: String,
+    /// Role.
+    pub role: Role,
+    /// `active`, `disabled` or `invited`.
+    pub status: &'static str,
+    /// Second factors and passkeys, in words; empty for none.
+    pub factors: Vec<String>,
+    /// Last sign-in.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+struct Shown<'a> {
+    member: &'a Member,
+    badge: Badge,
+    is_viewer: bool,
+    seen: Option<Moment>,
+    remove: Confirm,
+}
+
+#[derive(Template)]
+#[template(path = "team.html")]
+struct Page<'a> {
+    frame: Frame<'a>,
+    members: Vec<Shown<'a>>,
+    fields: Vec<Field>,
+    roles: [(&'static str, Role); 6],
+    entered: &'a Entered,
+    refused: Option<String>,
+}
+
+/// The page; `entered` is an invitation that came back.
+pub fn list<'a>(visit: &Visit<'a>, members: &'a [Member], entered: &'a Entered) -> Document {
+    let frame = Frame::new(visit, "team", "Team");
+    let refused = visit.viewer.refused("operators:write");
+    let owners = members.iter().filter(|m| m.role == Role::Owner && m.status == "active").count();
+    let shown = |member: &'a Member| {
+        let Member { id, name, email, role, status, last_seen_at, .. } = member;
+        let is_last_owner = *role == Role::Owner && owners < 2;
+        let last = is_last_owner.then(|| "The last owner cannot be removed.".to_owned());
+        Shown {
+            badge: badge::of(status),
+            is_viewer: *email == visit.viewer.email,
+            seen: last_seen_at.map(|at| Moment::new(at, visit.now)),
+            remove: Confirm {
+                id: format!("remove-{id}"),
+                action: format!("{}/team/{id}/remove", frame.root),
+                title: format!("Remove {name}"),
+                consequence: format!("{email} is signed out everywhere at once. What they did stays in the audit log."),
+                verb: "Remove",
+                typed: None,
+                refused: refused.clone().or(last),
+            },
+            member,
+        }
+    };
+    Document::of(&Page {
+        members: members.iter().map(shown).collect(),
+        fields: vec![
+            Field::new("email", "E-mail", "email").autocomplete("off").filled(entered),
+            Field::new("name", "Name", "text").autocomplete("off").filled(entered),
+        ],
+        roles: [
+            ("owner", Role::Owner),
+            ("admin", Role::Admin),
+            ("developer", Role::Developer),
+            ("billing", Role::Billing),
+            ("support", Role::Support),
+            ("read_only", Role::ReadOnly),
+        ],
+        frame,
+        entered,
+        refused,
+    })
+}

@@ -1,0 +1,361 @@
+//! Pages with made-up data: what the tests read and the preview shows.
+
+use std::collections::BTreeSet;
+
+use console::pages::{apis, audit, client, clients, keys, sign_in, team};
+use console::{Document, Entered, Environment, Nonce, Role, Theme, Viewer, Visit};
+use kernel::clock::Timestamp;
+
+/// Seconds of `2026-03-10T14:25:00Z`.
+const NOW: i64 = 1_773_152_700;
+
+fn ago(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(NOW - seconds)
+}
+
+/// An operator of a role, with the scopes given.
+pub fn viewer(role: Role, scopes: &[&str], environment: Environment, theme: Theme) -> Viewer {
+    Viewer {
+        name: "Ada Okafor".to_owned(),
+        email: "ada@example.com".to_owned(),
+        role,
+        tenant_slug: "default".to_owned(),
+        tenant_name: "Northwind Energy".to_owned(),
+        environment,
+        csrf: "csrf-token".to_owned(),
+        holds: scopes.iter().map(|scope| (*scope).to_owned()).collect::<BTreeSet<_>>(),
+        theme,
+    }
+}
+
+fn list(is_empty: bool) -> clients::List {
+    let names = [
+        ("billing-worker", "client_06gx2k9v5q7m3t8w1z4c6b0dhr", "invoices:read usage:write", "active", Some(90), 1_284),
+        ("ci-deployer", "ci-deployer", "flags:write", "active", Some(840), 96),
+        ("edge-cache", "client_06gx2k9vbd2n5s8x1f4h7k0mqt", "flags:read licenses:validate", "active", Some(20), 18_402),
+        ("legacy-export", "legacy-export", "invoices:read", "disabled", Some(41 * 86_400), 0),
+        (
+            "meter-gateway-berlin-03",
+            "client_06gx2k9vdzr6v9y2j5n8q1t4w7",
+            "usage:write meters:read meters:write devices:read devices:write",
+            "active",
+            Some(7),
+            7_811,
+        ),
+        ("partner-sync", "partner-sync", "customers:read", "expired", Some(3 * 86_400), 0),
+        ("report-builder", "client_06gx2k9vfa3p6s9v2y5b8e1hkn", "reports:write", "active", None, 0),
+    ];
+    let rows = names.map(|(name, id, scopes, status, last, tokens)| clients::Row {
+        client_id: id.to_owned(),
+        name: name.to_owned(),
+        scopes: scopes.split(' ').map(str::to_owned).collect(),
+        status,
+        secret_expires_at: (name == "ci-deployer").then(|| ago(-6 * 86_400 - 60)),
+        last_token_at: last.map(ago),
+        tokens_24h: Some(tokens),
+    });
+    let issued: Vec<u64> =
+        (0..48_u64).map(|n| 180 + [0, 40, 90, 120, 110, 60, 20, 5][(n / 6) as usize] + n * 37 % 29).collect();
+    clients::List {
+        rows: if is_empty { Vec::new() } else { rows.to_vec() },
+        total: if is_empty { 0 } else { 1_204 },
+        q: String::new(),
+        status: String::new(),
+        sort: "name".to_owned(),
+        limit: 50,
+        previous: None,
+        next: (!is_empty).then(|| "b3BhcXVl".to_owned()),
+        activity: (!is_empty).then(|| clients::Activity {
+            times: (0..48).map(|n| format!("{:02}:{:02}", (14 + n / 2) % 24, n % 2 * 30)).collect(),
+            denied: (0..48_u64).map(|n| n * 7 % 11).collect(),
+            issued,
+            p99_micros: Some(1_840),
+        }),
+    }
+}
+
+/// A client with two secrets and two APIs.
+pub fn one_client() -> client::Client {
+    let secret = |id: &str, label: &str, status, created, expires: Option<i64>, used: Option<i64>| client::Credential {
+        id: id.to_owned(),
+        label: label.to_owned(),
+        kind: "generated",
+        hint: "9kQ2".to_owned(),
+        status,
+        created_at: ago(created),
+        expires_at: expires.map(ago),
+        last_used_at: used.map(ago),
+    };
+    client::Client {
+        client_id: "client_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned(),
+        name: "billing-worker".to_owned(),
+        status: "active",
+        issuer: "https://id.example.com".to_owned(),
+        grants: vec!["client_credentials".to_owned()],
+        auth_method: "client_secret_basic",
+        scopes: vec!["invoices:read".to_owned(), "usage:write".to_owned()],
+        default_scopes: vec!["invoices:read".to_owned()],
+        access: vec![
+            client::Access { api: "Billing".to_owned(), audience: "https://billing.example.com".to_owned(), scopes: vec!["invoices:read".to_owned()] },
+            client::Access { api: "Metering".to_owned(), audience: "https://meter.example.com".to_owned(), scopes: vec!["usage:write".to_owned()] },
+        ],
+        claims: "{\n  \"iss\": \"https://id.example.com\",\n  \"sub\": \"client_06gx2k9v5q7m3t8w1z4c6b0dhr\",\n  \"aud\": \"https://billing.example.com\",\n  \"scope\": \"invoices:read\",\n  \"exp\": 1773153600\n}".to_owned(),
+        credentials: vec![
+            secret("secret_1", "March rotation", "active", 3_600, None, Some(90)),
+            secret("secret_2", "First secret", "active", 90 * 86_400, Some(-82_000), Some(5_000)),
+            secret("secret_3", "Trial", "revoked", 200 * 86_400, None, Some(190 * 86_400)),
+        ],
+        token_ttl_seconds: 900,
+        rate: Some((600, 60, true)),
+        quota: Some((Some(10_000), None, false)),
+        created_at: ago(90 * 86_400),
+        updated_at: ago(3_600),
+        expires_at: None,
+        last_token_at: Some(ago(90)),
+        live_tokens: Some(3),
+        etag: "\"4\"".to_owned(),
+    }
+}
+
+/// File name and page of everything that there is.
+pub fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
+    let visit = Visit { viewer, nonce, now: Timestamp::from_seconds(NOW) };
+    let nothing = Entered::default();
+    let wrong = Entered {
+        values: vec![
+            ("name".to_owned(), "billing-worker".to_owned()),
+            ("expires_at".to_owned(), "soon".to_owned()),
+            ("email".to_owned(), "ada@example.com".to_owned()),
+        ],
+        problems: vec![("expires_at".to_owned(), "`soon` is not a time; write 2027-01-31T00:00:00Z.".to_owned())],
+    };
+    let refused = Entered {
+        problems: vec![(String::new(), "The e-mail or the passphrase is not right.".to_owned())],
+        ..wrong.clone()
+    };
+    let scopes = [
+        ("invoices:read", "Read invoices"),
+        ("invoices:write", "Create and finalize invoices"),
+        ("usage:write", "Send usage events"),
+    ];
+    let scopes = scopes.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
+    let key =
+        |kid: &str, purpose, state, created, promoted: Option<i64>, retired: Option<i64>, removed: Option<i64>| {
+            keys::Key {
+                kid: kid.to_owned(),
+                purpose,
+                alg: "EdDSA".to_owned(),
+                state,
+                created_at: ago(created),
+                promoted_at: promoted.map(ago),
+                retired_at: retired.map(ago),
+                remove_after: removed.map(ago),
+            }
+        };
+    let day = 86_400;
+    let all_keys = [
+        key("qH3vX0m1Zr8kT5yP2wN7cB4dF6gJ9sLaEuI0oQxRtVY", "token", "staged", 600, None, None, None),
+        key(
+            "Zk81Ls0Pq4Rv7Xw2Yb5Nd8Mf1Gh3Jt6Ac9Eu0Io2SxK",
+            "token",
+            "active",
+            20 * day,
+            Some(20 * day - 400),
+            None,
+            None,
+        ),
+        key(
+            "a7Tn4Wc9Vb2Xz5Qk8Jh1Gf3Ds6Pl0Mo2Ni4Ub7YvRcE",
+            "token",
+            "retiring",
+            50 * day,
+            Some(50 * day - 400),
+            Some(day / 2),
+            Some(-day / 2),
+        ),
+        key(
+            "T5yP2wN7cB4dF6gJ9sLaEuI0oQxRtVYqH3vX0m1Zr8k",
+            "checkpoint",
+            "active",
+            50 * day,
+            Some(50 * day),
+            None,
+            None,
+        ),
+    ];
+    let change = |field: &str, before: Option<&str>, after: Option<&str>| audit::Difference {
+        field: field.to_owned(),
+        before: before.map(str::to_owned),
+        after: after.map(str::to_owned),
+    };
+    let record = |n: i64, actor: &str, action: &str, object: &str, at, differences| audit::Record {
+        id: format!("commit_06gx2k9v5q7m3t8w1z4c6b0d{n:02}"),
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        object: object.to_owned(),
+        at: ago(at),
+        source: Some("203.0.113.9".to_owned()),
+        request: Some("req_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned()),
+        differences,
+    };
+    let log = audit::Log {
+        records: vec![
+            record(
+                1,
+                "ada@example.com",
+                "client.updated",
+                "billing-worker",
+                120,
+                vec![
+                    change("scopes", Some("invoices:read"), Some("invoices:read usage:write")),
+                    change("expires_at", Some("2026-06-01T00:00:00Z"), None),
+                ],
+            ),
+            record(
+                2,
+                "ada@example.com",
+                "secret.created",
+                "billing-worker",
+                3_600,
+                vec![change("secret", None, Some("changed"))],
+            ),
+            record(
+                3,
+                "key upkeep",
+                "key.promoted",
+                "Zk81Ls0Pq4…",
+                20 * day,
+                vec![change("state", Some("staged"), Some("active"))],
+            ),
+            record(
+                4,
+                "ci-deployer",
+                "client.disabled",
+                "legacy-export",
+                41 * day,
+                vec![change("disabled_at", None, Some("2026-01-28T09:00:00Z"))],
+            ),
+        ],
+        action: String::new(),
+        actor: String::new(),
+        limit: 50,
+        previous: Some("cA".to_owned()),
+        next: Some("bg".to_owned()),
+        verified: Some((ago(1_260), true)),
+    };
+    let member = |id: &str, name: &str, email: &str, role, status, factors: &[&str], seen: Option<i64>| team::Member {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        email: email.to_owned(),
+        role,
+        status,
+        factors: factors.iter().map(|f| (*f).to_owned()).collect(),
+        last_seen_at: seen.map(ago),
+    };
+    let members = [
+        member(
+            "op_1",
+            "Ada Okafor",
+            "ada@example.com",
+            Role::Owner,
+            "active",
+            &["2 passkeys", "authenticator"],
+            Some(40),
+        ),
+        member(
+            "op_2",
+            "Jonas Lindqvist",
+            "jonas@example.com",
+            Role::Developer,
+            "active",
+            &["authenticator"],
+            Some(7_200),
+        ),
+        member("op_3", "Mei Tanaka", "mei@example.com", Role::Support, "invited", &[], None),
+    ];
+    let built = |id: &str, name: &str, identifier: &str, is_built_in, scopes: &[(&str, &str)]| apis::Api {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        identifier: identifier.to_owned(),
+        is_built_in,
+        token_ttl_seconds: (!is_built_in).then_some(900),
+        signing_alg: (!is_built_in).then(|| "ES256".to_owned()),
+        scopes: scopes.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+    };
+    let all_apis = [
+        built(
+            "api_1",
+            "Billing",
+            "https://billing.example.com",
+            false,
+            &[("invoices:read", "Read invoices"), ("invoices:write", "Create and finalize invoices")],
+        ),
+        built("api_2", "Default", "https://id.example.com/apis/default", true, &[]),
+        built(
+            "api_3",
+            "Management",
+            "https://id.example.com/api",
+            true,
+            &[
+                ("clients:read", "Read clients and their secrets' dates"),
+                ("keys:write", "Rotate and revoke signing keys"),
+            ],
+        ),
+    ];
+    let client = one_client();
+    let door = |entered| sign_in::Door {
+        root: "/console",
+        tenant_name: "Northwind Energy",
+        nonce,
+        csrf: "csrf-token",
+        entered,
+    };
+    let mut out = vec![
+        ("clients", clients::list(&visit, &list(false))),
+        ("clients-empty", clients::list(&visit, &list(true))),
+        (
+            "clients-no-match",
+            clients::list(&visit, &clients::List { rows: Vec::new(), next: None, q: "zzz".to_owned(), ..list(false) }),
+        ),
+        (
+            "client-new",
+            clients::new(
+                &visit,
+                &clients::New { scopes: scopes.clone(), entered: nothing.clone(), idempotency_key: "key-1".to_owned() },
+            ),
+        ),
+        (
+            "client-new-wrong",
+            clients::new(&visit, &clients::New { scopes, entered: wrong.clone(), idempotency_key: "key-1".to_owned() }),
+        ),
+        ("reveal", client::reveal(&visit, &client, "bst_cs_7Qm2vX4kP9rT1yB6nC8wZ3dF5hJ0aLs2KxE4uR9tY1b3XyZ", true)),
+        ("apis", apis::list(&visit, &all_apis)),
+        (
+            "keys",
+            keys::list(
+                &visit,
+                &all_keys,
+                "{\n  \"keys\": [\n    { \"kty\": \"OKP\", \"crv\": \"Ed25519\", \"use\": \"sig\" }\n  ]\n}",
+            ),
+        ),
+        ("audit", audit::log(&visit, &log)),
+        ("team", team::list(&visit, &members, &nothing)),
+        ("sign-in", sign_in::sign_in(&door(&nothing), "/console")),
+        ("sign-in-wrong", sign_in::sign_in(&door(&refused), "/console")),
+        ("totp", sign_in::second_factor(&door(&nothing), sign_in::Factor::Totp, "/console")),
+        ("recovery", sign_in::second_factor(&door(&nothing), sign_in::Factor::Recovery, "/console")),
+        ("setup", sign_in::setup(&door(&nothing), "/console/setup/token")),
+        ("setup-gone", sign_in::setup_gone(nonce)),
+    ];
+    for (name, tab) in [
+        ("client", client::Tab::Overview),
+        ("client-credentials", client::Tab::Credentials),
+        ("client-access", client::Tab::Access),
+        ("client-limits", client::Tab::Limits),
+        ("client-settings", client::Tab::Settings),
+        ("client-danger", client::Tab::Danger),
+    ] {
+        out.push((name, client::detail(&visit, &client, tab, &nothing)));
+    }
+    out.into_iter().map(|(name, page)| (name.to_owned(), page)).collect()
+}
