@@ -48,19 +48,19 @@ pub(crate) struct Chart {
 
 /// Name and values of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Series {
+pub(crate) struct Series {
     /// Name in the legend.
-    pub name: String,
+    pub(crate) name: String,
     /// One value for each time.
-    pub values: Vec<u64>,
+    pub(crate) values: Vec<u64>,
 }
 
 const CLASSES: [&str; 3] = ["series-1", "series-2", "series-3"];
 
-/// A small line; its summary says first, last and greatest value.
-pub(crate) fn sparkline(name: &str, values: &[u64]) -> Line {
+/// A small line in the color of a series, from 0; its summary says first, last and greatest value.
+pub(crate) fn sparkline(name: &str, color: usize, values: &[u64]) -> Line {
     let top = values.iter().copied().max().unwrap_or(0).max(1);
-    line(name, CLASSES[0], values, top)
+    line(name, CLASSES.get(color).copied().unwrap_or_default(), values, top)
 }
 
 /// A chart of up to three series over times of `HH:MM`.
@@ -125,11 +125,11 @@ mod tests {
 
     #[test]
     fn a_line_reaches_from_edge_to_edge_and_its_greatest_value_to_the_top() {
-        let line = sparkline("Tokens", &[0, 5, 10]);
+        let line = sparkline("Tokens", 0, &[0, 5, 10]);
         assert_eq!(line.line, "M0.0 100.0L50.0 50.0L100.0 0.0");
         assert_eq!(line.area, "M0.0 100.0L50.0 50.0L100.0 0.0L100 100L0 100Z");
         assert_eq!(line.summary, "Tokens: from 0 to 10, at most 10.");
-        assert_eq!(sparkline("Nothing", &[]).line, "");
+        assert_eq!(sparkline("Nothing", 0, &[]).line, "");
     }
 
     #[test]

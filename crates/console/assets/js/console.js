@@ -20,6 +20,10 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(button.dataset.copyText ?? source.textContent);
     word.textContent = "Copied";
+    const shape = $("use", button);
+    const drawn = shape?.getAttribute("href");
+    shape?.setAttribute("href", drawn.replace(/#.*/, "#check"));
+    setTimeout(() => shape?.setAttribute("href", drawn), 2000);
     say("Copied");
   } catch {
     if (source) getSelection().selectAllChildren(source);

@@ -161,11 +161,11 @@ fn figures(total: u64, activity: &Activity) -> (Vec<Figure>, Option<Chart>) {
     let figures = vec![
         Figure::new("Clients", Some(Grouped(total).to_string()), ""),
         Figure {
-            line: Some(sparkline("Tokens issued", &activity.issued)),
+            line: Some(sparkline("Tokens issued", 0, &activity.issued)),
             ..Figure::new("Tokens issued, 24 h", Some(Grouped(issued).to_string()), "")
         },
         Figure {
-            line: Some(sparkline("Requests denied", &activity.denied)),
+            line: Some(sparkline("Requests denied", 1, &activity.denied)),
             ..Figure::new(
                 "Denied, 24 h",
                 Some(Grouped(denied).to_string()),

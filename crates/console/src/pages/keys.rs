@@ -56,7 +56,7 @@ struct Page<'a> {
 
 /// Left and right edge of the time in the drawing, and the height of a row.
 const LEFT: i64 = 150;
-const RIGHT: i64 = 980;
+const RIGHT: i64 = 950;
 const ROW: i64 = 32;
 
 /// The page; `jwks` is the document of this tenant.

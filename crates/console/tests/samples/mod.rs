@@ -14,7 +14,7 @@ fn ago(seconds: i64) -> Timestamp {
 }
 
 /// An operator of a role, with the scopes given.
-pub fn viewer(role: Role, scopes: &[&str], environment: Environment, theme: Theme) -> Viewer {
+pub(crate) fn viewer(role: Role, scopes: &[&str], environment: Environment, theme: Theme) -> Viewer {
     Viewer {
         name: "Ada Okafor".to_owned(),
         email: "ada@example.com".to_owned(),
@@ -75,7 +75,7 @@ fn list(is_empty: bool) -> clients::List {
 }
 
 /// A client with two secrets and two APIs.
-pub fn one_client() -> client::Client {
+pub(crate) fn one_client() -> client::Client {
     let secret = |id: &str, label: &str, status, created, expires: Option<i64>, used: Option<i64>| client::Credential {
         id: id.to_owned(),
         label: label.to_owned(),
@@ -118,7 +118,7 @@ pub fn one_client() -> client::Client {
 }
 
 /// File name and page of everything that there is.
-pub fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
+pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
     let visit = Visit { viewer, nonce, now: Timestamp::from_seconds(NOW) };
     let nothing = Entered::default();
     let wrong = Entered {
