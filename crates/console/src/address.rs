@@ -17,6 +17,14 @@ pub(crate) fn encoded(text: &str) -> String {
     out
 }
 
+/// Pairs of a query, each with `&` behind it.
+pub(crate) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    pairs.into_iter().fold(String::new(), |mut out, (name, value)| {
+        let _ = write!(out, "{name}={}&", encoded(value));
+        out
+    })
+}
+
 /// `1 client`, `42 clients`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     let number = Grouped(u64::try_from(count).unwrap_or(u64::MAX));

@@ -13,7 +13,7 @@ pub(crate) struct Line {
     /// Class that gives the color.
     pub(crate) class: &'static str,
     /// The line.
-    pub(crate) line: String,
+    pub(crate) path: String,
     /// The ground below it.
     pub(crate) area: String,
     /// What assistive technology says.
@@ -101,7 +101,7 @@ fn line(name: &str, class: &'static str, values: &[u64], top: u64) -> Line {
     let (first, end) = (values.first().copied().unwrap_or(0), values.last().copied().unwrap_or(0));
     let most = values.iter().copied().max().unwrap_or(0);
     let summary = format!("{name}: from {first} to {end}, at most {most}.");
-    Line { name: name.to_owned(), class, line: path, area, summary }
+    Line { name: name.to_owned(), class, path, area, summary }
 }
 
 /// `part` of `whole` on a scale of 100, with one decimal.
@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn a_line_reaches_from_edge_to_edge_and_its_greatest_value_to_the_top() {
         let line = sparkline("Tokens", 0, &[0, 5, 10]);
-        assert_eq!(line.line, "M0.0 100.0L50.0 50.0L100.0 0.0");
+        assert_eq!(line.path, "M0.0 100.0L50.0 50.0L100.0 0.0");
         assert_eq!(line.area, "M0.0 100.0L50.0 50.0L100.0 0.0L100 100L0 100Z");
         assert_eq!(line.summary, "Tokens: from 0 to 10, at most 10.");
-        assert_eq!(sparkline("Nothing", 0, &[]).line, "");
+        assert_eq!(sparkline("Nothing", 0, &[]).path, "");
     }
 
     #[test]

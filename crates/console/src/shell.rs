@@ -147,9 +147,11 @@ pub(crate) struct Link {
     pub(crate) is_current: bool,
 }
 
-/// Sections of the sidebar: title (none for the first), then icon, text and path; a path that begins with `/` is not of
-/// the console.
-const SECTIONS: &[(&str, &[(&str, &str, &str)])] = &[
+/// Icon, text and path below the console; a path that begins with `/` is not of the console.
+type Place = (&'static str, &'static str, &'static str);
+
+/// Sections of the sidebar: title (none for the first) and places.
+const SECTIONS: &[(&str, &[Place])] = &[
     ("", &[("house", "Home", ""), ("activity", "Activity", "activity"), ("scroll-text", "Audit log", "audit")]),
     (
         "Identity",
@@ -185,7 +187,7 @@ impl<'a> Frame<'a> {
     /// The frame of a page that stands below the path `section` (a path of [`SECTIONS`]).
     pub(crate) fn new(visit: &Visit<'a>, section: &str, title: &str) -> Self {
         let root = visit.viewer.root();
-        let link = |(icon, text, path): &(&'static str, &'static str, &'static str)| Link {
+        let link = |(icon, text, path): &Place| Link {
             icon,
             text,
             href: match *path {

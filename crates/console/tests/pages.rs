@@ -28,12 +28,14 @@ fn nonce(headers: &HeaderMap) -> String {
     nonce.to_owned()
 }
 
+/// So that each answer gets another nonce.
+static ANSWERS: AtomicU8 = AtomicU8::new(0);
+
 async fn send(method: Method, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    static ANSWERS: AtomicU8 = AtomicU8::new(0);
     let random = || [ANSWERS.fetch_add(1, Ordering::Relaxed); 16];
     let app: Router = console::router::<()>(console::Protection::new(console::Transport::Plain, random))
         .fallback(|| async { console::not_found() });

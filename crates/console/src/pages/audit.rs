@@ -3,7 +3,7 @@
 use askama::Template;
 use kernel::clock::Timestamp;
 
-use crate::address::{counted, encoded};
+use crate::address::{counted, encoded, query};
 use crate::form::Paging;
 use crate::moment::Moment;
 use crate::shell::{Document, Frame, Visit};
@@ -83,7 +83,7 @@ pub fn log<'a>(visit: &Visit<'a>, log: &'a Log) -> Document {
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .collect();
-    let query: String = kept.iter().map(|(name, value)| format!("{name}={}&", encoded(value))).collect();
+    let query = query(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let at = |cursor: &String| format!("{action}?{query}limit={}&cursor={}", log.limit, encoded(cursor));
     Document::of(&Page {
         records: log.records.iter().map(|record| Shown { record, at: Moment::new(record.at, visit.now) }).collect(),

@@ -101,11 +101,9 @@ pub fn list(visit: &Visit<'_>, data: &List) -> Document {
             kept.push((name.to_owned(), value.clone()));
         }
     }
-    let query: String = kept
-        .iter()
-        .filter(|(name, _)| name != "sort")
-        .map(|(name, value)| format!("{name}={}&", crate::address::encoded(value)))
-        .collect();
+    let query = crate::address::query(
+        [("q", data.q.as_str()), ("status", data.status.as_str())].into_iter().filter(|(_, value)| !value.is_empty()),
+    );
     let at = |cursor: &String| {
         let sort = crate::address::encoded(&data.sort);
         format!("{action}?{query}sort={sort}&limit={}&cursor={}", data.limit, crate::address::encoded(cursor))
