@@ -55,7 +55,7 @@ fn list(is_empty: bool) -> clients::List {
         tokens_24h: Some(tokens),
     });
     let issued: Vec<u64> =
-        (0..48_u64).map(|n| 180 + [0, 40, 90, 120, 110, 60, 20, 5][(n / 6) as usize] + n * 37 % 29).collect();
+        (0..48_usize).map(|n| 180 + [0, 40, 90, 120, 110, 60, 20, 5][n / 6] + n as u64 * 37 % 29).collect();
     clients::List {
         rows: if is_empty { Vec::new() } else { rows.to_vec() },
         total: if is_empty { 0 } else { 1_204 },
