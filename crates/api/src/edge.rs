@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::peer::Transport;
 use crate::problem::Problem;
+use crate::readiness::RowCorrupt;
 use crate::request_id::{self, RequestId};
 use crate::{App, oauth_error, refusal};
 
@@ -130,7 +131,10 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     let lost = || refused(if terms.changes { Problem::unknown(1) } else { Problem::unavailable(1) });
     let fenced = || terms.surface != Surface::Open && app.auth.store.is_fenced();
     let mut answer = match Place::take(&app.requests, terms.reserved) {
-        None => busy(),
+        None => {
+            app.readiness.shed(now);
+            busy()
+        }
         Some(_) if fenced() => busy(),
         Some(_place) => {
             // A handler that is dropped here has either not committed or its commit is carried out regardless.
@@ -167,6 +171,9 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
             }
         }
     };
+    if answer.extensions().get::<RowCorrupt>().is_some() {
+        app.readiness.met_corrupt_row(now);
+    }
     refusal::mark(answer.headers_mut(), &id, transport);
     answer
 }

@@ -1,35 +1,23 @@
 //! For machines that watch: liveness, readiness, version, metrics.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
-use kernel::clock::Timestamp;
+use http::header::CONTENT_TYPE;
 use kernel::mutant;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::App;
-
-/// What `/readyz` depends on beside the store.
-#[derive(Debug, Default)]
-pub struct Readiness {
-    draining: AtomicBool,
-}
-
-impl Readiness {
-    /// From now on the process takes no new work.
-    pub fn set_draining(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-    }
-}
+use crate::{App, readiness};
 
 pub(crate) fn public() -> Router<App> {
-    let router = Router::new().route("/livez", get(live)).route("/readyz", get(ready)).route("/version", get(version));
+    let router = Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(readiness::ready))
+        .route("/version", get(version));
     if mutant::is("I04-metrics") { router.route("/metrics", get(metrics)) } else { router }
 }
 
@@ -44,33 +32,6 @@ async fn live() -> &'static str {
 
 async fn version() -> Json<serde_json::Value> {
     Json(json!({"name": "bastionary", "version": env!("CARGO_PKG_VERSION")}))
-}
-
-fn check(code: &str, reason: Option<&str>, since: Option<Timestamp>) -> Value {
-    let members = [
-        ("code", Some(code.to_owned())),
-        ("reason", reason.map(str::to_owned)),
-        ("since", since.map(|at| at.to_string())),
-        ("runbook", Some(format!("/errors/{code}"))),
-    ];
-    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?)))).collect()
-}
-
-async fn ready(State(app): State<App>) -> Response {
-    let mut checks = Vec::new();
-    if app.readiness.draining.load(Ordering::SeqCst) {
-        checks.push(check("draining", None, None));
-    }
-    let troubles = app.auth.store.troubles();
-    checks.extend(troubles.iter().map(|t| check(t.code, t.reason, Some(t.since))));
-    if troubles.is_empty() && app.auth.store.ping().await.is_err() {
-        checks.push(check("store_unreachable", None, None));
-    }
-    let (status, word) =
-        if checks.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
-    let mut answer = (status, Json(json!({"status": word, "checks": checks}))).into_response();
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
 }
 
 async fn metrics(State(app): State<App>) -> Response {

@@ -17,6 +17,7 @@ pub mod oauth_error;
 pub mod openapi;
 pub mod peer;
 pub mod problem;
+pub mod readiness;
 pub mod refusal;
 pub mod request_id;
 pub mod route;
@@ -50,7 +51,7 @@ pub struct Reach {
     /// Where error pages live.
     pub error_pages: ErrorPages,
     /// What `/readyz` says.
-    pub readiness: health::Readiness,
+    pub readiness: readiness::Readiness,
     requests: Arc<edge::Places>,
     in_flight: Mutex<HashSet<[u8; 32]>>,
 }
@@ -73,7 +74,7 @@ impl App {
     pub fn with_in_flight(auth: Arc<Auth>, bound: u32) -> Self {
         Self(Arc::new(Reach {
             error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
-            readiness: health::Readiness::default(),
+            readiness: readiness::Readiness::default(),
             requests: edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX)),
             in_flight: Mutex::default(),
             auth,

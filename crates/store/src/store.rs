@@ -1,7 +1,7 @@
 //! The store: one type for both engines.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use kernel::audit::{Entry, Record};
@@ -76,6 +76,24 @@ pub struct Trouble {
     pub since: Timestamp,
 }
 
+/// The disk of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this user may still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Whether a write has failed for want of space and none has succeeded since.
+    pub is_full: bool,
+}
+
+impl Space {
+    /// Whether less than a tenth or less than 1 GiB is left.
+    pub const fn is_low(self) -> bool {
+        self.free < 1 << 30 || self.free < self.total / 10
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 impl Counter {
@@ -104,6 +122,8 @@ pub(crate) struct Shared {
     pub(crate) ids: Ids,
     /// Since when the data is known to be damaged.
     pub(crate) damage: OnceLock<Timestamp>,
+    /// Whether the disk of the data is full.
+    pub(crate) is_full: AtomicBool,
 }
 
 impl Shared {
@@ -149,6 +169,7 @@ impl Store {
             counters: Counters::default(),
             ids: Ids::new(options.entropy, options.clock),
             damage: OnceLock::new(),
+            is_full: AtomicBool::new(false),
         });
         let engine = match options.location {
             Location::File(path) => {
@@ -365,6 +386,14 @@ impl Store {
     /// Remembers that the data is damaged: from here on this process must say nothing about credentials.
     pub fn condemn(&self, finding: &str) {
         self.0.shared.condemn(finding);
+    }
+
+    /// What is left for the data, on an engine that keeps it on a disk of this machine.
+    pub fn space(&self) -> Option<Space> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.space(),
+            Engine::Postgres(_) => None,
+        }
     }
 
     /// Checks the form of the statements and prepares each on the engine.

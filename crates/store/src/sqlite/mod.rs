@@ -10,6 +10,7 @@ mod statements;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::feed::SHARDS;
 use crate::migrate::{self, Applied};
 use crate::rewrite::Dialect;
 use crate::sql;
-use crate::store::Shared;
+use crate::store::{Shared, Space};
 use crate::value::Value;
 pub(crate) use check::is_damage;
 use queue::{Queue, Work};
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     checkpointer: Mutex<Option<JoinHandle<()>>>,
     is_check_due: bool,
     path: PathBuf,
+    shared: Arc<Shared>,
 }
 
 impl Engine {
@@ -72,6 +74,7 @@ impl Engine {
             checkpointer: Mutex::new(Some(checkpointer)),
             is_check_due,
             path: path.to_owned(),
+            shared: Arc::clone(shared),
         })
     }
 
@@ -99,6 +102,16 @@ impl Engine {
     /// Looks at everything, beside what else goes on; the damage found. Blocks.
     pub(crate) fn check(&self) -> Result<Option<String>, Error> {
         check::whole(&self.path)
+    }
+
+    /// What is left on the disk; `None` when the system does not say.
+    pub(crate) fn space(&self) -> Option<Space> {
+        let found = rustix::fs::statvfs(&self.path).ok()?;
+        Some(Space {
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            is_full: self.shared.is_full.load(Ordering::Relaxed),
+        })
     }
 
     /// The file whose exclusive lock stands for the right to write.
