@@ -12,6 +12,7 @@ pub mod form;
 pub mod health;
 pub mod json;
 pub mod metadata;
+pub mod metrics;
 pub mod oauth;
 pub mod oauth_error;
 pub mod openapi;
@@ -53,6 +54,7 @@ pub struct Reach {
     /// What `/readyz` says.
     pub readiness: readiness::Readiness,
     requests: Arc<edge::Places>,
+    traffic: metrics::Traffic,
     in_flight: Mutex<HashSet<[u8; 32]>>,
 }
 
@@ -76,6 +78,7 @@ impl App {
             error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
             readiness: readiness::Readiness::default(),
             requests: edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX)),
+            traffic: metrics::Traffic::default(),
             in_flight: Mutex::default(),
             auth,
         }))
@@ -130,8 +133,9 @@ pub fn router(app: App) -> Router {
 }
 
 /// What the management listener serves.
-pub fn management_router(app: App) -> Router {
+pub fn management_router(app: App, outside: metrics::Outside) -> Router {
     health::management()
+        .layer(axum::Extension(outside))
         .fallback(missing)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))

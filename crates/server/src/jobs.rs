@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::App;
@@ -48,7 +49,9 @@ pub struct Jobs {
 
 impl Jobs {
     /// Starts all jobs.
-    pub fn start(app: &App) -> Self {
+    ///
+    /// Their panics are counted in `panics`.
+    pub fn start(app: &App, panics: &Arc<AtomicU64>) -> Self {
         let auth = &app.auth;
         let stop = watch::Sender::new(false);
         let sequencer = Arc::new(Sequencer::new());
@@ -68,19 +71,23 @@ impl Jobs {
             let auth = Arc::clone(auth);
             move || check(Arc::clone(&auth))
         };
-        let parked = |name| {
-            let app = app.clone();
-            move |is_parked| app.readiness.report(Condition::JobParked, name, is_parked, app.auth.clock.now())
+        let failed = |name| {
+            let (app, panics) = (app.clone(), Arc::clone(panics));
+            move |failures| {
+                panics.fetch_add(u64::from(failures > 0), Ordering::Relaxed);
+                let is_parked = failures >= FAILURES_MAX;
+                app.readiness.report(Condition::JobParked, name, is_parked, app.auth.clock.now());
+            }
         };
         let at_once = |every| Rhythm { first: Duration::ZERO, every };
         let first = if auth.store.is_check_due() { Duration::ZERO } else { CHECK_EVERY };
         let running = vec![
-            tokio::spawn(supervise("keys", at_once(KEYS_EVERY), stop.subscribe(), keys, parked("keys"))),
-            tokio::spawn(supervise("record", at_once(RECORD_EVERY), stop.subscribe(), record, parked("record"))),
-            tokio::spawn(supervise("secrets", at_once(SECRETS_EVERY), stop.subscribe(), secrets, parked("secrets"))),
+            tokio::spawn(supervise("keys", at_once(KEYS_EVERY), stop.subscribe(), keys, failed("keys"))),
+            tokio::spawn(supervise("record", at_once(RECORD_EVERY), stop.subscribe(), record, failed("record"))),
+            tokio::spawn(supervise("secrets", at_once(SECRETS_EVERY), stop.subscribe(), secrets, failed("secrets"))),
         ];
         let rhythm = Rhythm { first, every: CHECK_EVERY };
-        let checking = tokio::spawn(supervise("check", rhythm, stop.subscribe(), check, parked("check")));
+        let checking = tokio::spawn(supervise("check", rhythm, stop.subscribe(), check, failed("check")));
         Self { auth: Arc::clone(auth), sequencer, stop, running, checking }
     }
 
@@ -112,13 +119,14 @@ struct Rhythm {
 }
 
 /// Runs a round at each interval until stopped. A round that panics is logged and the next one waits longer; after many
-/// in a row the job is parked, which means that it is tried again once in a while.
+/// in a row the job is parked, which means that it is tried again once in a while. `failed` hears after each round how
+/// many have failed in a row.
 async fn supervise<F>(
     name: &'static str,
     rhythm: Rhythm,
     mut stop: watch::Receiver<bool>,
     round: impl Fn() -> F + Send,
-    parked: impl Fn(bool) + Send,
+    failed: impl Fn(u32) + Send,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -147,7 +155,7 @@ async fn supervise<F>(
                 "a job panicked; it starts again"
             );
         }
-        parked(failures >= FAILURES_MAX);
+        failed(failures);
     }
 }
 
@@ -293,7 +301,7 @@ impl CheckpointSigner for TreeSigner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     #[tokio::test(start_paused = true)]
     async fn a_job_that_panics_is_started_again_and_a_stopped_one_ends() {
@@ -307,7 +315,7 @@ mod tests {
                 assert!(counted.fetch_add(1, Ordering::SeqCst) != 0, "the first round panics");
             }
         };
-        let job = tokio::spawn(supervise("test", rhythm, stop.subscribe(), round, |is_parked| assert!(!is_parked)));
+        let job = tokio::spawn(supervise("test", rhythm, stop.subscribe(), round, |failures| assert!(failures < 2)));
         tokio::time::sleep(Duration::from_secs(32)).await;
         assert_eq!(rounds.load(Ordering::SeqCst), 5, "at 0, then at 1, 11, 21 and 31 seconds");
         stop.send_replace(true);
@@ -327,7 +335,7 @@ mod tests {
                 assert!(counted.fetch_add(1, Ordering::SeqCst) >= 11, "the first eleven rounds panic");
             }
         };
-        let report = move |is_parked| said.lock().unwrap().push(is_parked);
+        let report = move |failures| said.lock().unwrap().push(failures >= FAILURES_MAX);
         let job = tokio::spawn(supervise("test", rhythm, stop.subscribe(), round, report));
         tokio::time::sleep(Duration::from_mins(30)).await;
         assert_eq!(rounds.load(Ordering::SeqCst), 10, "then it waits for an hour");

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -123,7 +124,9 @@ pub async fn run_house(
 
     let app = api::App::with_in_flight(Arc::clone(&house.auth), config.limits.in_flight);
     let socket = local::listen(house.dir.socket(), &house.auth)?;
-    let jobs = Jobs::start(&app);
+    let job_panics = Arc::<AtomicU64>::default();
+    let jobs = Jobs::start(&app, &job_panics);
+    let figures = vitals::figures(&stats, &job_panics);
     let vitals = tokio::spawn(vitals::watch(app.clone(), [Arc::clone(&stats), Arc::clone(&aside_stats)], certificates));
 
     let refuse: Refuse = {
@@ -152,7 +155,7 @@ pub async fn run_house(
         match management {
             Some(listener) => {
                 let plain = ListenOptions { stats: Arc::clone(&aside_stats), ..options(None) };
-                listen::serve(listener, api::management_router(app.clone()), plain, stop.asked()).await
+                listen::serve(listener, api::management_router(app.clone(), figures), plain, stop.asked()).await
             }
             None => Ok(()),
         }

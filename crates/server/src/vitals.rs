@@ -1,10 +1,12 @@
 //! Looks at what the process stands on once a second, and reports what does not hold: commits that go on, descriptors,
-//! space on the disk, the life of the certificate.
+//! space on the disk, the life of the certificate. The listener's figures leave from here, too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::App;
+use api::metrics::{Kind, Outside, Sample};
 use api::readiness::Condition;
 
 use crate::listen::ListenStats;
@@ -41,6 +43,28 @@ pub async fn watch(app: App, listeners: [Arc<ListenStats>; 2], certificates: Opt
         }
         round = round.saturating_add(1) % SLOW;
     }
+}
+
+/// What the process counts outside the router, for `/metrics`.
+pub fn figures(stats: &Arc<ListenStats>, job_panics: &Arc<AtomicU64>) -> Outside {
+    use Kind::{Counter, Gauge};
+    let (stats, panics) = (Arc::clone(stats), Arc::clone(job_panics));
+    Outside(Arc::new(move || {
+        let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        [
+            ("panics_total", "{where=\"job\"}", Counter, panics.load(Ordering::Relaxed)),
+            ("connections", "{state=\"open\"}", Gauge, stats.open()),
+            ("connections_total", "{outcome=\"accepted\"}", Counter, stats.accepted()),
+            ("connections_total", "{outcome=\"refused\"}", Counter, stats.refused()),
+            ("connections_total", "{outcome=\"refused_source\"}", Counter, stats.refused_source()),
+            ("connections_total", "{outcome=\"evicted\"}", Counter, stats.evicted()),
+            ("connections_total", "{outcome=\"timed_out\"}", Counter, stats.timed_out()),
+            ("connections_total", "{outcome=\"handshake_failed\"}", Counter, stats.handshake_failed()),
+            ("open_fds", "", Gauge, u64::try_from(descriptors).unwrap_or(u64::MAX)),
+        ]
+        .map(|(name, labels, kind, value)| Sample { name, labels, kind, value })
+        .to_vec()
+    }))
 }
 
 /// Whether commits go on.
