@@ -1,9 +1,9 @@
 //! Work that recurs: keys, the audit tree, refusals, what has expired. Each job is watched and survives its panics.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use api::App;
 use api::readiness::Condition;
@@ -15,14 +15,17 @@ use kernel::audit::Entry;
 use kernel::tenant::TenantId;
 use record::checkpoint::{NoteError, origin_of};
 use record::entry::Refusal;
-use record::{CheckpointSigner, Sequencer};
+use record::{CheckpointSigner, ENTRIES_PER_ROUND, Extent, Sequencer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::integrity;
 
 const KEYS_EVERY: Duration = Duration::from_secs(10);
-const RECORD_EVERY: Duration = Duration::from_mins(1);
+/// How often it is asked whether something is to be recorded.
+const RECORD_EVERY: Duration = Duration::from_secs(1);
+/// How often everything new gets its place in the tree.
+const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
 const SECRETS_EVERY: Duration = Duration::from_hours(1);
 /// How often everything stored is looked at.
 const CHECK_EVERY: Duration = Duration::from_hours(24);
@@ -61,7 +64,8 @@ impl Jobs {
         };
         let record = {
             let (app, sequencer) = (app.clone(), Arc::clone(&sequencer));
-            move || record(app.clone(), Arc::clone(&sequencer))
+            let last = Arc::new(Mutex::new(None));
+            move || record(app.clone(), Arc::clone(&sequencer), Arc::clone(&last))
         };
         let secrets = {
             let auth = Arc::clone(auth);
@@ -194,16 +198,37 @@ async fn keys(app: App) {
     app.readiness.report(Condition::KeyOverdue, "keys", is_overdue, now);
 }
 
-async fn record(app: App, sequencer: Arc<Sequencer>) {
+/// Each minute signs all that is new. A journal that fills whole blocks sooner is folded as it fills: the work of a
+/// minute at once would be felt by the requests of that moment.
+async fn record(app: App, sequencer: Arc<Sequencer>, last: Arc<Mutex<Option<Instant>>>) {
     let auth = &app.auth;
     if must_wait(auth) {
         return;
     }
+    let is_due = last.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|at| at.elapsed() >= CHECKPOINT_EVERY);
+    if !is_due {
+        fold(auth, &sequencer).await;
+        return;
+    }
+    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     write_refusals(auth, auth.refusals.drain(auth.clock.now())).await;
     let is_signed = sequence_all(auth, &sequencer).await;
     app.readiness.report(Condition::AuditCheckpointLate, "record", !is_signed, auth.clock.now());
     if let Err(error) = auth.purge().await {
         tracing::warn!(%error, "expired rows were not removed");
+    }
+}
+
+/// Folds the journals that have filled whole blocks.
+async fn fold(auth: &Auth, sequencer: &Sequencer) {
+    let full = auth.store.take_journaled(u64::try_from(ENTRIES_PER_ROUND).unwrap_or(u64::MAX));
+    if full.is_empty() {
+        return;
+    }
+    for tenant in tenants(auth).await.iter().filter(|tenant| full.contains(&tenant.id)) {
+        if let Err(error) = sequence(auth, tenant, sequencer, Extent::WholeRounds).await {
+            tracing::warn!(%error, tenant = &*tenant.slug, "the journal was not folded; the next checkpoint folds it");
+        }
     }
 }
 
@@ -248,7 +273,7 @@ async fn write_refusals(auth: &Auth, refusals: Vec<(TenantId, Refusal)>) {
 async fn sequence_all(auth: &Auth, sequencer: &Sequencer) -> bool {
     let mut is_whole = true;
     for tenant in tenants(auth).await {
-        if let Err(error) = sequence(auth, &tenant, sequencer).await {
+        if let Err(error) = sequence(auth, &tenant, sequencer, Extent::Everything).await {
             is_whole = false;
             tracing::error!(code = "audit_checkpoint_late", %error, tenant = &*tenant.slug, "no checkpoint was signed");
         }
@@ -256,9 +281,9 @@ async fn sequence_all(auth: &Auth, sequencer: &Sequencer) -> bool {
     is_whole
 }
 
-async fn sequence(auth: &Auth, tenant: &Tenant, sequencer: &Sequencer) -> Result<(), record::Error> {
+async fn sequence(auth: &Auth, tenant: &Tenant, sequencer: &Sequencer, extent: Extent) -> Result<(), record::Error> {
     let signer = TreeSigner::of(auth, tenant).await?;
-    if let Some(checkpoint) = sequencer.sequence(&auth.store, tenant.id, auth.clock.now(), &signer).await? {
+    if let Some(checkpoint) = sequencer.sequence(&auth.store, tenant.id, extent, auth.clock.now(), &signer).await? {
         tracing::debug!(tenant = &*tenant.slug, size = checkpoint.size, "a checkpoint was signed");
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! The store: one type for both engines.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use kernel::audit::{Entry, Record};
 use kernel::clock::{Clock, Timestamp};
@@ -158,6 +159,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     engine: Engine,
     shared: Arc<Shared>,
+    /// Entries journaled for each tenant since they were last taken.
+    journaled: Mutex<HashMap<TenantId, u64>>,
 }
 
 impl Store {
@@ -182,7 +185,7 @@ impl Store {
                 Engine::Postgres(opened)
             }
         };
-        Ok(Self(Arc::new(Inner { engine, shared })))
+        Ok(Self(Arc::new(Inner { engine, shared, journaled: Mutex::default() })))
     }
 
     /// The first row of a query.
@@ -220,10 +223,23 @@ impl Store {
     pub async fn journal(&self, entry: Entry) -> Result<(), Error> {
         let entry = checked(entry)?;
         self.refuse_when_fenced()?;
+        self.count(entry.tenant);
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Journal(entry), false).await.map(|_| ()),
             Engine::Postgres(engine) => engine.journal(entry).await,
         }
+    }
+
+    fn count(&self, tenant: TenantId) {
+        let mut journaled = self.0.journaled.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = journaled.entry(tenant).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// The tenants for which this process wrote at least so many entries to the journal since it last named them here.
+    pub fn take_journaled(&self, least: u64) -> Vec<TenantId> {
+        let mut journaled = self.0.journaled.lock().unwrap_or_else(PoisonError::into_inner);
+        journaled.extract_if(|_, count| *count >= least).map(|(tenant, _)| tenant).collect()
     }
 
     /// Commits statements that need no record; each writes a table of the kind, or nothing is written.
@@ -247,6 +263,9 @@ impl Store {
     }
 
     async fn run(&self, plan: Plan, reserved: bool) -> Result<Committed, Error> {
+        if let Some(entry) = &plan.entry {
+            self.count(entry.tenant);
+        }
         let seq = match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
             Engine::Postgres(engine) => engine.commit(plan, reserved).await?,
@@ -296,7 +315,7 @@ impl Store {
 
     /// What keeps this process from serving; empty while nothing does.
     pub fn troubles(&self) -> Vec<Trouble> {
-        let Inner { engine, shared } = &*self.0;
+        let Inner { engine, shared, .. } = &*self.0;
         let mut troubles = Vec::new();
         if let Engine::Postgres(engine) = engine {
             troubles.extend(engine.trouble());

@@ -34,7 +34,7 @@ use statements::{Statements, failure};
 pub(crate) struct Engine {
     queue: Arc<Queue>,
     readers: reads::Readers,
-    stop: Arc<checkpoint::Stop>,
+    signal: Arc<checkpoint::Signal>,
     writer: Mutex<Option<JoinHandle<()>>>,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
     is_check_due: bool,
@@ -56,20 +56,20 @@ impl Engine {
         }
         let readers = reads::Readers::start(path, shared)?;
         let queue = Arc::new(Queue::default());
+        let signal = Arc::new(checkpoint::Signal::default());
         let writer = {
-            let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
+            let (queue, shared, signal) = (Arc::clone(&queue), Arc::clone(shared), Arc::clone(&signal));
             let ballast = ballast::Ballast::new(beside(path, ".ballast"));
-            spawn("store-write", move || writer::run(&connection, queue, &shared, ballast))?
+            spawn("store-write", move || writer::run(&connection, queue, &shared, ballast, &signal))?
         };
-        let stop = Arc::new(checkpoint::Stop::default());
         let checkpointer = {
-            let (connection, stop, log) = (connect(path)?, Arc::clone(&stop), beside(path, "-wal"));
-            spawn("store-checkpoint", move || checkpoint::run(&connection, &log, &stop))?
+            let (connection, signal, log) = (connect(path)?, Arc::clone(&signal), beside(path, "-wal"));
+            spawn("store-checkpoint", move || checkpoint::run(&connection, &log, &signal))?
         };
         Ok(Self {
             queue,
             readers,
-            stop,
+            signal,
             writer: Mutex::new(Some(writer)),
             checkpointer: Mutex::new(Some(checkpointer)),
             is_check_due,
@@ -126,7 +126,7 @@ impl Engine {
         for thread in self.readers.close() {
             let _ = thread.join();
         }
-        self.stop.stop();
+        self.signal.stop();
         join(&self.checkpointer);
     }
 }
@@ -136,7 +136,7 @@ impl Drop for Engine {
         // the threads end by themselves; nothing acknowledged depends on them
         self.queue.close();
         drop(self.readers.close());
-        self.stop.stop();
+        self.signal.stop();
     }
 }
 

@@ -12,6 +12,7 @@ use crate::segment::Segments;
 use crate::sql;
 use crate::sqlite::ballast::Ballast;
 use crate::sqlite::check::is_damage;
+use crate::sqlite::checkpoint::{self, Signal};
 use crate::sqlite::queue::{Job, Queue, Work};
 use crate::sqlite::statements::{Statements, failure, stop_on_io_failure};
 use crate::store::Shared;
@@ -25,7 +26,7 @@ impl Drop for Closing {
 }
 
 /// Works until the queue is closed.
-pub(crate) fn run(connection: &Connection, queue: Arc<Queue>, shared: &Shared, ballast: Ballast) {
+pub(crate) fn run(connection: &Connection, queue: Arc<Queue>, shared: &Shared, ballast: Ballast, log: &Signal) {
     let closing = Closing(queue);
     let mut writer = Writer { statements: Statements::new(connection), shared, segments: Segments::default(), ballast };
     let mut group = Vec::with_capacity(512);
@@ -35,6 +36,7 @@ pub(crate) fn run(connection: &Connection, queue: Arc<Queue>, shared: &Shared, b
             return;
         }
         writer.group(&mut group);
+        checkpoint::last_part(connection, log);
     }
 }
 
