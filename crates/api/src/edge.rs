@@ -4,7 +4,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auth::error::OauthError;
 use axum::extract::{Request, State};
@@ -14,8 +14,10 @@ use futures_util::FutureExt as _;
 use http::Method;
 use tokio::sync::Notify;
 
+use crate::metrics::{Group, count};
 use crate::peer::Transport;
 use crate::problem::Problem;
+use crate::readiness::RowCorrupt;
 use crate::request_id::{self, RequestId};
 use crate::{App, oauth_error, refusal};
 
@@ -48,6 +50,7 @@ struct Terms {
     deadline: Duration,
     reserved: bool,
     surface: Surface,
+    group: Group,
     /// Whether it may change something.
     changes: bool,
 }
@@ -71,7 +74,7 @@ fn terms(method: &Method, path: &str) -> Terms {
         _ => Surface::Open,
     };
     let changes = !method.is_safe() && (surface == Surface::Admin || path == "/oauth2/revoke");
-    Terms { deadline: Duration::from_secs(seconds), reserved, surface, changes }
+    Terms { deadline: Duration::from_secs(seconds), reserved, surface, group: Group::of(path), changes }
 }
 
 /// Requests that may be carried out at the same time when nothing else is said.
@@ -88,6 +91,11 @@ impl Places {
     /// No request yet.
     pub(crate) fn new(bound: usize) -> Arc<Self> {
         Arc::new(Self { taken: AtomicUsize::new(0), bound })
+    }
+
+    /// How many requests are being carried out.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 }
 
@@ -110,7 +118,7 @@ impl Drop for Place {
 
 /// Wraps every request.
 pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let now = app.auth.clock.now();
+    let (now, started) = (app.auth.clock.now(), Instant::now());
     let id = app.auth.with_entropy(|entropy| request_id::assign(request.headers(), now, entropy));
     let text = Arc::clone(&id.text);
     let terms = terms(request.method(), request.uri().path());
@@ -130,7 +138,11 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     let lost = || refused(if terms.changes { Problem::unknown(1) } else { Problem::unavailable(1) });
     let fenced = || terms.surface != Surface::Open && app.auth.store.is_fenced();
     let mut answer = match Place::take(&app.requests, terms.reserved) {
-        None => busy(),
+        None => {
+            app.readiness.shed(now);
+            count(&app.traffic.shed_full);
+            busy()
+        }
         Some(_) if fenced() => busy(),
         Some(_place) => {
             // A handler that is dropped here has either not committed or its commit is carried out regardless.
@@ -156,6 +168,7 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
                 Some(Ok(_)) if fenced() => lost(),
                 Some(Ok(answer)) => answer,
                 Some(Err(_)) => {
+                    count(&app.traffic.panics);
                     tracing::error!(code = "handler_panicked", request_id = %text, "a handler ended in a panic");
                     if terms.surface == Surface::Oauth {
                         oauth_error::response(&OauthError::Internal(None), &app.error_pages, &text)
@@ -163,10 +176,17 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
                         Problem::internal().into_response()
                     }
                 }
-                None => lost(),
+                None => {
+                    count(&app.traffic.shed_late);
+                    lost()
+                }
             }
         }
     };
+    app.traffic.answered(terms.group, answer.status(), started.elapsed());
+    if answer.extensions().get::<RowCorrupt>().is_some() {
+        app.readiness.met_corrupt_row(now);
+    }
     refusal::mark(answer.headers_mut(), &id, transport);
     answer
 }

@@ -12,11 +12,13 @@ pub mod form;
 pub mod health;
 pub mod json;
 pub mod metadata;
+pub mod metrics;
 pub mod oauth;
 pub mod oauth_error;
 pub mod openapi;
 pub mod peer;
 pub mod problem;
+pub mod readiness;
 pub mod refusal;
 pub mod request_id;
 pub mod route;
@@ -50,8 +52,9 @@ pub struct Reach {
     /// Where error pages live.
     pub error_pages: ErrorPages,
     /// What `/readyz` says.
-    pub readiness: health::Readiness,
+    pub readiness: readiness::Readiness,
     requests: Arc<edge::Places>,
+    traffic: metrics::Traffic,
     in_flight: Mutex<HashSet<[u8; 32]>>,
 }
 
@@ -73,8 +76,9 @@ impl App {
     pub fn with_in_flight(auth: Arc<Auth>, bound: u32) -> Self {
         Self(Arc::new(Reach {
             error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
-            readiness: health::Readiness::default(),
+            readiness: readiness::Readiness::default(),
             requests: edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX)),
+            traffic: metrics::Traffic::default(),
             in_flight: Mutex::default(),
             auth,
         }))
@@ -140,8 +144,9 @@ fn protection(app: &App) -> console::Protection {
 }
 
 /// What the management listener serves.
-pub fn management_router(app: App) -> Router {
+pub fn management_router(app: App, outside: metrics::Outside) -> Router {
     health::management()
+        .layer(axum::Extension(outside))
         .fallback(missing)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))

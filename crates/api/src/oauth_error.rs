@@ -10,6 +10,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENT
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
+use crate::readiness::RowCorrupt;
+
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -49,10 +51,24 @@ pub fn response(error: &OauthError, pages: &ErrorPages, request: &str) -> Respon
     {
         answer.headers_mut().insert(RETRY_AFTER, value);
     }
+    if matches!(error, OauthError::Internal(Some(source)) if is_row_corrupt(&**source)) {
+        answer.extensions_mut().insert(RowCorrupt);
+    }
     if status == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
     }
     answer
+}
+
+fn is_row_corrupt(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if matches!(error.downcast_ref(), Some(store::Error::RowCorrupt)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// A transport error at an OAuth endpoint, in the same shape.

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::json::JsonError;
+use crate::readiness::RowCorrupt;
 
 /// Seconds after which a full queue is likely to have room again.
 const RETRY_WHEN_FULL: u32 = 1;
@@ -15,6 +16,9 @@ const RETRY_WHEN_FULL: u32 = 1;
 const RETRY_WHEN_AWAY: u32 = 5;
 /// Seconds after which an operator may have made space.
 const RETRY_WHEN_NO_SPACE: u32 = 60;
+
+/// The code of a stored row that does not decode.
+const ROW_CORRUPT: &str = "row_corrupt";
 
 /// One refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +185,7 @@ pub fn from_admin(error: &AdminError) -> Problem {
         AdminError::Store(store::Error::NoSpace) => Problem::unavailable(RETRY_WHEN_NO_SPACE),
         AdminError::Store(store::Error::RowCorrupt) => {
             let detail = "a stored row cannot be read; an operator must look at the store";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "row_corrupt", detail)
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, ROW_CORRUPT, detail)
         }
         AdminError::Store(store::Error::Defect(..) | store::Error::Refused(_)) | AdminError::Jose(_) => {
             Problem::internal()
@@ -225,6 +229,9 @@ impl IntoResponse for Problem {
         }
         if let Some(challenge) = self.challenge.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if self.code == ROW_CORRUPT {
+            response.extensions_mut().insert(RowCorrupt);
         }
         response
     }

@@ -307,6 +307,9 @@ struct SlowHash {
 
 /// Memory cost in KiB, passes and lanes: the OWASP minimum for Argon2id.
 const ARGON2_COST: (u32, u32, u32) = (19 * 1024, 2, 1);
+/// Reserved for each hash, more than it touches: from 32 MiB on glibc's allocator gives memory back as soon as it is
+/// freed, below that it learns to keep it for good.
+const ARENA_BLOCKS: usize = 33 * 1024;
 const ARGON2_QUEUE: usize = 64;
 const ARGON2_WAIT: Duration = Duration::from_secs(1);
 
@@ -345,7 +348,8 @@ impl SlowHash {
             let params = Params::new(memory, passes, lanes, Some(32)).ok()?;
             let mut out = vec![0_u8; 32];
             let idle = arenas.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut arena = idle.unwrap_or_else(|| vec![Block::default(); params.block_count()]);
+            let mut arena = idle.unwrap_or_else(|| Vec::with_capacity(ARENA_BLOCKS));
+            arena.resize(params.block_count(), Block::default());
             Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                 .hash_password_into_with_memory(text.reveal().as_bytes(), &salt, &mut out, &mut arena)
                 .ok()?;

@@ -51,6 +51,9 @@ impl KeyPurpose {
     }
 }
 
+/// What every tenant needs a key for from its beginning; others are made on first use.
+const EVERY_TENANT: [KeyPurpose; 2] = [KeyPurpose::Token, KeyPurpose::Checkpoint];
+
 /// Where a key is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
@@ -269,6 +272,15 @@ fn insert(
     ))
 }
 
+/// Where a key schedule falls short.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyShortfall {
+    /// No key is active for a purpose that every tenant needs.
+    pub lacks_active: bool,
+    /// An active key is more than a day older than the rotation allows.
+    pub is_overdue: bool,
+}
+
 /// What a rotation did.
 #[derive(Debug, Clone)]
 pub struct Rotation {
@@ -405,6 +417,21 @@ impl Auth {
         let after = serde_json::json!({"state": "destroyed"});
         let record = change_record(self, who, tenant, action::KEY_REVOKED, ("key", kid), (Some(before), Some(after)));
         Ok(Planned { batch, record, value: Rotation { kid: signs, promotes_at: None } })
+    }
+
+    /// Where the key schedule of a tenant falls short.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn key_shortfall(&self, tenant: &Tenant) -> Result<KeyShortfall, store::Error> {
+        let set = self.keys(tenant).await?;
+        let active = || set.records.iter().filter(|record| record.state == KeyState::Active);
+        let late = i64::from(self.settings.key_rotation_days).saturating_add(1).saturating_mul(86_400);
+        let now = self.clock.now();
+        Ok(KeyShortfall {
+            lacks_active: EVERY_TENANT.iter().any(|purpose| !active().any(|record| record.purpose == *purpose)),
+            is_overdue: active().any(|record| record.promoted_at.is_some_and(|at| now.seconds_since(at) >= late)),
+        })
     }
 
     /// One round of the key schedule: promotes what is due, destroys what has retired long enough.

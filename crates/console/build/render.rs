@@ -52,12 +52,27 @@ pub(crate) fn page(markdown: &str, known: &[&str]) -> Result<Page, String> {
                 let inner = inside(&mut parser, |end| matches!(end, TagEnd::Table), known)?;
                 table(&mut events, inner);
             }
+            Event::Start(Tag::HtmlBlock) => comment(&mut parser)?,
             other => events.push(checked(other, known)?),
         }
     }
     let mut out = String::new();
     html::push_html(&mut out, events.into_iter());
     Ok(Page { html: out, sections })
+}
+
+/// Reads a block of HTML, which may be a comment and nothing else: notes to those who test the book.
+fn comment<'a>(parser: &mut impl Iterator<Item = Event<'a>>) -> Result<(), String> {
+    let mut raw = String::new();
+    for event in parser {
+        match event {
+            Event::Html(text) | Event::Text(text) => raw.push_str(&text),
+            _ => break,
+        }
+    }
+    let text = raw.trim();
+    let is_comment = text.starts_with("<!--") && text.find("-->").is_some_and(|at| at.saturating_add(3) == text.len());
+    if is_comment { Ok(()) } else { Err(format!("raw HTML is not allowed in the book: {text}")) }
 }
 
 /// The events up to the end tag, which is consumed.

@@ -142,7 +142,7 @@ impl ErrorPage {
                 format!("{{\n  \"warnings\": [\n    {{ \"code\": \"{}\", \"detail\": \"…\" }}\n  ]\n}}", self.code)
             }
             Surface::NotReady | Surface::Degraded => format!(
-                "HTTP/1.1 {status}\nContent-Type: application/json\n\n{{\n  \"status\": \"{}\",\n  \"checks\": [\n    {{ \"code\": \"{}\", \"runbook\": \"/errors/{}\" }}\n  ]\n}}",
+                "HTTP/1.1 {status}\nContent-Type: application/json\n\n{{\n  \"status\": \"{}\",\n  \"checks\": [\n    {{ \"code\": \"{}\", \"since\": \"…\", \"runbook\": \"/errors/{}\" }}\n  ]\n}}",
                 if self.surface == Surface::NotReady { "not_ready" } else { "degraded" },
                 self.code,
                 self.code

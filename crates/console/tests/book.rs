@@ -106,6 +106,15 @@ fn links_to_chapters_become_served_addresses_and_unknown_ones_are_refused() {
 fn raw_html_fails_the_build() {
     assert!(render::page("# A\n\n<b>x</b>\n", &[]).is_err());
     assert!(render::page("# A\n\n<script>x</script>\n", &[]).is_err());
+    for hidden in ["<!-- a --><b>x</b>", "<!-- a\n--><script>x</script>", "<!-- a -->\n<b>x</b>"] {
+        assert!(render::page(&format!("# A\n\n{hidden}\n"), &[]).is_err(), "{hidden}");
+    }
+}
+
+#[test]
+fn a_comment_is_for_those_who_test_the_book_and_is_not_served() {
+    let page = render::page("# A\n\n<!-- not run: it needs a printer -->\n```sh\nlpr\n```\n", &[]).unwrap();
+    assert!(page.html.contains("lpr") && !page.html.contains("printer") && !page.html.contains("<!--"));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! query pass over blocks that cannot match. The root over the entries' own bytes goes into the audit tree,
 //! so the layout may change with its version byte while every proof stays good.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use kernel::clock::Timestamp;
 use kernel::id::{Client, Id, Secret};
 
 use crate::entry::{self, Entry, FormatError, Grant, Issuance, Origin, TEXT_MAX, TokenKind};
-use crate::tree::{self, Hash};
+use crate::tree::{self, Frontier, Hash};
 use crate::wire::{Reader, put_bytes, put_signed, put_varint};
 
 const VERSION: u8 = 1;
@@ -24,8 +24,9 @@ pub const ENTRIES_MAX: usize = 1 << 20;
 pub const RAW_MAX: usize = 1 << 26;
 /// Most bytes of a block's entries together; they may share long texts, so this is bounded apart from [`RAW_MAX`].
 pub const EXPANDED_MAX: usize = 1 << 28;
-/// Level 6 stores 20,000 tokens of 10,000 clients in 37 bytes each (the test in `block::tests` prints it).
-const LEVEL: u8 = 6;
+/// Level 1 stores 10,000 tokens of 10,000 clients in 46 bytes each, 20,000 in 37; level 6, with four times the work,
+/// saves one of them.
+const LEVEL: u8 = 1;
 
 const TOKEN_HAS_TIME: u8 = 1;
 const REQUEST_IS_TOKEN: u8 = 1 << 1;
@@ -35,6 +36,8 @@ const VERBATIM: u8 = 1 << 3;
 const PROFILE_OPAQUE: u8 = 1;
 const PROFILE_REFRESH: u8 = 1 << 1;
 const PROFILE_ORIGIN_APART: u8 = 1 << 2;
+/// The client identifier is the text of the client's own id, as it is unless an operator chose one.
+const PROFILE_NAMED_BY_ID: u8 = 1 << 3;
 
 /// A folded block: what a row of `journal_block` holds, and its root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,24 +89,25 @@ impl Profile {
 }
 
 /// Numbers distinct values in the order they first come.
-struct Dictionary<T> {
-    numbers: HashMap<T, u64>,
-    values: Vec<T>,
+struct Dictionary<T>(HashMap<T, u64>);
+
+impl<T> Default for Dictionary<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
 }
 
-impl<T: Clone + Eq + std::hash::Hash> Dictionary<T> {
-    fn new() -> Self {
-        Self { numbers: HashMap::new(), values: Vec::new() }
+impl<T: Eq + std::hash::Hash> Dictionary<T> {
+    fn number(&mut self, value: T) -> u64 {
+        let next = length(self.0.len());
+        *self.0.entry(value).or_insert(next)
     }
 
-    fn number(&mut self, value: T) -> u64 {
-        if let Some(number) = self.numbers.get(&value) {
-            return *number;
-        }
-        let number = length(self.values.len());
-        self.numbers.insert(value.clone(), number);
-        self.values.push(value);
-        number
+    /// The values in the order of their numbers.
+    fn into_values(self) -> Vec<T> {
+        let mut values: Vec<(T, u64)> = self.0.into_iter().collect();
+        values.sort_unstable_by_key(|(_, number)| *number);
+        values.into_iter().map(|(value, _)| value).collect()
     }
 }
 
@@ -153,44 +157,85 @@ impl Columns {
     }
 }
 
-/// Folds encoded entries into a block. Entries that this program cannot read (a later version's, while nodes
-/// are being upgraded) are kept byte for byte.
-///
-/// # Errors
-/// [`FormatError::TooLong`] past [`ENTRIES_MAX`], [`EXPANDED_MAX`] or [`RAW_MAX`]; [`FormatError::Short`] when there is no entry.
-pub fn fold(entries: &[&[u8]]) -> Result<Block, FormatError> {
-    let expanded = entries.iter().fold(0_usize, |sum, bytes| sum.saturating_add(bytes.len()));
-    if entries.len() > ENTRIES_MAX || expanded > EXPANDED_MAX {
-        return Err(FormatError::TooLong("entries"));
+/// Folds encoded entries into a block, one after the other, so that the caller need not hold them all. Entries that this
+/// program cannot read (a later version's, while nodes are being upgraded) are kept byte for byte.
+pub struct Folding {
+    profiles: Dictionary<Profile>,
+    /// Scopes and audiences, of which thousands of profiles share a few.
+    texts: HashSet<Arc<str>>,
+    sources: Dictionary<Option<IpAddr>>,
+    columns: Columns,
+    profile: Step,
+    time: Step,
+    seq: Step,
+    members: Members,
+    last_used: BTreeMap<Id<Secret>, Timestamp>,
+    span: Option<(Timestamp, Timestamp)>,
+    leaves: Frontier,
+    bytes: usize,
+}
+
+impl Default for Folding {
+    fn default() -> Self {
+        Self {
+            profiles: Dictionary::default(),
+            texts: HashSet::new(),
+            sources: Dictionary::default(),
+            columns: Columns::default(),
+            profile: Step(0),
+            time: Step(0),
+            seq: Step(0),
+            members: Members::default(),
+            last_used: BTreeMap::new(),
+            span: None,
+            leaves: Frontier::new(),
+            bytes: 0,
+        }
     }
-    let mut profiles = Dictionary::new();
-    let mut sources = Dictionary::new();
-    let mut columns = Columns::default();
-    let (mut profile_step, mut time_step, mut seq_step) = (Step(0), Step(0), Step(0));
-    let mut members = Members::default();
-    let mut last_used = BTreeMap::new();
-    let mut span: Option<(Timestamp, Timestamp)> = None;
-    let mut leaves = Vec::with_capacity(entries.len());
-    for bytes in entries {
-        leaves.push(tree::leaf_hash(bytes));
+}
+
+impl Folding {
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// [`FormatError::TooLong`] past [`ENTRIES_MAX`] or [`EXPANDED_MAX`].
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        if self.leaves.size() >= length(ENTRIES_MAX) || self.bytes > EXPANDED_MAX {
+            return Err(FormatError::TooLong("entries"));
+        }
+        self.leaves.push(tree::leaf_hash(bytes));
         let decoded = entry::decode(bytes);
-        members.add(decoded.as_ref().ok());
+        self.members.add(decoded.as_ref().ok());
         if let Ok(entry) = &decoded {
             let at = entry.at();
-            span = Some(span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+            self.span = Some(self.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         }
-        let Ok(Entry::Issuance(issuance)) = decoded else {
-            columns.flags.push(VERBATIM);
-            put_bytes(&mut columns.rare, bytes);
-            continue;
-        };
-        let used = last_used.entry(issuance.credential).or_insert(issuance.at);
+        if let Ok(Entry::Issuance(issuance)) = decoded {
+            self.add_issuance(issuance);
+        } else {
+            self.columns.flags.push(VERBATIM);
+            put_bytes(&mut self.columns.rare, bytes);
+        }
+        Ok(())
+    }
+
+    fn add_issuance(&mut self, mut issuance: Issuance) {
+        let columns = &mut self.columns;
+        let used = self.last_used.entry(issuance.credential).or_insert(issuance.at);
         *used = issuance.at.max(*used);
+        for text in [&mut issuance.scope, &mut issuance.audience] {
+            if let Some(known) = self.texts.get(text) {
+                *text = Arc::clone(known);
+            } else {
+                self.texts.insert(Arc::clone(text));
+            }
+        }
         let mut flags = 0;
-        profile_step.put(&mut columns.profiles, profiles.number(Profile::of(&issuance)));
-        time_step.put(&mut columns.times, issuance.at.as_micros().cast_unsigned());
-        seq_step.put(&mut columns.seqs, issuance.seq);
-        put_varint(&mut columns.sources, sources.number(issuance.source));
+        self.profile.put(&mut columns.profiles, self.profiles.number(Profile::of(&issuance)));
+        self.time.put(&mut columns.times, issuance.at.as_micros().cast_unsigned());
+        self.seq.put(&mut columns.seqs, issuance.seq);
+        put_varint(&mut columns.sources, self.sources.number(issuance.source));
         match issuance.token.split_first_chunk::<6>() {
             Some((time, random)) if *time == token_time(issuance.at) => {
                 flags |= TOKEN_HAS_TIME;
@@ -220,37 +265,45 @@ pub fn fold(entries: &[&[u8]]) -> Result<Block, FormatError> {
         }
         columns.flags.push(flags);
     }
-    if leaves.is_empty() {
-        return Err(FormatError::Short);
+
+    /// The block of what was added.
+    ///
+    /// # Errors
+    /// [`FormatError::TooLong`] past [`RAW_MAX`]; [`FormatError::Short`] when there is no entry.
+    pub fn finish(self) -> Result<Block, FormatError> {
+        let entries = self.leaves.size();
+        if entries == 0 {
+            return Err(FormatError::Short);
+        }
+        let mut raw = Vec::new();
+        put_profiles(&mut raw, &self.profiles.into_values());
+        put_sources(&mut raw, &self.sources.into_values());
+        put_varint(&mut raw, entries);
+        for column in self.columns.all() {
+            put_bytes(&mut raw, column);
+        }
+        if raw.len() > RAW_MAX {
+            return Err(FormatError::TooLong("block"));
+        }
+        let mut body = vec![VERSION];
+        body.extend_from_slice(&miniz_oxide::deflate::compress_to_vec(&raw, LEVEL));
+        // A block of nothing but unreadable entries has no time of its own; the widest span hides it from no query.
+        let (first_at, last_at) = self.span.unwrap_or((Timestamp::from_micros(0), Timestamp::from_micros(i64::MAX)));
+        Ok(Block {
+            first_at,
+            last_at,
+            entries,
+            members: self.members.encode(),
+            body,
+            root: self.leaves.root(),
+            last_used: self.last_used,
+        })
     }
-    let mut raw = Vec::new();
-    put_profiles(&mut raw, &profiles.values);
-    put_sources(&mut raw, &sources.values);
-    put_varint(&mut raw, length(entries.len()));
-    for column in columns.all() {
-        put_bytes(&mut raw, column);
-    }
-    if raw.len() > RAW_MAX {
-        return Err(FormatError::TooLong("block"));
-    }
-    let mut body = vec![VERSION];
-    body.extend_from_slice(&miniz_oxide::deflate::compress_to_vec(&raw, LEVEL));
-    // A block of nothing but unreadable entries has no time of its own; the widest span hides it from no query.
-    let (first_at, last_at) = span.unwrap_or((Timestamp::from_micros(0), Timestamp::from_micros(i64::MAX)));
-    Ok(Block {
-        first_at,
-        last_at,
-        entries: length(entries.len()),
-        members: members.encode(),
-        body,
-        root: tree::root(&leaves),
-        last_used,
-    })
 }
 
 fn put_profiles(raw: &mut Vec<u8>, profiles: &[Profile]) {
     // Texts are numbered apart: thousands of clients share a few scopes and audiences.
-    let mut texts = Dictionary::new();
+    let mut texts = Dictionary::default();
     let mut columns: [Vec<u8>; 4] = Default::default();
     let [flags, ids, names, shared] = &mut columns;
     for profile in profiles {
@@ -264,16 +317,21 @@ fn put_profiles(raw: &mut Vec<u8>, profiles: &[Profile]) {
         if !profile.origin_is_credential {
             flag |= PROFILE_ORIGIN_APART;
         }
+        if *profile.client_id == *profile.client.to_string() {
+            flag |= PROFILE_NAMED_BY_ID;
+        } else {
+            put_bytes(names, profile.client_id.as_bytes());
+        }
         flags.push(flag);
         ids.extend_from_slice(profile.client.as_bytes());
         ids.extend_from_slice(profile.credential.as_bytes());
-        put_bytes(names, profile.client_id.as_bytes());
         put_varint(shared, texts.number(Arc::clone(&profile.scope)));
         put_varint(shared, texts.number(Arc::clone(&profile.audience)));
         put_varint(shared, u64::from(profile.lifetime_seconds));
     }
-    put_varint(raw, length(texts.values.len()));
-    for text in &texts.values {
+    let texts = texts.into_values();
+    put_varint(raw, length(texts.len()));
+    for text in &texts {
         put_bytes(raw, text.as_bytes());
     }
     put_varint(raw, length(profiles.len()));
@@ -297,10 +355,16 @@ fn profiles(raw: &mut Reader<'_>) -> Result<Vec<Profile>, FormatError> {
     let mut profiles = Vec::new();
     for _ in 0..count {
         let flag = flags.byte()?;
+        let client = Id::from_bytes(ids.array()?);
+        let client_id = if flag & PROFILE_NAMED_BY_ID == 0 {
+            Arc::from(names.text("client_id", TEXT_MAX)?)
+        } else {
+            Arc::from(client.to_string())
+        };
         profiles.push(Profile {
-            client: Id::from_bytes(ids.array()?),
+            client,
             credential: Id::from_bytes(ids.array()?),
-            client_id: Arc::from(names.text("client_id", TEXT_MAX)?),
+            client_id,
             scope: text(shared.count("scope", RAW_MAX)?)?,
             audience: text(shared.count("audience", RAW_MAX)?)?,
             lifetime_seconds: shared.unsigned32("lifetime")?,

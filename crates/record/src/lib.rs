@@ -20,4 +20,4 @@ mod wire;
 
 pub use checkpoint::{Checkpoint, CheckpointSigner, KeySigner, Verifier};
 pub use error::Error;
-pub use sequence::{Sequencer, sequence};
+pub use sequence::{ENTRIES_PER_ROUND, Extent, Sequencer, sequence};

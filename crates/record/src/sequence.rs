@@ -12,7 +12,7 @@ use kernel::id::{Commit, Id, Secret};
 use kernel::tenant::TenantId;
 use store::{Batch, Row, Store, Upkeep, params};
 
-use crate::block::{self, Block};
+use crate::block::{Block, Folding};
 use crate::canonical::{AuditView, block_leaf_hash};
 use crate::checkpoint::{Checkpoint, CheckpointSigner};
 use crate::error::Error;
@@ -23,7 +23,7 @@ use crate::tree::{Frontier, Hash, Head};
 /// Most records that one round numbers.
 const RECORDS_PER_ROUND: usize = 500;
 /// A round takes no further segment once it holds this many entries.
-const ENTRIES_PER_ROUND: usize = 20_000;
+pub const ENTRIES_PER_ROUND: usize = 10_000;
 /// A round takes no further segment once it holds this many bytes of them.
 const BYTES_PER_ROUND: usize = 16 << 20;
 /// Segments per read.
@@ -50,6 +50,15 @@ pub struct Sequencer {
     last_uses: Mutex<HashMap<(TenantId, Id<Secret>), Timestamp>>,
 }
 
+/// How much of what is new a run takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Everything,
+    /// What fills whole rounds: the rest would make a small block, which stores each entry in more bytes.
+    WholeRounds,
+}
+
 /// Sequences what is new in a tenant's tree; see [`Sequencer::sequence`].
 ///
 /// # Errors
@@ -60,7 +69,7 @@ pub async fn sequence(
     now: Timestamp,
     signer: &dyn CheckpointSigner,
 ) -> Result<Option<Checkpoint>, Error> {
-    Sequencer::default().sequence(store, tenant, now, signer).await
+    Sequencer::default().sequence(store, tenant, Extent::Everything, now, signer).await
 }
 
 /// What one round found to do.
@@ -77,8 +86,8 @@ impl Sequencer {
         Self::default()
     }
 
-    /// Folds all segments, numbers all records and signs a checkpoint over the new tree; `None` when nothing
-    /// was new.
+    /// Folds segments, numbers records and signs a checkpoint over the new tree; `None` when nothing of that extent was
+    /// new.
     ///
     /// # Errors
     /// [`Error::Broken`] when the stored leaves are not what the last checkpoint signed; store, format and
@@ -87,13 +96,14 @@ impl Sequencer {
         &self,
         store: &Store,
         tenant: TenantId,
+        extent: Extent,
         now: Timestamp,
         signer: &dyn CheckpointSigner,
     ) -> Result<Option<Checkpoint>, Error> {
         let mut last = None;
         let mut attempts = ATTEMPTS;
         loop {
-            match self.round(store, tenant, now, signer).await {
+            match self.round(store, tenant, extent, now, signer).await {
                 Ok(None) => return Ok(last),
                 Ok(Some((checkpoint, full))) => {
                     last = Some(checkpoint);
@@ -122,11 +132,13 @@ impl Sequencer {
         &self,
         store: &Store,
         tenant: TenantId,
+        extent: Extent,
         now: Timestamp,
         signer: &dyn CheckpointSigner,
     ) -> Result<Option<(Checkpoint, bool)>, Error> {
         let found = find(store, tenant).await?;
-        if found.records.is_empty() && found.segments.is_empty() {
+        let is_empty = found.records.is_empty() && found.segments.is_empty();
+        if is_empty || (extent == Extent::WholeRounds && !found.full) {
             return Ok(None);
         }
         let mut frontier = self.frontier(store, tenant).await?;
@@ -139,9 +151,8 @@ impl Sequencer {
         }
         let bounds = found.segments.first().zip(found.segments.last()).map(|((first, _), (last, _))| (*first, *last));
         let count = u64::try_from(found.segments.len()).unwrap_or(u64::MAX);
-        // Compressing takes milliseconds of a whole core: not on a thread that serves requests.
         let segments = found.segments;
-        let folded = tokio::task::spawn_blocking(move || fold(&segments)).await.map_err(|_| Error::Stopped)??;
+        let folded = in_background(move || fold(segments)).await??;
         if let Some(folded) = folded {
             self.touch(store, tenant, &folded.last_used).await?;
             batch = add_block(batch, tenant, &frontier, &folded)?;
@@ -311,9 +322,33 @@ async fn find(store: &Store, tenant: TenantId) -> Result<Round, Error> {
     Ok(Round { records, segments, full })
 }
 
-fn fold(segments: &[(Id<Commit>, Vec<u8>)]) -> Result<Option<Block>, Error> {
-    let entries: Vec<&[u8]> = segments.iter().flat_map(|(_, body)| segment::entries(body)).collect::<Result<_, _>>()?;
-    if entries.is_empty() { Ok(None) } else { Ok(Some(block::fold(&entries)?)) }
+/// Each segment's bytes are given back as soon as they are read.
+fn fold(segments: Vec<(Id<Commit>, Vec<u8>)>) -> Result<Option<Block>, Error> {
+    let mut folding = Folding::default();
+    let mut is_empty = true;
+    for (_, body) in segments {
+        for entry in segment::entries(&body) {
+            folding.add(entry?)?;
+            is_empty = false;
+        }
+    }
+    if is_empty { Ok(None) } else { Ok(Some(folding.finish()?)) }
+}
+
+/// What a thread's share of a busy core is lowered by: a tenth of that of a thread that serves requests.
+const NICENESS: i32 = 10;
+
+/// Runs what takes milliseconds of a whole core and can wait, on a thread that gives way to those that serve requests.
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    let started = std::thread::Builder::new().name("record-fold".into()).spawn(move || {
+        // On Linux this concerns the thread alone; elsewhere it would be the whole process.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(NICENESS);
+        let _ = reply.send(work());
+    });
+    started.map_err(|_| Error::Stopped)?;
+    answer.await.map_err(|_| Error::Stopped)
 }
 
 fn add_leaf(batch: Batch, tenant: TenantId, frontier: &mut Frontier, hash: Hash) -> Result<Batch, Error> {

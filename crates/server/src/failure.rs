@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 /// The exit codes of every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -67,12 +69,14 @@ pub struct Failure {
     pub why: String,
     /// What to do next; may be empty.
     pub remedy: String,
+    /// The server's own answer, when it is what refused.
+    pub answer: Option<Box<Value>>,
 }
 
 impl Failure {
     /// A failure with the exit code 1.
     pub fn new(what: impl Into<String>, why: impl fmt::Display, remedy: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, what: what.into(), why: why.to_string(), remedy: remedy.into() }
+        Self { exit: Exit::Failed, what: what.into(), why: why.to_string(), remedy: remedy.into(), answer: None }
     }
 
     /// The same with another exit code.
@@ -80,6 +84,18 @@ impl Failure {
     pub const fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
+    }
+}
+
+impl Failure {
+    /// For programs: the server's answer as it came, else the three parts as a problem document (RFC 9457).
+    pub fn to_json(&self) -> Value {
+        self.answer.as_deref().cloned().unwrap_or_else(|| {
+            json!({
+                "type": "about:blank", "title": self.what, "detail": self.why, "remedy": self.remedy,
+                "exit_code": self.exit.code(),
+            })
+        })
     }
 }
 

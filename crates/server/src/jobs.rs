@@ -1,9 +1,12 @@
 //! Work that recurs: keys, the audit tree, refusals, what has expired. Each job is watched and survives its panics.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use api::App;
+use api::readiness::Condition;
 use auth::Auth;
 use auth::key::{ActiveKey, KeyPurpose};
 use auth::tenant::Tenant;
@@ -12,14 +15,17 @@ use kernel::audit::Entry;
 use kernel::tenant::TenantId;
 use record::checkpoint::{NoteError, origin_of};
 use record::entry::Refusal;
-use record::{CheckpointSigner, Sequencer};
+use record::{CheckpointSigner, ENTRIES_PER_ROUND, Extent, Sequencer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::integrity;
 
 const KEYS_EVERY: Duration = Duration::from_secs(10);
-const RECORD_EVERY: Duration = Duration::from_mins(1);
+/// How often it is asked whether something is to be recorded.
+const RECORD_EVERY: Duration = Duration::from_secs(1);
+/// How often everything new gets its place in the tree.
+const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
 const SECRETS_EVERY: Duration = Duration::from_hours(1);
 /// How often everything stored is looked at.
 const CHECK_EVERY: Duration = Duration::from_hours(24);
@@ -27,6 +33,10 @@ const CHECK_EVERY: Duration = Duration::from_hours(24);
 const CHECK_AGAIN: Duration = Duration::from_mins(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Panics in a row after which a job is parked.
+const FAILURES_MAX: u32 = 10;
+/// How long a parked job waits.
+const PARKED: Duration = Duration::from_hours(1);
 /// What the last rounds may take when the process ends.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,16 +52,20 @@ pub struct Jobs {
 
 impl Jobs {
     /// Starts all jobs.
-    pub fn start(auth: &Arc<Auth>) -> Self {
+    ///
+    /// Their panics are counted in `panics`.
+    pub fn start(app: &App, panics: &Arc<AtomicU64>) -> Self {
+        let auth = &app.auth;
         let stop = watch::Sender::new(false);
         let sequencer = Arc::new(Sequencer::new());
         let keys = {
-            let auth = Arc::clone(auth);
-            move || keys(Arc::clone(&auth))
+            let app = app.clone();
+            move || keys(app.clone())
         };
         let record = {
-            let (auth, sequencer) = (Arc::clone(auth), Arc::clone(&sequencer));
-            move || record(Arc::clone(&auth), Arc::clone(&sequencer))
+            let (app, sequencer) = (app.clone(), Arc::clone(&sequencer));
+            let last = Arc::new(Mutex::new(None));
+            move || record(app.clone(), Arc::clone(&sequencer), Arc::clone(&last))
         };
         let secrets = {
             let auth = Arc::clone(auth);
@@ -61,15 +75,23 @@ impl Jobs {
             let auth = Arc::clone(auth);
             move || check(Arc::clone(&auth))
         };
+        let failed = |name| {
+            let (app, panics) = (app.clone(), Arc::clone(panics));
+            move |failures| {
+                panics.fetch_add(u64::from(failures > 0), Ordering::Relaxed);
+                let is_parked = failures >= FAILURES_MAX;
+                app.readiness.report(Condition::JobParked, name, is_parked, app.auth.clock.now());
+            }
+        };
         let at_once = |every| Rhythm { first: Duration::ZERO, every };
         let first = if auth.store.is_check_due() { Duration::ZERO } else { CHECK_EVERY };
         let running = vec![
-            tokio::spawn(supervise("keys", at_once(KEYS_EVERY), stop.subscribe(), keys)),
-            tokio::spawn(supervise("record", at_once(RECORD_EVERY), stop.subscribe(), record)),
-            tokio::spawn(supervise("secrets", at_once(SECRETS_EVERY), stop.subscribe(), secrets)),
+            tokio::spawn(supervise("keys", at_once(KEYS_EVERY), stop.subscribe(), keys, failed("keys"))),
+            tokio::spawn(supervise("record", at_once(RECORD_EVERY), stop.subscribe(), record, failed("record"))),
+            tokio::spawn(supervise("secrets", at_once(SECRETS_EVERY), stop.subscribe(), secrets, failed("secrets"))),
         ];
         let rhythm = Rhythm { first, every: CHECK_EVERY };
-        let checking = tokio::spawn(supervise("check", rhythm, stop.subscribe(), check));
+        let checking = tokio::spawn(supervise("check", rhythm, stop.subscribe(), check, failed("check")));
         Self { auth: Arc::clone(auth), sequencer, stop, running, checking }
     }
 
@@ -100,13 +122,21 @@ struct Rhythm {
     every: Duration,
 }
 
-/// Runs a round at each interval until stopped; a round that panics is logged and the next one waits longer.
-async fn supervise<F>(name: &'static str, rhythm: Rhythm, mut stop: watch::Receiver<bool>, round: impl Fn() -> F + Send)
-where
+/// Runs a round at each interval until stopped. A round that panics is logged and the next one waits longer; after many
+/// in a row the job is parked, which means that it is tried again once in a while. `failed` hears after each round how
+/// many have failed in a row.
+async fn supervise<F>(
+    name: &'static str,
+    rhythm: Rhythm,
+    mut stop: watch::Receiver<bool>,
+    round: impl Fn() -> F + Send,
+    failed: impl Fn(u32) + Send,
+) where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut pause = FIRST_PAUSE;
     let mut wait = rhythm.first;
+    let mut failures = 0_u32;
     loop {
         tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => return,
@@ -115,16 +145,21 @@ where
         if tokio::spawn(round()).await.is_ok() {
             pause = FIRST_PAUSE;
             wait = rhythm.every;
+            failures = 0;
         } else {
+            failures = failures.saturating_add(1);
+            wait = if failures < FAILURES_MAX { pause } else { PARKED };
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            let wait_seconds = wait.as_secs();
             tracing::error!(
-                code = "job_parked",
+                code = "job_panicked",
                 job = name,
-                pause_seconds = pause.as_secs(),
+                failures,
+                wait_seconds,
                 "a job panicked; it starts again"
             );
-            wait = pause;
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
+        failed(failures);
     }
 }
 
@@ -140,28 +175,60 @@ fn must_wait(auth: &Auth) -> bool {
     !auth.store.troubles().is_empty()
 }
 
-async fn keys(auth: Arc<Auth>) {
-    if must_wait(&auth) {
+async fn keys(app: App) {
+    let auth = &app.auth;
+    if must_wait(auth) {
         return;
     }
-    for tenant in tenants(&auth).await {
+    let (mut lacks_active, mut is_overdue) = (false, false);
+    for tenant in tenants(auth).await {
         if let Err(error) = auth.make_ready(&tenant.slug).await {
             tracing::warn!(%error, tenant = &*tenant.slug, "what the tenant publishes could not be read");
         }
         if let Err(error) = auth.key_upkeep(&tenant).await {
             tracing::warn!(%error, tenant = &*tenant.slug, "the key schedule was not carried out");
         }
+        if let Ok(shortfall) = auth.key_shortfall(&tenant).await {
+            lacks_active |= shortfall.lacks_active;
+            is_overdue |= shortfall.is_overdue;
+        }
+    }
+    let now = auth.clock.now();
+    app.readiness.report(Condition::NoActiveKey, "keys", lacks_active, now);
+    app.readiness.report(Condition::KeyOverdue, "keys", is_overdue, now);
+}
+
+/// Each minute signs all that is new. A journal that fills whole blocks sooner is folded as it fills: the work of a
+/// minute at once would be felt by the requests of that moment.
+async fn record(app: App, sequencer: Arc<Sequencer>, last: Arc<Mutex<Option<Instant>>>) {
+    let auth = &app.auth;
+    if must_wait(auth) {
+        return;
+    }
+    let is_due = last.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|at| at.elapsed() >= CHECKPOINT_EVERY);
+    if !is_due {
+        fold(auth, &sequencer).await;
+        return;
+    }
+    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    write_refusals(auth, auth.refusals.drain(auth.clock.now())).await;
+    let is_signed = sequence_all(auth, &sequencer).await;
+    app.readiness.report(Condition::AuditCheckpointLate, "record", !is_signed, auth.clock.now());
+    if let Err(error) = auth.purge().await {
+        tracing::warn!(%error, "expired rows were not removed");
     }
 }
 
-async fn record(auth: Arc<Auth>, sequencer: Arc<Sequencer>) {
-    if must_wait(&auth) {
+/// Folds the journals that have filled whole blocks.
+async fn fold(auth: &Auth, sequencer: &Sequencer) {
+    let full = auth.store.take_journaled(u64::try_from(ENTRIES_PER_ROUND).unwrap_or(u64::MAX));
+    if full.is_empty() {
         return;
     }
-    write_refusals(&auth, auth.refusals.drain(auth.clock.now())).await;
-    sequence_all(&auth, &sequencer).await;
-    if let Err(error) = auth.purge().await {
-        tracing::warn!(%error, "expired rows were not removed");
+    for tenant in tenants(auth).await.iter().filter(|tenant| full.contains(&tenant.id)) {
+        if let Err(error) = sequence(auth, tenant, sequencer, Extent::WholeRounds).await {
+            tracing::warn!(%error, tenant = &*tenant.slug, "the journal was not folded; the next checkpoint folds it");
+        }
     }
 }
 
@@ -202,17 +269,21 @@ async fn write_refusals(auth: &Auth, refusals: Vec<(TenantId, Refusal)>) {
     }
 }
 
-async fn sequence_all(auth: &Auth, sequencer: &Sequencer) {
+/// Signs what is new in every tree; whether all of it could be signed.
+async fn sequence_all(auth: &Auth, sequencer: &Sequencer) -> bool {
+    let mut is_whole = true;
     for tenant in tenants(auth).await {
-        if let Err(error) = sequence(auth, &tenant, sequencer).await {
+        if let Err(error) = sequence(auth, &tenant, sequencer, Extent::Everything).await {
+            is_whole = false;
             tracing::error!(code = "audit_checkpoint_late", %error, tenant = &*tenant.slug, "no checkpoint was signed");
         }
     }
+    is_whole
 }
 
-async fn sequence(auth: &Auth, tenant: &Tenant, sequencer: &Sequencer) -> Result<(), record::Error> {
+async fn sequence(auth: &Auth, tenant: &Tenant, sequencer: &Sequencer, extent: Extent) -> Result<(), record::Error> {
     let signer = TreeSigner::of(auth, tenant).await?;
-    if let Some(checkpoint) = sequencer.sequence(&auth.store, tenant.id, auth.clock.now(), &signer).await? {
+    if let Some(checkpoint) = sequencer.sequence(&auth.store, tenant.id, extent, auth.clock.now(), &signer).await? {
         tracing::debug!(tenant = &*tenant.slug, size = checkpoint.size, "a checkpoint was signed");
     }
     Ok(())
@@ -255,7 +326,7 @@ impl CheckpointSigner for TreeSigner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     #[tokio::test(start_paused = true)]
     async fn a_job_that_panics_is_started_again_and_a_stopped_one_ends() {
@@ -269,9 +340,33 @@ mod tests {
                 assert!(counted.fetch_add(1, Ordering::SeqCst) != 0, "the first round panics");
             }
         };
-        let job = tokio::spawn(supervise("test", rhythm, stop.subscribe(), round));
+        let job = tokio::spawn(supervise("test", rhythm, stop.subscribe(), round, |failures| assert!(failures < 2)));
         tokio::time::sleep(Duration::from_secs(32)).await;
         assert_eq!(rounds.load(Ordering::SeqCst), 5, "at 0, then at 1, 11, 21 and 31 seconds");
+        stop.send_replace(true);
+        job.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_panics_ten_times_in_a_row_is_parked_until_a_round_succeeds() {
+        let rounds = Arc::new(AtomicU32::new(0));
+        let stop = watch::Sender::new(false);
+        let (counted, parked) = (Arc::clone(&rounds), Arc::new(std::sync::Mutex::new(Vec::new())));
+        let said = Arc::clone(&parked);
+        let rhythm = Rhythm { first: Duration::ZERO, every: Duration::from_secs(10) };
+        let round = move || {
+            let counted = Arc::clone(&counted);
+            async move {
+                assert!(counted.fetch_add(1, Ordering::SeqCst) >= 11, "the first eleven rounds panic");
+            }
+        };
+        let report = move |failures| said.lock().unwrap().push(failures >= FAILURES_MAX);
+        let job = tokio::spawn(supervise("test", rhythm, stop.subscribe(), round, report));
+        tokio::time::sleep(Duration::from_mins(30)).await;
+        assert_eq!(rounds.load(Ordering::SeqCst), 10, "then it waits for an hour");
+        tokio::time::sleep(Duration::from_hours(2)).await;
+        let said = std::mem::take(&mut *parked.lock().unwrap());
+        assert_eq!(said[8..13], [false, true, true, false, false]);
         stop.send_replace(true);
         job.await.unwrap();
     }

@@ -20,3 +20,4 @@ pub mod serve;
 pub mod stopping;
 pub mod telemetry;
 pub mod terminal;
+pub mod vitals;

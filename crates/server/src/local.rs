@@ -162,5 +162,5 @@ pub async fn call(file: &Path, operation: &Operation) -> Result<Value, Failure> 
     let part =
         |name: &str| answer.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned();
     let exit = Exit::of(answer.pointer("/error/exit").and_then(Value::as_u64).unwrap_or(1));
-    Err(Failure { exit, what: part("what"), why: part("why"), remedy: part("remedy") })
+    Err(Failure { exit, what: part("what"), why: part("why"), remedy: part("remedy"), answer: None })
 }

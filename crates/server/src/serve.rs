@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -18,7 +19,7 @@ use crate::listen::tls::Certificates;
 use crate::listen::{self, ListenOptions, ListenStats, Refuse};
 use crate::local;
 use crate::stopping::{Hangup, Stop};
-use crate::telemetry;
+use crate::{telemetry, vitals};
 
 /// How often certificate files are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_mins(1);
@@ -116,14 +117,17 @@ pub async fn run_house(
     stop: &Stop,
     ready: impl FnOnce(),
 ) -> Result<(), Failure> {
-    let stats = Arc::<ListenStats>::default();
+    let (stats, aside_stats) = (Arc::<ListenStats>::default(), Arc::<ListenStats>::default());
     let Edge { listener, management, certificates, .. } = edge;
     let tls = certificates.as_ref().map(Certificates::server_config).transpose().map_err(tls_failure)?;
-    let watching = certificates.map(|certificates| tokio::spawn(certificates.watch(CERTIFICATES_EVERY)));
+    let watching = certificates.clone().map(|certificates| tokio::spawn(certificates.watch(CERTIFICATES_EVERY)));
 
     let app = api::App::with_in_flight(Arc::clone(&house.auth), config.limits.in_flight);
     let socket = local::listen(house.dir.socket(), &house.auth)?;
-    let jobs = Jobs::start(&house.auth);
+    let job_panics = Arc::<AtomicU64>::default();
+    let jobs = Jobs::start(&app, &job_panics);
+    let figures = vitals::figures(&stats, &job_panics);
+    let vitals = tokio::spawn(vitals::watch(app.clone(), [Arc::clone(&stats), Arc::clone(&aside_stats)], certificates));
 
     let refuse: Refuse = {
         let app = app.clone();
@@ -142,7 +146,7 @@ pub async fn run_house(
         let (stop, app) = (stop.clone(), app.clone());
         async move {
             stop.asked().await;
-            app.readiness.set_draining();
+            app.readiness.drain(app.auth.clock.now());
             tracing::info!("stopping: requests in flight are finished first");
         }
     };
@@ -150,8 +154,8 @@ pub async fn run_house(
     let aside = async {
         match management {
             Some(listener) => {
-                let plain = ListenOptions { stats: Arc::default(), ..options(None) };
-                listen::serve(listener, api::management_router(app.clone()), plain, stop.asked()).await
+                let plain = ListenOptions { stats: Arc::clone(&aside_stats), ..options(None) };
+                listen::serve(listener, api::management_router(app.clone(), figures), plain, stop.asked()).await
             }
             None => Ok(()),
         }
@@ -164,6 +168,7 @@ pub async fn run_house(
     };
 
     drop(socket);
+    vitals.abort();
     if let Some(watching) = watching {
         watching.abort();
     }

@@ -1,8 +1,9 @@
 //! The store: one type for both engines.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use kernel::audit::{Entry, Record};
 use kernel::clock::{Clock, Timestamp};
@@ -76,6 +77,24 @@ pub struct Trouble {
     pub since: Timestamp,
 }
 
+/// The disk of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this user may still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Whether a write has failed for want of space and none has succeeded since.
+    pub is_full: bool,
+}
+
+impl Space {
+    /// Whether less than a tenth or less than 1 GiB is left.
+    pub const fn is_low(self) -> bool {
+        self.free < 1 << 30 || self.free < self.total / 10
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 impl Counter {
@@ -104,6 +123,8 @@ pub(crate) struct Shared {
     pub(crate) ids: Ids,
     /// Since when the data is known to be damaged.
     pub(crate) damage: OnceLock<Timestamp>,
+    /// Whether the disk of the data is full.
+    pub(crate) is_full: AtomicBool,
 }
 
 impl Shared {
@@ -138,6 +159,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     engine: Engine,
     shared: Arc<Shared>,
+    /// Entries journaled for each tenant since they were last taken.
+    journaled: Mutex<HashMap<TenantId, u64>>,
 }
 
 impl Store {
@@ -149,6 +172,7 @@ impl Store {
             counters: Counters::default(),
             ids: Ids::new(options.entropy, options.clock),
             damage: OnceLock::new(),
+            is_full: AtomicBool::new(false),
         });
         let engine = match options.location {
             Location::File(path) => {
@@ -161,7 +185,7 @@ impl Store {
                 Engine::Postgres(opened)
             }
         };
-        Ok(Self(Arc::new(Inner { engine, shared })))
+        Ok(Self(Arc::new(Inner { engine, shared, journaled: Mutex::default() })))
     }
 
     /// The first row of a query.
@@ -199,10 +223,23 @@ impl Store {
     pub async fn journal(&self, entry: Entry) -> Result<(), Error> {
         let entry = checked(entry)?;
         self.refuse_when_fenced()?;
+        self.count(entry.tenant);
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Journal(entry), false).await.map(|_| ()),
             Engine::Postgres(engine) => engine.journal(entry).await,
         }
+    }
+
+    fn count(&self, tenant: TenantId) {
+        let mut journaled = self.0.journaled.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = journaled.entry(tenant).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// The tenants for which this process wrote at least so many entries to the journal since it last named them here.
+    pub fn take_journaled(&self, least: u64) -> Vec<TenantId> {
+        let mut journaled = self.0.journaled.lock().unwrap_or_else(PoisonError::into_inner);
+        journaled.extract_if(|_, count| *count >= least).map(|(tenant, _)| tenant).collect()
     }
 
     /// Commits statements that need no record; each writes a table of the kind, or nothing is written.
@@ -226,6 +263,9 @@ impl Store {
     }
 
     async fn run(&self, plan: Plan, reserved: bool) -> Result<Committed, Error> {
+        if let Some(entry) = &plan.entry {
+            self.count(entry.tenant);
+        }
         let seq = match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
             Engine::Postgres(engine) => engine.commit(plan, reserved).await?,
@@ -275,7 +315,7 @@ impl Store {
 
     /// What keeps this process from serving; empty while nothing does.
     pub fn troubles(&self) -> Vec<Trouble> {
-        let Inner { engine, shared } = &*self.0;
+        let Inner { engine, shared, .. } = &*self.0;
         let mut troubles = Vec::new();
         if let Engine::Postgres(engine) = engine {
             troubles.extend(engine.trouble());
@@ -365,6 +405,14 @@ impl Store {
     /// Remembers that the data is damaged: from here on this process must say nothing about credentials.
     pub fn condemn(&self, finding: &str) {
         self.0.shared.condemn(finding);
+    }
+
+    /// What is left for the data, on an engine that keeps it on a disk of this machine.
+    pub fn space(&self) -> Option<Space> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.space(),
+            Engine::Postgres(_) => None,
+        }
     }
 
     /// Checks the form of the statements and prepares each on the engine.

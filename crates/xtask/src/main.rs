@@ -1,6 +1,7 @@
 //! The tasks of the house: `cargo xtask test | lint | proof [name] | bench | interop | openapi [--write]`.
 
 mod arrows;
+mod examples;
 mod lint;
 mod map;
 mod mutants;
@@ -30,6 +31,7 @@ cargo xtask proof [name]       the long runs; what they found goes to docs/proof
 cargo xtask mutants            each weakening of a guard must turn its test red
 cargo xtask bench              a sitting of the load generator against the build that ships
 cargo xtask interop            other people's clients against the binary
+cargo xtask examples           the examples of the README and of the book
 cargo xtask openapi [--write]  compare or replace openapi/bastionary.json";
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn start() -> Result<()> {
         ["mutants"] => mutants::run().map(drop),
         ["bench"] => bench(),
         ["interop"] => suite::interop(),
+        ["examples"] => examples::run(),
         ["openapi"] => openapi::run(openapi::Mode::Compare),
         ["openapi", "--write"] => openapi::run(openapi::Mode::Write),
         [] | ["help" | "--help" | "-h"] => {

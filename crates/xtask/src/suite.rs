@@ -8,12 +8,9 @@ use testkit::TempDir;
 use testkit::postgres::{self, Cluster, Durability};
 
 use crate::output::say;
-use crate::{mutants, openapi, snapshots, step, tree};
+use crate::{examples, mutants, openapi, snapshots, step, tree};
 
 const INTEROP: &str = "interop/run.sh";
-
-/// Runs every shell block of the README as it stands.
-const README_BLOCKS: &str = "docs/readme-test.sh";
 
 /// Runs the whole suite; the first failing step ends it.
 pub(crate) fn run() -> Result<()> {
@@ -40,14 +37,8 @@ pub(crate) fn run() -> Result<()> {
     mutants::absent(&step::target_directory()?.join("debug/bastionary"))?;
     mutants::run()?;
     openapi::run(openapi::Mode::Compare)?;
-    for script in [INTEROP, README_BLOCKS] {
-        if Path::new(script).exists() {
-            step::run("bash", &[script], &[(postgres::SOCKET_VARIABLE, sockets.as_str())])?;
-        } else {
-            say(&format!("there is no {script}; that part is left out"));
-        }
-    }
-    Ok(())
+    step::run("bash", &[INTEROP], &[(postgres::SOCKET_VARIABLE, sockets.as_str())])?;
+    examples::run()
 }
 
 /// Other people's clients against the binary.

@@ -22,7 +22,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use jose::mac::HmacKey;
@@ -99,6 +99,18 @@ impl Reply {
         self
     }
 
+    /// 304 without the body when the caller has this version already (RFC 9110 §13.1.2).
+    ///
+    /// A client expires without a new version: whoever read it before has it as active.
+    fn unless_known(self, headers: Option<&HeaderMap>) -> Self {
+        let is_expired = self.body.as_ref().and_then(|body| body.get("status")).is_some_and(|s| s == "expired");
+        let is_known = headers.zip(self.version).is_some_and(|(headers, v)| etag::if_none_match(headers, &etag::of(v)));
+        if is_known && !is_expired && self.status == StatusCode::OK {
+            return Self { status: StatusCode::NOT_MODIFIED, body: None, ..self };
+        }
+        self
+    }
+
     fn to_kept(&self) -> Value {
         json!({"status": self.status.as_u16(), "body": self.body, "location": self.location, "version": self.version})
     }
@@ -160,9 +172,11 @@ async fn serve(app: App, route: &'static Route, path: Parameters, request: Reque
         return Problem::malformed("the path is not UTF-8 after decoding").into_response();
     };
     let mut limits = LimitState::default();
+    let is_conditional = route.method == Verb::Get && request.headers().contains_key(IF_NONE_MATCH);
+    let known = is_conditional.then(|| request.headers().clone());
     let mut answer = match gate(app, route, path, request, &mut limits).await {
         Ok(Passed::Ask(ask)) => match operate(&ask).await {
-            Ok(reply) => reply.into_response(),
+            Ok(reply) => reply.unless_known(known.as_ref()).into_response(),
             Err(problem) => problem.into_response(),
         },
         Ok(Passed::Kept(reply)) => reply.into_response(),

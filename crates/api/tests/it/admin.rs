@@ -3,6 +3,7 @@
 use api::route::{ROUTES, Route, Verb};
 use auth::Settings;
 use http::{Method, Request};
+use kernel::clock::Clock as _;
 use kernel::tenant::DEFAULT;
 use serde_json::{Value, json};
 
@@ -274,6 +275,27 @@ on_both_engines! {
         }
         let read = get(&world, "/api/clients/p").await;
         assert_eq!((&read["scopes"], &read["default_scopes"]), (&json!(["read"]), &json!(["read"])));
+    }
+
+    async fn a_version_that_the_caller_has_is_answered_with_304_until_it_changes_or_expires(world: World) {
+        let expiry = world.clock.now().plus_seconds(60).to_string();
+        world.client("v", json!({"expiry": expiry})).await;
+        let path = "/api/clients/v";
+        let first = world.admin(Method::GET, path, Value::Null).await.expect(200);
+        let tag = first.header("etag").to_owned();
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
+            let same = world.admin_with(Method::GET, path, &[("if-none-match", &known)], Value::Null).await.expect(304);
+            assert_eq!((same.text.as_str(), same.header("etag"), same.header("content-type")), ("", tag.as_str(), ""));
+        }
+        for other in ["\"x\"", "nonsense"] {
+            world.admin_with(Method::GET, path, &[("if-none-match", other)], Value::Null).await.expect(200);
+        }
+        world.clock.advance_seconds(61);
+        let expired = world.admin_with(Method::GET, path, &[("if-none-match", &tag)], Value::Null).await.expect(200);
+        assert_eq!(expired.json()["status"], "expired");
+        let later = json!({"expiry": world.clock.now().plus_seconds(60).to_string()});
+        world.admin_with(Method::PATCH, path, &[("if-none-match", &tag)], later).await.expect(200);
+        world.admin_with(Method::GET, path, &[("if-none-match", &tag)], Value::Null).await.expect(200);
     }
 
     async fn an_entity_tag_that_is_out_of_date_stops_a_change(world: World) {

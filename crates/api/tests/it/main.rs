@@ -18,6 +18,7 @@ mod limits;
 mod matrix;
 mod metadata;
 mod mutation;
+mod readiness;
 mod refresh;
 mod revocation;
 mod tenancy;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::entry::Refusal;
+use crate::sequence::ENTRIES_PER_ROUND;
 
 /// A repeatable stream that does not compress: SHA-256 over a counter.
 struct Stream(u64);
@@ -79,8 +80,11 @@ fn issue(customer: &Customer, at: Timestamp, stream: &mut Stream) -> Issuance {
 }
 
 fn fold_owned(entries: &[Vec<u8>]) -> Block {
-    let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
-    fold(&entries).unwrap()
+    let mut folding = Folding::default();
+    for entry in entries {
+        folding.add(entry).unwrap();
+    }
+    folding.finish().unwrap()
 }
 
 #[test]
@@ -90,14 +94,14 @@ fn a_token_costs_at_most_64_stored_bytes_with_10_000_clients_in_rotation() {
     let mut at = Timestamp::from_micros(1_790_000_000_123_456);
     for (order, in_turn) in [("in turn", true), ("at random", false)] {
         let mut entries = Vec::new();
-        for index in 0..20_000_u64 {
+        for index in 0..u64::try_from(ENTRIES_PER_ROUND).unwrap() {
             at = Timestamp::from_micros(at.as_micros() + i64::try_from(50 + stream.below(900)).unwrap());
             let pick = if in_turn { index % 10_000 } else { stream.below(10_000) };
             entries.push(issue(&customers[usize::try_from(pick).unwrap()], at, &mut stream).encode());
         }
         let block = fold_owned(&entries);
         let stored = block.body.len() + block.members.len();
-        let per_token = u64::try_from(stored).unwrap() / 20_000;
+        let per_token = stored / ENTRIES_PER_ROUND;
         assert!(per_token <= 64, "{order}: {per_token} bytes a token ({stored} in all)");
         assert_eq!(unfold(&block.body).unwrap(), entries, "{order}");
         let members = Members::decode(&block.members).unwrap();
@@ -106,7 +110,7 @@ fn a_token_costs_at_most_64_stored_bytes_with_10_000_clients_in_rotation() {
         assert!(strangers < 40, "{strangers} of 10,000 strangers look present");
         #[expect(clippy::print_stdout, reason = "the figure is quoted in the documentation")]
         {
-            println!("{order}: {stored} bytes for 20,000 tokens, {per_token} each");
+            println!("{order}: {stored} bytes for {ENTRIES_PER_ROUND} tokens, {per_token} each");
         }
     }
 }
@@ -158,7 +162,7 @@ fn every_kind_of_entry_and_unreadable_bytes_come_back_as_they_went_in() {
     assert_eq!(block.first_at, Timestamp::from_micros(-5));
     assert_eq!(block.last_at.as_seconds(), 1_790_000_005);
     assert_eq!(block.last_used.len(), 2);
-    assert!(fold(&[]).is_err(), "a block of nothing has no leaf");
+    assert!(Folding::default().finish().is_err(), "a block of nothing has no leaf");
 }
 
 #[test]

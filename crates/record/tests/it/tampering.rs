@@ -134,7 +134,10 @@ async fn a_missing_leaf_is_found(mut world: World) {
 async fn a_changed_and_a_removed_block_are_found(mut world: World) {
     history(&mut world).await;
     let other = world.issuance("z", Id::from_bytes([9; 16])).encode();
-    let forged = record::block::fold(&[&other, &other]).unwrap();
+    let mut folding = record::block::Folding::default();
+    folding.add(&other).unwrap();
+    folding.add(&other).unwrap();
+    let forged = folding.finish().unwrap();
     world.tamper(&CHANGE_BLOCK, params![world.tenant, 4_i64, forged.body, 2_i64]).await;
     let report = world.verify(&[]).await;
     assert_eq!(report.findings, [finding(4, Problem::Changed), finding(4, Problem::Root(5))]);

@@ -6,7 +6,7 @@ use record::checkpoint::Checkpoint;
 use record::entry::Entry;
 use record::query::{self, AuditFilter};
 use record::tree::{Head, leaf_hash, verify_consistency, verify_inclusion};
-use record::{Error, Sequencer};
+use record::{Error, Extent, Sequencer};
 use store::{Batch, params};
 
 use crate::world::{World, on_both_engines};
@@ -166,7 +166,7 @@ async fn a_tree_that_differs_from_its_checkpoint_is_not_signed_over(mut world: W
     world.tamper(&SPOIL_LEAF, params![world.tenant, 0_i64, vec![7_u8; 32]]).await;
     world.change("client.created", "b").await;
     let restarted = Sequencer::new();
-    let refused = restarted.sequence(&world.store, world.tenant, world.now, &world.signer).await;
+    let refused = restarted.sequence(&world.store, world.tenant, Extent::Everything, world.now, &world.signer).await;
     assert!(matches!(refused, Err(Error::Broken)), "{refused:?}");
     assert_eq!(query::checkpoint(&world.store, world.tenant).await.unwrap().unwrap().size, 1);
 }
@@ -179,7 +179,7 @@ async fn two_sequencers_at_once_leave_one_good_tree(mut world: World) {
     let (one, two) = (Sequencer::new(), Sequencer::new());
     let (store, tenant, now) = (&world.store, world.tenant, world.now);
     let both =
-        tokio::join!(one.sequence(store, tenant, now, &world.signer), two.sequence(store, tenant, now, &world.signer));
+        tokio::join!(one.sequence(store, tenant, Extent::Everything, now, &world.signer), two.sequence(store, tenant, Extent::Everything, now, &world.signer));
     assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
     let report = world.verify(&[]).await;
     assert!(report.is_good(), "{:?}", report.findings);

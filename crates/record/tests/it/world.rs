@@ -10,7 +10,7 @@ use kernel::id::{Client, Commit, Id, Secret, Token};
 use kernel::tenant::{DEFAULT, TenantId};
 use record::entry::{Entry, Grant, Issuance, Origin, Refusal, TokenKind};
 use record::verify::{Report, verify};
-use record::{Checkpoint, CheckpointSigner, KeySigner, Sequencer, Verifier};
+use record::{Checkpoint, CheckpointSigner, Extent, KeySigner, Sequencer, Verifier};
 use store::{Batch, Location, Options, Stmt, Store, Upkeep, Value};
 use testkit::{FakeClock, SeededEntropy, TempDir};
 
@@ -143,7 +143,7 @@ impl World {
     }
 
     pub(crate) async fn sequence(&self) -> Option<Checkpoint> {
-        self.sequencer.sequence(&self.store, self.tenant, self.now, &self.signer).await.unwrap()
+        self.sequencer.sequence(&self.store, self.tenant, Extent::Everything, self.now, &self.signer).await.unwrap()
     }
 
     pub(crate) fn keys(&self) -> Vec<Verifier> {

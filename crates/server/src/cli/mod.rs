@@ -18,7 +18,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use shape::Shape;
 
 use crate::config::Overrides;
 use crate::failure::{Exit, Failure};
@@ -106,8 +108,10 @@ struct Serve {
 
 /// Reads the arguments, carries the command out and gives the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let line = match Line::try_parse_from(arguments) {
-        Ok(line) => line,
+    let parsed = Line::command().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|matches| Ok((Line::from_arg_matches(&matches)?, is_json_asked(&matches))));
+    let (line, is_json) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // What cannot be printed cannot be reported either.
             let _ = error.print();
@@ -116,19 +120,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return end(Err(Failure::new("threads cannot be started", error, ""))),
+        Err(error) => return end(Err(Failure::new("threads cannot be started", error, "")), is_json),
     };
     let outcome = runtime.block_on(carry_out(line.command));
     // A name look-up or a slow hash that hangs must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    end(outcome)
+    end(outcome, is_json)
 }
 
-fn end(outcome: Result<Exit, Failure>) -> ExitCode {
+/// Whether the command that was given takes `--output` and was asked for JSON.
+fn is_json_asked(matches: &ArgMatches) -> bool {
+    let mut innermost = matches;
+    while let Some((_, inner)) = innermost.subcommand() {
+        innermost = inner;
+    }
+    matches!(innermost.try_get_one::<Shape>("output"), Ok(Some(Shape::Json)))
+}
+
+fn end(outcome: Result<Exit, Failure>, is_json: bool) -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            terminal::words(&format!("bastionary: {failure}"));
+            let text = if is_json { format!("{:#}", failure.to_json()) } else { format!("bastionary: {failure}") };
+            terminal::words(&text);
             failure.exit.into()
         }
     }

@@ -167,7 +167,8 @@ pub(crate) fn oauth_failure(answer: &Value) -> Failure {
         "temporarily_unavailable" => (Exit::Failed, "Try again in a moment."),
         _ => (Exit::Failed, ""),
     };
-    Failure::new(format!("no token was issued: {error}"), text("error_description"), remedy).exit(exit)
+    let failure = Failure::new(format!("no token was issued: {error}"), text("error_description"), remedy).exit(exit);
+    Failure { answer: Some(Box::new(answer.clone())), ..failure }
 }
 
 /// A token for the admin API and the server it is for.
@@ -254,10 +255,10 @@ fn problem(answer: &Answer) -> Failure {
         remedy.push(format!("Request {id}"));
     }
     let code = body.get("code").and_then(Value::as_str).unwrap_or_else(|| text("title"));
-    Failure::new(
+    let failure = Failure::new(
         format!("the server refused with {}: {code}", answer.status.as_u16()),
         why.join("\n"),
         remedy.join("\n"),
-    )
-    .exit(exit)
+    );
+    Failure { answer: body.is_object().then(|| Box::new(body.clone())), ..failure.exit(exit) }
 }

@@ -14,6 +14,7 @@ mod request;
 mod source;
 mod stream;
 pub mod tls;
+mod validity;
 
 use std::future::Future;
 use std::io;

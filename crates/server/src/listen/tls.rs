@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use kernel::clock::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
@@ -13,6 +14,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::validity::Validity;
 use crate::config::Tls;
 
 /// Why certificate and key cannot be used.
@@ -84,6 +86,12 @@ impl Certificates {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Setup)?;
         Ok(Arc::new(config))
+    }
+
+    /// Whether the certificate being served ends soon, or when it ends cannot be read from it.
+    pub fn is_expiring(&self, now: Timestamp) -> bool {
+        let current = self.current.load();
+        current.cert.first().and_then(|leaf| Validity::of(leaf)).is_none_or(|validity| validity.is_nearly_over(now))
     }
 
     /// Reads both files again; new connections get the new certificate.

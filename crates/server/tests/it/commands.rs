@@ -207,3 +207,31 @@ fn wrong_command_lines_exit_2_and_help_and_version_exit_0() {
         assert_eq!(code(&run(&mut binary(right))), Some(0), "{right:?}");
     }
 }
+
+#[test]
+fn with_json_asked_for_an_error_is_the_problem_as_json_on_standard_error() {
+    let world = World::new();
+    let problem = |output: &Output| -> Value {
+        assert!(output.stdout.is_empty(), "{}", said(output));
+        serde_json::from_slice(&output.stderr).unwrap_or_else(|_| panic!("{}", said(output)))
+    };
+    let missing = world.admin(&["clients", "get", "nobody", "-o", "json"]);
+    assert_eq!((code(&missing), &problem(&missing)["code"]), (Some(4), &"not_found".into()));
+    let invalid = world.admin(&["clients", "create", "--client-id", "..", "--output=json"]);
+    assert_eq!(problem(&invalid)["errors"][0]["pointer"], "/client_id");
+    let stranger = serde_json::json!({"client_id": "nobody", "client_secret": "wrong"});
+    let denied = run(world.of(&stranger, &["token", "get", "-o", "json"]));
+    assert_eq!((code(&denied), &problem(&denied)["error"]), (Some(3), &"invalid_client".into()));
+    let elsewhere = run(binary(&["doctor", "-o", "json", "--data-dir", "/proc/nowhere"]).env("BASTIONARY_LISTE", "x"));
+    assert_eq!(json_of(&elsewhere)["data"][0]["level"], "critical");
+    let nowhere = run(&mut binary(&["admin", "client", "create", "-o", "json", "--data-dir", "/proc/nowhere"]));
+    let local = problem(&nowhere);
+    assert_eq!((code(&nowhere), &local["exit_code"]), (Some(4), &4.into()));
+    assert!(local["title"].as_str().unwrap().contains("no data directory"), "{local}");
+    let words = String::from_utf8_lossy(&world.admin(&["clients", "get", "nobody"]).stderr).into_owned();
+    assert!(words.starts_with("bastionary: the server refused with 404: not_found"), "{words}");
+}
+
+fn json_of(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(output)))
+}

@@ -203,6 +203,19 @@ async fn metrics_are_served_on_the_management_listener_alone() {
         let asked = Outbound::new(&base, None);
         let metrics = asked.send(Method::GET, "/metrics", Message::default()).await.unwrap();
         assert_eq!(metrics.status, status, "{base}");
+        if status == 200 {
+            let text = String::from_utf8_lossy(&metrics.body).into_owned();
+            let names: std::collections::BTreeSet<&str> =
+                text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+            assert_eq!(names.len(), text.matches("# TYPE ").count(), "each name has one type: {text}");
+            let documented = include_str!("../../../../docs/operations.md");
+            for name in names {
+                assert!(documented.contains(&format!("`{name}`")), "{name} is not in the book");
+            }
+            for line in ["bastionary_connections{state=\"open\"} ", "bastionary_open_fds ", "bastionary_shed_total{"] {
+                assert!(text.contains(line), "{line}: {text}");
+            }
+        }
         let ready = asked.send(Method::GET, "/readyz", Message::default()).await.unwrap();
         assert_eq!(ready.status, 200, "{base}");
     }

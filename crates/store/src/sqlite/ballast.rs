@@ -38,6 +38,11 @@ impl Ballast {
         self.full_since_probe = Some(Instant::now());
     }
 
+    /// Whether the disk was full when it was looked at last.
+    pub(crate) const fn is_known_full(&self) -> bool {
+        self.full_since_probe.is_some()
+    }
+
     /// Whether the disk is full; looks again once in a while, by setting the space aside anew.
     pub(crate) fn is_full(&mut self) -> bool {
         let Some(probed) = self.full_since_probe else { return false };

@@ -1,6 +1,7 @@
 //! Moves the write-ahead log into the database file, off the path of commits.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,17 +13,18 @@ use crate::sqlite::statements::stop_on_io_failure;
 const PERIOD: Duration = Duration::from_millis(200);
 /// Log size from which it is moved.
 const START: u64 = 4 << 20;
-/// Log size from which writers wait for the last part, so that the log can begin anew.
-const RESTART: u64 = 64 << 20;
+/// Frames from which the writer is asked to move the last part, so that the log can begin anew; 64 MiB.
+const RESTART: i64 = (64 << 20) / 4096;
 
-/// Tells the thread to stop.
+/// What the thread and the writer tell each other.
 #[derive(Default)]
-pub(crate) struct Stop {
+pub(crate) struct Signal {
     stopped: Mutex<bool>,
     changed: Condvar,
+    is_last_part_due: AtomicBool,
 }
 
-impl Stop {
+impl Signal {
     /// Stops the thread.
     pub(crate) fn stop(&self) {
         *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -40,20 +42,27 @@ impl Stop {
 }
 
 /// Works until stopped, then empties the log.
-pub(crate) fn run(connection: &Connection, log: &PathBuf, stop: &Stop) {
-    let mut done_at = 0;
-    while !stop.wait() {
+pub(crate) fn run(connection: &Connection, log: &PathBuf, signal: &Signal) {
+    while !signal.wait() {
         let size = std::fs::metadata(log).map_or(0, |meta| meta.len());
-        if size < START {
+        if size < START || signal.is_last_part_due.load(Ordering::Relaxed) {
             continue;
         }
-        let frames = checkpoint(connection, "PASSIVE");
-        // the log only begins anew when no frame is left over, which a steady writer never lets happen by itself
-        if size >= RESTART && frames != done_at {
-            done_at = checkpoint(connection, "RESTART");
+        if checkpoint(connection, "PASSIVE") >= RESTART {
+            signal.is_last_part_due.store(true, Ordering::Relaxed);
         }
     }
     empty(connection);
+}
+
+/// Moves the little that has come since the last round, when that is due. The log begins anew only when no frame is left
+/// over, which a steady writer never lets happen; so the writer does this itself, between two commits. A checkpoint that
+/// shuts the writer out instead (`RESTART`) would let it sleep, and wait for the readers besides.
+pub(crate) fn last_part(connection: &Connection, signal: &Signal) {
+    if signal.is_last_part_due.load(Ordering::Relaxed) {
+        checkpoint(connection, "PASSIVE");
+        signal.is_last_part_due.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Moves everything and cuts the log to nothing.

@@ -10,6 +10,7 @@ mod statements;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::feed::SHARDS;
 use crate::migrate::{self, Applied};
 use crate::rewrite::Dialect;
 use crate::sql;
-use crate::store::Shared;
+use crate::store::{Shared, Space};
 use crate::value::Value;
 pub(crate) use check::is_damage;
 use queue::{Queue, Work};
@@ -33,11 +34,12 @@ use statements::{Statements, failure};
 pub(crate) struct Engine {
     queue: Arc<Queue>,
     readers: reads::Readers,
-    stop: Arc<checkpoint::Stop>,
+    signal: Arc<checkpoint::Signal>,
     writer: Mutex<Option<JoinHandle<()>>>,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
     is_check_due: bool,
     path: PathBuf,
+    shared: Arc<Shared>,
 }
 
 impl Engine {
@@ -54,24 +56,25 @@ impl Engine {
         }
         let readers = reads::Readers::start(path, shared)?;
         let queue = Arc::new(Queue::default());
+        let signal = Arc::new(checkpoint::Signal::default());
         let writer = {
-            let (queue, shared) = (Arc::clone(&queue), Arc::clone(shared));
+            let (queue, shared, signal) = (Arc::clone(&queue), Arc::clone(shared), Arc::clone(&signal));
             let ballast = ballast::Ballast::new(beside(path, ".ballast"));
-            spawn("store-write", move || writer::run(&connection, queue, &shared, ballast))?
+            spawn("store-write", move || writer::run(&connection, queue, &shared, ballast, &signal))?
         };
-        let stop = Arc::new(checkpoint::Stop::default());
         let checkpointer = {
-            let (connection, stop, log) = (connect(path)?, Arc::clone(&stop), beside(path, "-wal"));
-            spawn("store-checkpoint", move || checkpoint::run(&connection, &log, &stop))?
+            let (connection, signal, log) = (connect(path)?, Arc::clone(&signal), beside(path, "-wal"));
+            spawn("store-checkpoint", move || checkpoint::run(&connection, &log, &signal))?
         };
         Ok(Self {
             queue,
             readers,
-            stop,
+            signal,
             writer: Mutex::new(Some(writer)),
             checkpointer: Mutex::new(Some(checkpointer)),
             is_check_due,
             path: path.to_owned(),
+            shared: Arc::clone(shared),
         })
     }
 
@@ -101,6 +104,16 @@ impl Engine {
         check::whole(&self.path)
     }
 
+    /// What is left on the disk; `None` when the system does not say.
+    pub(crate) fn space(&self) -> Option<Space> {
+        let found = rustix::fs::statvfs(&self.path).ok()?;
+        Some(Space {
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            is_full: self.shared.is_full.load(Ordering::Relaxed),
+        })
+    }
+
     /// The file whose exclusive lock stands for the right to write.
     pub(crate) fn lock_path(&self) -> PathBuf {
         beside(&self.path, ".serve")
@@ -113,7 +126,7 @@ impl Engine {
         for thread in self.readers.close() {
             let _ = thread.join();
         }
-        self.stop.stop();
+        self.signal.stop();
         join(&self.checkpointer);
     }
 }
@@ -123,7 +136,7 @@ impl Drop for Engine {
         // the threads end by themselves; nothing acknowledged depends on them
         self.queue.close();
         drop(self.readers.close());
-        self.stop.stop();
+        self.signal.stop();
     }
 }
 

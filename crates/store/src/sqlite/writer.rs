@@ -1,6 +1,7 @@
 //! The writer thread: drains the queue, runs each batch in a savepoint, commits all with one sync, then answers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -11,6 +12,7 @@ use crate::segment::Segments;
 use crate::sql;
 use crate::sqlite::ballast::Ballast;
 use crate::sqlite::check::is_damage;
+use crate::sqlite::checkpoint::{self, Signal};
 use crate::sqlite::queue::{Job, Queue, Work};
 use crate::sqlite::statements::{Statements, failure, stop_on_io_failure};
 use crate::store::Shared;
@@ -24,12 +26,17 @@ impl Drop for Closing {
 }
 
 /// Works until the queue is closed.
-pub(crate) fn run(connection: &Connection, queue: Arc<Queue>, shared: &Shared, ballast: Ballast) {
+pub(crate) fn run(connection: &Connection, queue: Arc<Queue>, shared: &Shared, ballast: Ballast, log: &Signal) {
     let closing = Closing(queue);
     let mut writer = Writer { statements: Statements::new(connection), shared, segments: Segments::default(), ballast };
     let mut group = Vec::with_capacity(512);
-    while closing.0.take(&mut group) {
+    loop {
+        shared.is_full.store(writer.ballast.is_known_full(), Ordering::Relaxed);
+        if !closing.0.take(&mut group) {
+            return;
+        }
         writer.group(&mut group);
+        checkpoint::last_part(connection, log);
     }
 }
 
@@ -292,6 +299,7 @@ mod tests {
             fence: crate::fence::Fence::default(),
             counters: crate::store::Counters::default(),
             damage: std::sync::OnceLock::new(),
+            is_full: std::sync::atomic::AtomicBool::new(false),
             ids: crate::ident::Ids::new(Box::new(Fixed), Arc::new(Fixed)),
         };
         super::super::create_private(&path).unwrap();

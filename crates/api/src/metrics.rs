@@ -1,0 +1,261 @@
+//! `/metrics`: figures in the text format of Prometheus. Labels come from closed sets; none names a client or a path.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+
+use crate::App;
+
+/// Upper bounds of the duration buckets, in microseconds.
+const BOUNDS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000];
+/// Classes of status codes.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// How a figure moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only rises while the process lives.
+    Counter,
+    /// It rises and falls.
+    Gauge,
+}
+
+/// One figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Its name without the prefix `bastionary_`.
+    pub name: &'static str,
+    /// Its labels in braces, or nothing.
+    pub labels: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// The figure.
+    pub value: u64,
+}
+
+/// Figures of the process around the router: connections, descriptors, panics.
+#[derive(Clone)]
+pub struct Outside(pub Arc<dyn Fn() -> Vec<Sample> + Send + Sync>);
+
+/// What a request asked for, as far as figures tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    Token,
+    Introspect,
+    Revoke,
+    Metadata,
+    Admin,
+    Pages,
+    Health,
+    Other,
+}
+
+impl Group {
+    const ALL: [Self; 8] = [
+        Self::Token,
+        Self::Introspect,
+        Self::Revoke,
+        Self::Metadata,
+        Self::Admin,
+        Self::Pages,
+        Self::Health,
+        Self::Other,
+    ];
+
+    /// The group of a path without its tenant.
+    pub(crate) fn of(path: &str) -> Self {
+        match path {
+            "/oauth2/token" => Self::Token,
+            "/oauth2/introspect" => Self::Introspect,
+            "/oauth2/revoke" => Self::Revoke,
+            "/livez" | "/readyz" | "/version" | "/metrics" => Self::Health,
+            _ if path.starts_with("/.well-known/") => Self::Metadata,
+            _ if path.starts_with("/api/") => Self::Admin,
+            _ if path.starts_with("/docs") || path.starts_with("/errors/") => Self::Pages,
+            _ => Self::Other,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Introspect => "introspect",
+            Self::Revoke => "revoke",
+            Self::Metadata => "metadata",
+            Self::Admin => "admin",
+            Self::Pages => "pages",
+            Self::Health => "health",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Answers and durations of one group.
+#[derive(Debug, Default)]
+struct Tally {
+    answers: [AtomicU64; 5],
+    buckets: [AtomicU64; 10],
+    micros: AtomicU64,
+}
+
+/// What the router has met.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    groups: [Tally; 8],
+    /// Refused because too many requests were being carried out.
+    pub(crate) shed_full: AtomicU64,
+    /// Given up at their deadline.
+    pub(crate) shed_late: AtomicU64,
+    /// Handlers that panicked.
+    pub(crate) panics: AtomicU64,
+}
+
+/// Adds one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Traffic {
+    /// A request was answered after this time.
+    pub(crate) fn answered(&self, group: Group, status: StatusCode, took: Duration) {
+        let Some(tally) = self.groups.get(group as usize) else { return };
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if let Some(answers) = tally.answers.get(usize::from(status.as_u16() / 100).saturating_sub(1)) {
+            count(answers);
+        }
+        if let Some(bucket) = tally.buckets.iter().zip(BOUNDS).find(|(_, bound)| micros <= *bound).map(|(b, _)| b) {
+            count(bucket);
+        }
+        tally.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn write(&self, text: &mut String) {
+        // Writing to a String cannot fail, here and below.
+        text.push_str("# TYPE bastionary_http_requests_total counter\n");
+        let groups = || Group::ALL.into_iter().zip(&self.groups);
+        for (group, tally) in groups() {
+            for (class, answers) in CLASSES.iter().zip(&tally.answers).filter(|(_, answers)| read(answers) > 0) {
+                let (route, value) = (group.name(), read(answers));
+                let _ =
+                    writeln!(text, "bastionary_http_requests_total{{route=\"{route}\",status=\"{class}\"}} {value}");
+            }
+        }
+        text.push_str("# TYPE bastionary_http_request_seconds histogram\n");
+        for (group, tally) in groups() {
+            let (route, total) = (group.name(), tally.answers.iter().map(read).sum::<u64>());
+            if total == 0 {
+                continue;
+            }
+            let name = "bastionary_http_request_seconds";
+            let mut below = 0_u64;
+            for (bucket, bound) in tally.buckets.iter().zip(BOUNDS) {
+                below = below.saturating_add(read(bucket));
+                let _ = writeln!(text, "{name}_bucket{{route=\"{route}\",le=\"{}\"}} {below}", seconds(bound));
+            }
+            let _ = writeln!(text, "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {total}");
+            let _ = writeln!(text, "{name}_sum{{route=\"{route}\"}} {}", seconds(read(&tally.micros)));
+            let _ = writeln!(text, "{name}_count{{route=\"{route}\"}} {total}");
+        }
+    }
+}
+
+/// Microseconds written as seconds.
+fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(app): State<App>, outside: Option<Extension<Outside>>) -> Response {
+    use Kind::{Counter, Gauge};
+    let (counters, store) = (&app.auth.counters, &app.auth.store);
+    let (stats, traffic) = (store.stats(), &app.traffic);
+    let size = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let rows = [
+        ("tokens_issued_total", "{grant=\"client_credentials\"}", Counter, read(&counters.issued_client_credentials)),
+        ("tokens_issued_total", "{grant=\"refresh_token\"}", Counter, read(&counters.issued_refresh)),
+        ("auth_failures_total", "", Counter, read(&counters.failed_authentications)),
+        ("secrets_expiring_total", "", Counter, read(&counters.secrets_expiring)),
+        ("limited_total", "", Counter, read(&counters.limited)),
+        ("cache_hits_total", "{cache=\"clients\"}", Counter, read(&counters.client_hits)),
+        ("cache_misses_total", "{cache=\"clients\"}", Counter, read(&counters.client_misses)),
+        ("denied_entries", "", Gauge, size(app.auth.denials.len())),
+        ("store_reads_total", "", Counter, stats.reads),
+        ("store_flights_total", "", Counter, stats.groups),
+        ("store_batches_total", "", Counter, stats.batches),
+        ("store_conflicts_total", "", Counter, stats.conflicts),
+        ("journal_entries_total", "", Counter, stats.entries),
+        ("queue_depth", "{stage=\"store\"}", Gauge, size(store.queue_depth())),
+        ("inflight", "", Gauge, size(app.requests.taken())),
+        ("shed_total", "{stage=\"requests\",reason=\"full\"}", Counter, read(&traffic.shed_full)),
+        ("shed_total", "{stage=\"requests\",reason=\"deadline\"}", Counter, read(&traffic.shed_late)),
+        ("panics_total", "{where=\"handler\"}", Counter, read(&traffic.panics)),
+    ];
+    let rows = rows.map(|(name, labels, kind, value)| Sample { name, labels, kind, value });
+    let outside = outside.map(|Extension(outside)| (outside.0)()).unwrap_or_default();
+    let mut text = String::new();
+    let mut last = "";
+    for Sample { name, labels, kind, value } in rows.into_iter().chain(outside) {
+        if name != last {
+            let kind = if kind == Counter { "counter" } else { "gauge" };
+            let _ = writeln!(text, "# TYPE bastionary_{name} {kind}");
+            last = name;
+        }
+        let _ = writeln!(text, "bastionary_{name}{labels} {value}");
+    }
+    traffic.write(&mut text);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_and_durations_are_told_by_group_and_class() {
+        let traffic = Traffic::default();
+        traffic.answered(Group::Token, StatusCode::OK, Duration::from_micros(500));
+        traffic.answered(Group::Token, StatusCode::UNAUTHORIZED, Duration::from_micros(501));
+        traffic.answered(Group::Token, StatusCode::OK, Duration::from_secs(3));
+        let mut text = String::new();
+        traffic.write(&mut text);
+        for line in [
+            "bastionary_http_requests_total{route=\"token\",status=\"2xx\"} 2",
+            "bastionary_http_requests_total{route=\"token\",status=\"4xx\"} 1",
+            "bastionary_http_request_seconds_bucket{route=\"token\",le=\"0.000500\"} 1",
+            "bastionary_http_request_seconds_bucket{route=\"token\",le=\"0.001000\"} 2",
+            "bastionary_http_request_seconds_bucket{route=\"token\",le=\"2.000000\"} 2",
+            "bastionary_http_request_seconds_bucket{route=\"token\",le=\"+Inf\"} 3",
+            "bastionary_http_request_seconds_sum{route=\"token\"} 3.001001",
+            "bastionary_http_request_seconds_count{route=\"token\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        assert!(!text.contains("introspect"), "{text}");
+    }
+
+    #[test]
+    fn each_group_has_its_place() {
+        for (place, group) in Group::ALL.into_iter().enumerate() {
+            assert_eq!(group as usize, place);
+        }
+        for (path, group) in [
+            ("/oauth2/token", Group::Token),
+            ("/oauth2/authorize", Group::Other),
+            ("/.well-known/jwks.json", Group::Metadata),
+            ("/api/clients/x", Group::Admin),
+            ("/errors/x", Group::Pages),
+        ] {
+            assert_eq!(Group::of(path), group, "{path}");
+        }
+    }
+}
