@@ -25,7 +25,31 @@ impl HmacKey {
     }
 }
 
+/// HMAC-SHA-1, for one-time codes alone: RFC 6238 asks for it, and every authenticator app knows it.
+pub fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key), message);
+    let mut bytes = [0_u8; 20];
+    bytes.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+    bytes
+}
+
 /// Whether both are equal, in a time that depends on their lengths alone.
 pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(left, right).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hmac_sha1;
+
+    /// RFC 2202 §3, cases 1 and 2.
+    #[test]
+    fn hmac_sha1_is_the_published_one() {
+        let hex = |bytes: [u8; 20]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(hex(hmac_sha1(&[0x0b; 20], b"Hi There")), "b617318655057264e28bc0b6fb378c8ef146be00");
+        assert_eq!(
+            hex(hmac_sha1(b"Jefe", b"what do ya want for nothing?")),
+            "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"
+        );
+    }
 }
