@@ -159,6 +159,11 @@ async fn record(auth: Arc<Auth>, sequencer: Arc<Sequencer>) {
         return;
     }
     write_refusals(&auth, auth.refusals.drain(auth.clock.now())).await;
+    for tenant in tenants(&auth).await {
+        if let Err(error) = auth.record_failed_sign_ins(&tenant).await {
+            tracing::warn!(%error, tenant = &*tenant.slug, "failed sign-ins could not be recorded");
+        }
+    }
     sequence_all(&auth, &sequencer).await;
     if let Err(error) = auth.purge().await {
         tracing::warn!(%error, "expired rows were not removed");

@@ -9,6 +9,7 @@ pub mod browser;
 pub mod error;
 pub mod factor;
 pub mod link;
+pub mod passkey;
 pub mod passphrase;
 pub mod recovery;
 pub mod role;
@@ -19,6 +20,7 @@ pub mod sql;
 pub mod team;
 pub mod ticket;
 pub mod totp;
+pub mod webauthn;
 
 pub use account::Operator;
 pub use browser::Browser;
