@@ -81,6 +81,8 @@ actions! {
     OPERATOR_ENABLED = "operator.enabled";
     /// An operator was removed.
     OPERATOR_REMOVED = "operator.removed";
+    /// An owner was brought back by a setup link: earlier factors and sessions ended.
+    OPERATOR_RECOVERED = "operator.recovered";
     /// An operator's passphrase was set or changed, and their sessions ended.
     PASSPHRASE_CHANGED = "operator.passphrase_changed";
     /// An operator set up one-time codes.

@@ -15,12 +15,15 @@ use store::{Batch, ChangeKind, Row, params};
 use super::account::{Operator, judge_email, judge_name};
 use super::browser::Browser;
 use super::error::OperatorError;
+use super::passkey::PasskeyRequest;
 use super::passphrase::Names;
 use super::role::Role;
 use super::scope::OPERATORS_READ;
 use super::session::{Method, SignedIn, allow_over};
 use super::sign_in::person;
 use super::sql;
+use super::ticket::{Presented, Step};
+use super::webauthn::Registration;
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
 use crate::plan::change_record;
@@ -110,14 +113,29 @@ pub struct NewLink {
     pub address: Secret<String>,
 }
 
+/// What a person will sign in with.
+pub enum FirstFactor<'a> {
+    /// A passphrase.
+    Passphrase(&'a Secret<String>),
+    /// A passkey, asked for by [`Auth::offer_joining_passkey`].
+    Passkey {
+        /// The ticket of the request.
+        ticket: &'a str,
+        /// What the browser answered.
+        response: &'a Registration,
+        /// Its name for people.
+        name: &'a str,
+    },
+}
+
 /// What a person fills in to take a link up.
 pub struct Joining<'a> {
     /// The e-mail address; an invitation knows it already.
     pub email: Option<&'a str>,
     /// Name for people.
     pub name: &'a str,
-    /// The passphrase.
-    pub passphrase: &'a Secret<String>,
+    /// Passphrase or passkey.
+    pub factor: FirstFactor<'a>,
     /// The organization's name as the setup page asks it, when it differs from the tenant's.
     pub organization: Option<&'a str>,
 }
@@ -258,14 +276,39 @@ impl Auth {
         let id = link.to_string();
         let object = (LinkKind::Invitation.name(), id.as_str());
         let record = change_record(self, who, tenant, action::INVITATION_REVOKED, object, (Some(before), None));
-        match self.store.commit(batch, record).await {
+        match self.store.commit_reserved(batch, record).await {
             Ok(_) => Ok(()),
             Err(store::Error::Conflict(_)) => Err(AdminError::NotFound("invitation").into()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Takes a link up with a passphrase: makes the account, or brings an owner's back, and signs the person in.
+    /// Asks for the passkey that a link is to be taken up with.
+    ///
+    /// # Errors
+    /// [`OperatorError::LinkGone`], [`AdminError::Invalid`], the store's.
+    pub async fn offer_joining_passkey(
+        &self,
+        tenant: &Tenant,
+        kind: LinkKind,
+        token: &str,
+        (email, name): (Option<&str>, &str),
+    ) -> Result<PasskeyRequest, OperatorError> {
+        let link = self.link(tenant, kind, token).await?;
+        let email = match kind {
+            LinkKind::Invitation => link.email,
+            LinkKind::Setup => judge_email(email.unwrap_or_default()).map_err(OperatorError::field)?,
+        };
+        let name = judge_name(name).map_err(OperatorError::field)?;
+        let now = self.clock.now();
+        let account = match self.operator_by_email(tenant.id, &email).await? {
+            Some(operator) => (operator.id, operator.version),
+            None => (self.with_entropy(|entropy| Id::generate(now, entropy)), 0),
+        };
+        self.ask_registration(tenant, Step::JoinByPasskey, account, (&email, &name, Vec::new()))
+    }
+
+    /// Takes a link up with a passphrase or a passkey: makes the account, or brings an owner's back, and signs the person in.
     ///
     /// # Errors
     /// [`OperatorError::LinkGone`], [`AdminError::Invalid`] with every reason, [`AdminError::Taken`],
@@ -293,13 +336,18 @@ impl Auth {
         });
         let organization = joining.organization.unwrap_or(&tenant.name);
         let names = Names { email: &email, person: &name, organization };
-        if let Err(refusals) = super::passphrase::judge(joining.passphrase.reveal(), names) {
+        if let FirstFactor::Passphrase(text) = &joining.factor
+            && let Err(refusals) = super::passphrase::judge(text.reveal(), names)
+        {
             problems.extend(refusals.into_iter().map(|refusal| refusal.problem("passphrase")));
         }
         if !problems.is_empty() {
             return Err(AdminError::Invalid(problems).into());
         }
-        let hash = self.hash_new_passphrase(joining.passphrase, names).await?;
+        let (hash, presented) = match &joining.factor {
+            FirstFactor::Passphrase(text) => (Some(self.hash_new_passphrase(text, names).await?), None),
+            FirstFactor::Passkey { ticket, .. } => (None, Some(self.open_ticket(tenant, Step::JoinByPasskey, ticket)?)),
+        };
         let existing = self.operator_by_email(tenant.id, &email).await?;
         let now = self.clock.now();
         let batch = Batch::new().expect(1, &sql::LINK_END, params![tenant.id, link.id, now]);
@@ -313,10 +361,22 @@ impl Auth {
                 (batch, operator, Some(was))
             }
             None => {
-                let id = self.with_entropy(|entropy| Id::generate(now, entropy));
+                let fresh = || self.with_entropy(|entropy| Id::generate(now, entropy));
+                let id = presented.as_ref().and_then(Presented::account).unwrap_or_else(fresh);
                 let (batch, operator) = created(batch, tenant, (id, &email, &name), (link.role, hash), now);
                 (batch, operator, None)
             }
+        };
+        let (batch, operator) = match (&joining.factor, &presented) {
+            (FirstFactor::Passkey { response, name, .. }, Some(presented)) => {
+                // The passkey carries the id it was asked for.
+                if presented.account() != Some(operator.id) {
+                    return Err(OperatorError::Expired);
+                }
+                let (batch, _) = self.add_registered(batch, tenant, operator.id, presented, (response, name))?;
+                (batch, Operator { passkeys: 1, ..operator })
+            }
+            _ => (batch, operator),
         };
         let method = match kind {
             LinkKind::Setup => Method::SetupLink,
@@ -328,9 +388,10 @@ impl Auth {
             .change(ChangeKind::Operator, operator.id.to_string());
         let (batch, signed_in) = self.open_session(batch, tenant, &operator, method, browser);
         let who = person(tenant, &operator, method, browser);
-        let action = if was.is_some() { action::PASSPHRASE_CHANGED } else { action::OPERATOR_CREATED };
+        let action = if was.is_some() { action::OPERATOR_RECOVERED } else { action::OPERATOR_CREATED };
         let after = json!({
-            "email": email, "name": name, "role": operator.role.name(), "passphrase": "changed",
+            "email": email, "name": name, "role": operator.role.name(),
+            "factor": if operator.has_passphrase() { "passphrase" } else { "passkey" },
             "link": link.id.to_string(), "made_by": link.made_by,
             "session": signed_in.live.session.id.to_string(),
         });
@@ -349,10 +410,10 @@ fn created(
     batch: Batch,
     tenant: &Tenant,
     (id, email, name): (Id<id::Operator>, &str, &str),
-    (role, hash): (Role, Vec<u8>),
+    (role, hash): (Role, Option<Vec<u8>>),
     now: Timestamp,
 ) -> (Batch, Operator) {
-    let row = params![tenant.id, id, email, name, role.name(), hash.as_slice(), now];
+    let row = params![tenant.id, id, email, name, role.name(), hash.clone(), now];
     let mut batch = batch.expect(1, &sql::OPERATOR_INSERT, row);
     if role == Role::Owner {
         batch = one_owner_more(batch, tenant);
@@ -362,7 +423,7 @@ fn created(
         email: email.into(),
         name: name.to_owned(),
         role,
-        passphrase: Some(hash),
+        passphrase: hash,
         totp: None,
         totp_step: 0,
         passkeys: 0,
@@ -381,7 +442,7 @@ fn recovered(
     tenant: &Tenant,
     operator: Operator,
     name: &str,
-    hash: Vec<u8>,
+    hash: Option<Vec<u8>>,
     now: Timestamp,
 ) -> (Batch, Operator) {
     let (none, enabled): (Option<Vec<u8>>, Option<Timestamp>) = (None, None);
@@ -392,7 +453,7 @@ fn recovered(
             &sql::OPERATOR_UPDATE,
             params![tenant.id, operator.id, name, Role::Owner.name(), enabled, now, operator.version],
         )
-        .expect(1, &sql::OPERATOR_FACTORS, params![tenant.id, operator.id, hash.as_slice(), none, 0_i64, now, next])
+        .expect(1, &sql::OPERATOR_FACTORS, params![tenant.id, operator.id, hash.clone(), none, 0_i64, now, next])
         .run(&sql::RECOVERY_DELETE, params![tenant.id, operator.id])
         .run(&sql::PASSKEY_DELETE_ALL, params![tenant.id, operator.id])
         .run(&sql::SESSION_DELETE_ALL, params![tenant.id, operator.id]);
@@ -402,7 +463,7 @@ fn recovered(
     let operator = Operator {
         name: name.to_owned(),
         role: Role::Owner,
-        passphrase: Some(hash),
+        passphrase: hash,
         totp: None,
         totp_step: 0,
         passkeys: 0,

@@ -89,16 +89,23 @@ impl Auth {
             let detail = format!("a person has at most {MAX_PASSKEYS} passkeys; remove one first");
             return Err(AdminError::TooMany("too_many_passkeys", detail).into());
         }
-        let party = party(tenant)?;
+        let exclude = held.iter().map(|key| descriptor(&key.credential)).collect();
+        let account = (operator.id, operator.version);
+        self.ask_registration(tenant, Step::RegisterPasskey, account, (&operator.email, &operator.name, exclude))
+    }
+
+    /// The options of a registration, and the ticket that its response comes back with.
+    pub(crate) fn ask_registration(
+        &self,
+        tenant: &Tenant,
+        step: Step,
+        account: (Id<id::Operator>, i64),
+        (email, name, exclude): (&str, &str, Vec<Value>),
+    ) -> Result<PasskeyRequest, OperatorError> {
         let challenge = self.challenge();
-        let ticket = self.ticket(tenant, Step::RegisterPasskey, Some((operator.id, operator.version)), &challenge)?;
-        let exclude: Vec<Value> = held.iter().map(|key| descriptor(&key.credential)).collect();
         let options = json!({
-            "rp": {"id": party.id, "name": tenant.name},
-            "user": {
-                "id": URL_SAFE_NO_PAD.encode(operator.id.as_bytes()),
-                "name": &*operator.email, "displayName": operator.name,
-            },
+            "rp": {"id": party(tenant)?.id, "name": tenant.name},
+            "user": {"id": URL_SAFE_NO_PAD.encode(account.0.as_bytes()), "name": email, "displayName": name},
             "challenge": URL_SAFE_NO_PAD.encode(challenge),
             "pubKeyCredParams": [{"type": "public-key", "alg": -7}, {"type": "public-key", "alg": -8}],
             "timeout": TIMEOUT_MS,
@@ -108,7 +115,47 @@ impl Auth {
             },
             "attestation": "none",
         });
-        Ok(PasskeyRequest { ticket, options })
+        Ok(PasskeyRequest { ticket: self.ticket(tenant, step, Some(account), &challenge)?, options })
+    }
+
+    /// Judges a registration and adds its passkey to a batch.
+    pub(crate) fn add_registered(
+        &self,
+        batch: Batch,
+        tenant: &Tenant,
+        operator: Id<id::Operator>,
+        presented: &Presented,
+        (response, name): (&Registration, &str),
+    ) -> Result<(Batch, Passkey), OperatorError> {
+        let challenge = presented.secret().ok_or(OperatorError::Expired)?;
+        let made = register(response, challenge.reveal(), &party(tenant)?).map_err(invalid)?;
+        let now = self.clock.now();
+        let passkey = Passkey {
+            id: self.with_entropy(|entropy| Id::generate(now, entropy)),
+            operator,
+            credential: made.credential,
+            jwk: made.jwk,
+            counter: made.counter,
+            name: passkey_name(name)?,
+            created_at: now,
+            last_used_at: None,
+        };
+        let jwk = serde_json::to_string(&passkey.jwk).map_err(|_| store::Error::RowCorrupt)?;
+        let batch = presented.spend(batch, tenant).expect(
+            1,
+            &sql::PASSKEY_INSERT,
+            params![
+                tenant.id,
+                passkey.id,
+                operator,
+                passkey.credential.as_slice(),
+                jwk,
+                passkey.counter,
+                passkey.name.as_str(),
+                now,
+            ],
+        );
+        Ok((batch, passkey))
     }
 
     /// Registers a passkey; the answer is the session's new token, whose rights may have risen.
@@ -129,27 +176,15 @@ impl Auth {
         if presented.account() != Some(operator.id) || presented.ticket.version != operator.version {
             return Err(OperatorError::Expired);
         }
-        let challenge = presented.secret().ok_or(OperatorError::Expired)?;
-        let made = register(response, challenge.reveal(), &party(tenant)?).map_err(|refusal| invalid(&refusal))?;
-        let name = passkey_name(name)?;
-        let known = params![tenant.id, made.credential.as_slice()];
+        let touched = params![tenant.id, operator.id, self.clock.now(), operator.version];
+        let batch = Batch::new().expect(1, &sql::OPERATOR_TOUCH, touched);
+        let (batch, passkey) = self.add_registered(batch, tenant, operator.id, &presented, (response, name))?;
+        let known = params![tenant.id, passkey.credential.as_slice()];
         if self.store.read(&sql::PASSKEY_BY_CREDENTIAL, known).await?.is_some() {
             return Err(AdminError::Taken("passkey_taken", "this passkey is registered already".to_owned()).into());
         }
-        let now = self.clock.now();
-        let id = self.with_entropy(|entropy| Id::<id::Passkey>::generate(now, entropy));
-        let jwk = serde_json::to_string(&made.jwk).map_err(|_| store::Error::RowCorrupt)?;
-        let credential = made.credential.as_slice();
-        let batch = presented
-            .spend(Batch::new(), tenant)
-            .expect(1, &sql::OPERATOR_TOUCH, params![tenant.id, operator.id, now, operator.version])
-            .expect(
-                1,
-                &sql::PASSKEY_INSERT,
-                params![tenant.id, id, operator.id, credential, jwk, made.counter, name.as_str(), now],
-            );
         let (batch, token) = self.renew_session(batch, tenant, live, live.session.method);
-        let after = json!({"passkey": id.to_string(), "name": name});
+        let after = json!({"passkey": passkey.id.to_string(), "name": passkey.name});
         self.record_own(batch, tenant, live, browser, (action::PASSKEY_ADDED, after)).await?;
         Ok(token)
     }
@@ -359,7 +394,7 @@ fn descriptor(credential: &[u8]) -> Value {
     json!({"type": "public-key", "id": URL_SAFE_NO_PAD.encode(credential)})
 }
 
-fn invalid(refusal: &Refusal) -> OperatorError {
+fn invalid(refusal: Refusal) -> OperatorError {
     OperatorError::field(FieldProblem::new("passkey", "bad_value", refusal.to_string()))
 }
 

@@ -438,7 +438,7 @@ impl Auth {
         let after = json!({"session": session.map_or_else(|| "all".to_owned(), |id| id.to_string())});
         let object = ("operator", key.as_str());
         let record = change_record(self, who, tenant, action::SESSION_ENDED, object, (None, Some(after)));
-        match self.store.commit(batch, record).await {
+        match self.store.commit_reserved(batch, record).await {
             Ok(_) => Ok(()),
             Err(store::Error::Conflict(_)) => Err(AdminError::NotFound("session").into()),
             Err(error) => Err(error.into()),
@@ -456,7 +456,7 @@ impl Auth {
         let after = Some(json!({"session": "all"}));
         let object = ("operator", "everyone");
         let record = change_record(self, who, tenant, action::SESSION_ENDED, object, (None, after));
-        self.store.commit(batch, record).await?;
+        self.store.commit_reserved(batch, record).await?;
         Ok(())
     }
 }

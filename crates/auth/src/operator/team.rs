@@ -39,6 +39,8 @@ pub struct Effects {
     /// Whether the person's sessions end: when they are disabled, and when their rights rise, so that a session that
     /// was opened with fewer rights never holds more (OWASP ASVS 7.2.4).
     pub ends_sessions: bool,
+    /// Whether the person loses rights and gains none.
+    pub narrows: bool,
 }
 
 /// Decides what a change does.
@@ -50,7 +52,9 @@ pub fn effects(before: (Role, bool), after: (Role, bool)) -> Effects {
         (true, false) => -1,
         _ => 0,
     };
-    Effects { owners, ends_sessions: (is_disabled && !was_disabled) || !old.covers(new) }
+    let is_disabling = is_disabled && !was_disabled;
+    let is_lowering = old != new && old.covers(new) && is_disabled == was_disabled;
+    Effects { owners, ends_sessions: is_disabling || !old.covers(new), narrows: is_disabling || is_lowering }
 }
 
 impl Auth {
@@ -132,7 +136,12 @@ impl Auth {
         };
         let (old, new) = difference(&shown(&before), &shown(&after));
         let record = change_record(self, who, tenant, action, ("operator", &key), (Some(old), Some(new)));
-        self.commit_team(batch, record).await?;
+        // What takes rights away is committed even when there is room for little else.
+        judged(if effects.narrows {
+            self.store.commit_reserved(batch, record).await
+        } else {
+            self.store.commit(batch, record).await
+        })?;
         Ok(Operator { version: before.version.saturating_add(1), ..after })
     }
 
@@ -164,18 +173,19 @@ impl Auth {
             .change(ChangeKind::Operator, key.as_str());
         let object = ("operator", key.as_str());
         let record = change_record(self, who, tenant, action::OPERATOR_REMOVED, object, (Some(shown(&before)), None));
-        self.commit_team(batch, record).await
+        judged(self.store.commit_reserved(batch, record).await)
     }
+}
 
-    async fn commit_team(&self, batch: Batch, record: kernel::audit::Record) -> Result<(), OperatorError> {
-        match self.store.commit(batch, record).await {
-            Ok(_) => Ok(()),
-            Err(store::Error::Conflict(guard)) if guard == sql::OWNERS_LESS.name => {
-                Err(OperatorError::state("this is the last owner; make somebody else an owner first"))
-            }
-            Err(store::Error::Conflict(_)) => Err(AdminError::Stale.into()),
-            Err(error) => Err(error.into()),
+/// What the outcome of a commit means to the caller.
+fn judged(outcome: Result<store::Committed, store::Error>) -> Result<(), OperatorError> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(store::Error::Conflict(guard)) if guard == sql::OWNERS_LESS.name => {
+            Err(OperatorError::state("this is the last owner; make somebody else an owner first"))
         }
+        Err(store::Error::Conflict(_)) => Err(AdminError::Stale.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -208,6 +218,17 @@ mod tests {
         assert!(!ends((Role::Owner, false), (Role::Admin, false)));
         assert!(!ends((Role::Admin, true), (Role::Admin, false)));
         assert!(!ends((Role::Support, false), (Role::Support, false)));
+    }
+
+    #[test]
+    fn disabling_and_lowering_narrow_and_nothing_else_does() {
+        let narrows = |before, after| effects(before, after).narrows;
+        assert!(narrows((Role::Admin, false), (Role::Admin, true)));
+        assert!(narrows((Role::Admin, false), (Role::ReadOnly, false)));
+        assert!(!narrows((Role::Admin, true), (Role::Admin, false)));
+        assert!(!narrows((Role::Admin, true), (Role::ReadOnly, false)));
+        assert!(!narrows((Role::Support, false), (Role::Admin, false)));
+        assert!(!narrows((Role::Support, false), (Role::Support, false)));
     }
 
     #[test]

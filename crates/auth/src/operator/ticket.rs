@@ -35,6 +35,8 @@ pub(crate) enum Step {
     RegisterPasskey,
     /// Signing in with a passkey.
     AssertPasskey,
+    /// Taking a link up with a passkey.
+    JoinByPasskey,
 }
 
 /// What is remembered.

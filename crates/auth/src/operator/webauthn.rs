@@ -476,7 +476,7 @@ mod tests {
     #[test]
     fn hostile_cbor_is_refused_without_memory_or_stack() {
         for bad in [
-            "".to_owned(),
+            String::new(),
             "bbffffffffffffffff".to_owned(),
             "9bffffffffffffffff".to_owned(),
             "5bffffffffffffffff00".to_owned(),

@@ -1,6 +1,7 @@
 //! Passkeys, with an authenticator in software.
 
 use auth::error::AdminError;
+use auth::operator::link::{FirstFactor, Joining, LinkKind};
 use auth::operator::role::Role;
 use auth::operator::sign_in::{Code, Progress};
 use auth::operator::webauthn::{Assertion, Registration};
@@ -120,6 +121,32 @@ on_both_engines! {
         }
         assert_eq!(world.refusal(OWNER, PASSPHRASE, &browser(3)).await, "passphrase_off");
         assert!(sign_in(&world, &mut key).await.is_ok());
+    }
+
+    async fn a_link_is_taken_up_with_a_passkey_and_no_passphrase(world: World) {
+        let link = world.auth.create_setup_link(&world.local(), &world.tenant).await.unwrap();
+        let token = link.token.reveal();
+        let offer = async || {
+            world.auth.offer_joining_passkey(&world.tenant, LinkKind::Setup, token, (Some(OWNER), "Olga")).await
+        };
+        let mut key = Authenticator::new(1);
+        let asked = offer().await.unwrap();
+        let response = key.create(&asked.options);
+        let take_up = async |email| {
+            let factor = FirstFactor::Passkey { ticket: asked.ticket.reveal(), response: &response, name: "Laptop" };
+            let joining = Joining { email: Some(email), name: "Olga", factor, organization: None };
+            world.auth.join(&world.tenant, LinkKind::Setup, token, joining, &browser(1)).await
+        };
+        let owner = take_up(OWNER).await.unwrap();
+        assert!(owner.live.operator.passkeys == 1 && !owner.live.operator.has_passphrase());
+        assert!(take_up(OWNER).await.is_err());
+        assert!(offer().await.is_err());
+        assert_eq!(world.refusal(OWNER, "", &browser(2)).await, "sign_in_refused");
+        assert_eq!(&*sign_in(&world, &mut key).await.unwrap().live.operator.email, OWNER);
+        // The same authenticator may not be the last thing to go.
+        let live = world.live(&owner.token).await.unwrap();
+        let laptop = world.auth.passkeys(&world.tenant, &live).await.unwrap()[0].id;
+        assert!(world.auth.remove_passkey(&world.tenant, &live, laptop, &browser(1)).await.is_err());
     }
 
     async fn what_proves_nothing_is_refused(world: World) {

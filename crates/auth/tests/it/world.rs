@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::operator::link::{Joining, LinkKind};
+use auth::operator::link::{FirstFactor, Joining, LinkKind};
 use auth::operator::sign_in::Progress;
 use auth::operator::{Browser, Live, OperatorError, Role, SignedIn};
 use auth::tenant::Tenant;
@@ -123,7 +123,8 @@ impl World {
         passphrase: &str,
     ) -> Result<SignedIn, OperatorError> {
         let passphrase = secret(passphrase);
-        let joining = Joining { email, name: "Olga", passphrase: &passphrase, organization: None };
+        let factor = FirstFactor::Passphrase(&passphrase);
+        let joining = Joining { email, name: "Olga", factor, organization: None };
         self.auth.join(&self.tenant, kind, token, joining, &browser(1)).await
     }
 
