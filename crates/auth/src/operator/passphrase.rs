@@ -20,9 +20,9 @@ const MIN_NAME: usize = 4;
 /// Digits and marks that may stand behind common words without making them less common.
 const DECORATION: usize = 4;
 
-/// Common passwords, one a line, in byte order; see `common/NOTICE` for where they come from. Entries shorter than a
+/// Common passwords, one a line, in byte order; see `guessed/NOTICE` for where they come from. Entries shorter than a
 /// passphrase matter as what a longer text repeats or joins.
-static COMMON: &str = include_str!("common/passwords.txt");
+static COMMON: &str = include_str!("guessed/passwords.txt");
 /// Shortest and longest entry of the list that joined words are looked for with.
 const ENTRY: std::ops::RangeInclusive<usize> = 4..=40;
 

@@ -194,7 +194,13 @@ impl Auth {
         let pair = self.pair(tenant, &operator.email, Some(operator.id), browser);
         self.admit_attempt(tenant, &pair, &operator.email, browser).await?;
         let normal = normalize(proof.passphrase.reveal()).unwrap_or_else(|| Secret::new(String::new()));
-        let found = self.authenticator.match_passphrase(normal.reveal(), operator.passphrase.as_deref()).await?;
+        let found = match self.authenticator.match_passphrase(normal.reveal(), operator.passphrase.as_deref()).await {
+            Ok(found) => found,
+            Err(error) => {
+                self.take_attempt_back(tenant, &pair).await?;
+                return Err(error.into());
+            }
+        };
         let next = after_passphrase(Some(&operator), found != PassphraseMatch::No);
         let proved = match (next, proof.code) {
             (Next::Open, _) => Some((Batch::new(), Method::Passphrase)),
