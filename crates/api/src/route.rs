@@ -384,6 +384,14 @@ mod tests {
     }
 
     #[test]
+    fn every_scope_of_a_route_is_placed_in_the_table_of_roles() {
+        for scope in ROUTES.iter().filter_map(|route| route.scope) {
+            let places = auth::operator::role::PLACES.iter().filter(|(placed, _)| *placed == scope);
+            assert_eq!(places.count(), 1, "{scope}");
+        }
+    }
+
+    #[test]
     fn whatever_changes_something_is_audited_idempotent_and_needs_a_write_scope() {
         for route in ROUTES {
             let changes = route.method != Verb::Get;

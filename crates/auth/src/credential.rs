@@ -176,8 +176,34 @@ impl Authenticator {
     pub async fn hash_chosen(&self, secret: &str, entropy: &mut dyn Entropy) -> Result<Vec<u8>, OauthError> {
         let mut salt = [0_u8; 16];
         entropy.fill(&mut salt);
-        let hash = self.slow.run(secret.to_owned(), salt).await?;
+        let hash = self.slow.run(secret.to_owned(), salt, ARGON2_COST).await?;
         Ok([salt.as_slice(), &hash].concat())
+    }
+
+    /// Hashes a normalized passphrase of a person in the bounded pool: cost, salt and hash.
+    ///
+    /// # Errors
+    /// [`OauthError::Unavailable`] when the pool is full.
+    pub async fn hash_passphrase(&self, text: &str, entropy: &mut dyn Entropy) -> Result<Vec<u8>, OauthError> {
+        let (memory, passes, lanes) = ARGON2_COST;
+        let cost = [memory, passes, lanes].map(u32::to_be_bytes).concat();
+        Ok([cost, self.hash_chosen(text, entropy).await?].concat())
+    }
+
+    /// Compares a normalized passphrase with a stored one; without one the same work is done.
+    ///
+    /// # Errors
+    /// [`OauthError::Unavailable`] when the pool is full.
+    pub async fn match_passphrase(&self, text: &str, stored: Option<&[u8]>) -> Result<PassphraseMatch, OauthError> {
+        let absent = (ARGON2_COST, [0; 16], [].as_slice());
+        let (cost, salt, hash) = stored.and_then(passphrase_parts).unwrap_or(absent);
+        let computed = self.slow.run(text.to_owned(), salt, cost).await?;
+        let matches = jose::constant_time_eq(&computed, hash);
+        Ok(match (matches, cost == ARGON2_COST) {
+            (false, _) => PassphraseMatch::No,
+            (true, true) => PassphraseMatch::Yes,
+            (true, false) => PassphraseMatch::YesAtAnotherCost,
+        })
     }
 
     /// Decides whether the presented credentials prove the client.
@@ -254,7 +280,7 @@ impl Authenticator {
             return Ok(None);
         }
         let (salt, stored) = chosen.and_then(|c| c.hash.split_first_chunk::<16>()).unwrap_or((&[0; 16], &[]));
-        let computed = self.slow.run(text.to_owned(), *salt).await?;
+        let computed = self.slow.run(text.to_owned(), *salt, ARGON2_COST).await?;
         let matches = jose::constant_time_eq(&computed, stored) || (mutant::is("C01-any") && !stored.is_empty());
         match chosen {
             Some(credential) if matches => {
@@ -265,6 +291,27 @@ impl Authenticator {
             _ => Ok(None),
         }
     }
+}
+
+/// What comparing a passphrase found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassphraseMatch {
+    /// It is another one, or there is none.
+    No,
+    /// It is the one.
+    Yes,
+    /// It is the one, hashed at a cost that is not the present one.
+    YesAtAnotherCost,
+}
+
+/// Cost, salt and hash of a stored passphrase.
+fn passphrase_parts(stored: &[u8]) -> Option<(Cost, [u8; 16], &[u8])> {
+    let (memory, rest) = stored.split_first_chunk::<4>()?;
+    let (passes, rest) = rest.split_first_chunk::<4>()?;
+    let (lanes, rest) = rest.split_first_chunk::<4>()?;
+    let (salt, hash) = rest.split_first_chunk::<16>()?;
+    let number = |bytes: &[u8; 4]| u32::from_be_bytes(*bytes);
+    Some(((number(memory), number(passes), number(lanes)), *salt, hash))
 }
 
 /// Whether a text of Basic credentials cannot be what RFC 6749 §2.3.1 asks for: it has a character that every encoder in
@@ -305,8 +352,10 @@ struct SlowHash {
     arenas: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
-/// Memory cost in KiB, passes and lanes: the OWASP minimum for Argon2id.
-const ARGON2_COST: (u32, u32, u32) = (19 * 1024, 2, 1);
+/// Memory in KiB, passes, lanes.
+type Cost = (u32, u32, u32);
+/// The OWASP minimum for Argon2id.
+const ARGON2_COST: Cost = (19 * 1024, 2, 1);
 /// Reserved for each hash, more than it touches: from 32 MiB on glibc's allocator gives memory back as soon as it is
 /// freed, below that it learns to keep it for good.
 const ARENA_BLOCKS: usize = 33 * 1024;
@@ -333,7 +382,7 @@ impl SlowHash {
         self.memo.insert(id, self.memo_key.tag(text.as_bytes()));
     }
 
-    async fn run(&self, text: String, salt: [u8; 16]) -> Result<Vec<u8>, OauthError> {
+    async fn run(&self, text: String, salt: [u8; 16], cost: Cost) -> Result<Vec<u8>, OauthError> {
         let waiting = Arc::clone(&self.waiting);
         let _place = Arc::clone(&waiting).try_acquire_owned().map_err(|_| OauthError::Unavailable)?;
         let worker = tokio::time::timeout(ARGON2_WAIT, self.workers.clone().acquire_owned())
@@ -344,11 +393,11 @@ impl SlowHash {
         let arenas = Arc::clone(&self.arenas);
         let hashed = tokio::task::spawn_blocking(move || {
             let _worker = worker;
-            let (memory, passes, lanes) = ARGON2_COST;
+            let (memory, passes, lanes) = cost;
             let params = Params::new(memory, passes, lanes, Some(32)).ok()?;
             let mut out = vec![0_u8; 32];
             let idle = arenas.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut arena = idle.unwrap_or_else(|| Vec::with_capacity(ARENA_BLOCKS));
+            let mut arena = idle.unwrap_or_else(|| Vec::with_capacity(ARENA_BLOCKS.max(params.block_count())));
             arena.resize(params.block_count(), Block::default());
             Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                 .hash_password_into_with_memory(text.reveal().as_bytes(), &salt, &mut out, &mut arena)

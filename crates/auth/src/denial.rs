@@ -51,7 +51,7 @@ impl Denials {
         match change.kind {
             ChangeKind::Denied => self.deny(change.tenant, &change.key, change.until),
             ChangeKind::Epoch => self.raise(change.tenant, &change.key, change.seq),
-            ChangeKind::Client | ChangeKind::Apis | ChangeKind::Keys | ChangeKind::Tenant => {}
+            ChangeKind::Client | ChangeKind::Apis | ChangeKind::Keys | ChangeKind::Tenant | ChangeKind::Operator => {}
         }
     }
 

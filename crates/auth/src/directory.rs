@@ -23,6 +23,7 @@ use crate::family::Family;
 use crate::introspect::Verified;
 use crate::key::KeySet;
 use crate::limit::{FailureLimiter, Limiter, Quotas, Rate};
+use crate::operator::session::Sessions;
 use crate::sql;
 use crate::tenant::Tenant;
 
@@ -39,6 +40,7 @@ const FAMILIES: usize = 50_000;
 
 /// What configuration decides for this product.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the configuration, each with its own key")]
 pub struct Settings {
     /// The issuer of the tenant `default`, without a trailing slash.
     pub issuer: String,
@@ -62,6 +64,8 @@ pub struct Settings {
     pub max_families: usize,
     /// Workers for slow hashes.
     pub slow_hash_workers: usize,
+    /// Whether owners, admins and billing need a passkey or one-time codes; everywhere but in `dev`.
+    pub second_factor_required: bool,
 }
 
 impl Default for Settings {
@@ -78,6 +82,7 @@ impl Default for Settings {
             key_rotation_days: 90,
             max_families: 100,
             slow_hash_workers: 1,
+            second_factor_required: true,
         }
     }
 }
@@ -192,6 +197,8 @@ pub struct Auth {
     /// Families at the generation this process last saw. A value may be outdated: every use of it is guarded by
     /// the generation in the commit, and only a current token is judged by it.
     pub(crate) families_seen: Cache<(TenantId, [u8; 16]), Arc<Family>>,
+    /// Sessions of operators that were used lately.
+    pub(crate) operator_sessions: Sessions,
     catalogs: PerTenant<Catalog>,
     tenants: RwLock<HashMap<String, Arc<Tenant>>>,
     tenant_generation: AtomicU64,
@@ -236,6 +243,7 @@ impl Auth {
             keysets: PerTenant::default(),
             verified: Cache::new(VERIFIED),
             families_seen: Cache::new(FAMILIES),
+            operator_sessions: Sessions::default(),
             catalogs: PerTenant::default(),
             tenants: RwLock::default(),
             tenant_generation: AtomicU64::new(0),
@@ -317,6 +325,7 @@ impl Auth {
                 }
             }
             ChangeKind::Denied | ChangeKind::Epoch => self.denials.apply(change),
+            ChangeKind::Operator => self.operator_sessions.forget(change.tenant, &change.key),
         }
     }
 

@@ -170,7 +170,7 @@ impl Auth {
             Caller::Client(client) => client.client_id.to_string(),
             Caller::Bearer(principal) => match &principal.subject {
                 Subject::Client(client_id) => client_id.to_string(),
-                Subject::System(_) | Subject::LocalOperator => principal.actor(),
+                Subject::System(_) | Subject::LocalOperator | Subject::Operator { .. } => principal.actor(),
             },
         };
         let mut keys = self.keys(tenant).await?;

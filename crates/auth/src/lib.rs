@@ -15,6 +15,7 @@ pub mod grant;
 pub mod introspect;
 pub mod key;
 pub mod limit;
+pub mod operator;
 pub mod plan;
 pub mod revoke;
 pub mod secret_change;

@@ -19,6 +19,7 @@ use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
 use crate::key::KeyPurpose;
 use crate::limit::Rate;
+use crate::operator;
 use crate::plan::{Planned, change_record, event};
 use crate::sql;
 use crate::tenant::{Stored, Tenant, TenantKind};
@@ -288,7 +289,11 @@ impl Auth {
             .run(&sql::PURGE_EPOCH, params![now])
             .run(&sql::PURGE_IDEMPOTENCY, params![now])
             .run(&sql::PURGE_FAMILY, params![day_ago])
-            .run(&sql::PURGE_CHANGE, params![day_ago]);
+            .run(&sql::PURGE_CHANGE, params![day_ago])
+            .run(&operator::sql::PURGE_SESSION, params![now])
+            .run(&operator::sql::PURGE_SPENT, params![now])
+            .run(&operator::sql::PURGE_LINK, params![day_ago])
+            .run(&operator::sql::PURGE_ATTEMPT, params![now.plus_seconds(-operator::attempt::MEMORY_SECONDS)]);
         self.store.upkeep(store::Upkeep::Purge, batch).await?;
         self.denials.purge(now);
         Ok(())

@@ -26,7 +26,7 @@ pub use jwk::{Jwk, JwkSet};
 pub use kdf::{Root, derive};
 pub use mac::constant_time_eq;
 pub use signing::SigningKey;
-pub use verifying::VerifyKey;
+pub use verifying::{AssertionKey, VerifyKey};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA256, RsaParameters,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters,
 };
 
 use crate::jwk::octets;
@@ -75,6 +75,39 @@ impl VerifyKey {
 impl fmt::Debug for VerifyKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("VerifyKey").field("alg", &self.alg).field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+/// A public key of an authenticator: as [`VerifyKey`], but ECDSA signatures come in DER (WebAuthn §6.5.5).
+pub struct AssertionKey(ParsedPublicKey);
+
+impl AssertionKey {
+    /// Prepares an ES256 or Ed25519 key.
+    ///
+    /// # Errors
+    /// Any other type or curve, a malformed or absent member, a point off its curve.
+    pub fn from_jwk(jwk: &Jwk) -> Result<Self, Error> {
+        match jwk.kty.as_str() {
+            "EC" => {
+                jwk.known_curve(&["P-256"])?;
+                let mut uncompressed = vec![4_u8];
+                uncompressed.extend(of_length("x", octets("x", jwk.x.as_ref())?, 32)?);
+                uncompressed.extend(of_length("y", octets("y", jwk.y.as_ref())?, 32)?);
+                let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, uncompressed);
+                key.map(Self).map_err(|_| Error::InvalidKey)
+            }
+            "OKP" => {
+                jwk.known_curve(&["Ed25519"])?;
+                let x = of_length("x", octets("x", jwk.x.as_ref())?, 32)?;
+                ParsedPublicKey::new(&ED25519, x).map(Self).map_err(|_| Error::InvalidKey)
+            }
+            _ => Err(Error::UnsupportedKeyType),
+        }
+    }
+
+    /// Whether the signature is this key's over the message.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(message, signature).is_ok()
     }
 }
 

@@ -52,6 +52,14 @@ kinds! {
     Token = "tok";
     /// A running process that holds a lease on the store.
     Node = "node";
+    /// An operator: a person who signs in to the console.
+    Operator = "op";
+    /// A session of an operator.
+    Session = "ses";
+    /// A one-time link: to set up an owner, or to join as invited.
+    Link = "lnk";
+    /// A passkey of an operator.
+    Passkey = "pk";
 }
 
 /// A typed 16-byte identifier.

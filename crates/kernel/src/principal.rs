@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::id::{Id, Request, Secret};
+use crate::id::{Id, Operator, Request, Secret};
 use crate::tenant::TenantId;
 
 /// Who acts, in the audit record's words.
@@ -15,6 +15,15 @@ pub enum Subject {
     System(&'static str),
     /// Someone with access to the data directory or its local socket.
     LocalOperator,
+    /// A person who signed in to the console.
+    Operator {
+        /// The account.
+        id: Id<Operator>,
+        /// Its e-mail address.
+        email: Arc<str>,
+        /// How the session was signed in, for example `passkey`.
+        method: &'static str,
+    },
 }
 
 /// The authenticated caller of a use-case.
@@ -47,6 +56,7 @@ impl Principal {
             Subject::Client(id) => format!("client:{id}"),
             Subject::System(part) => format!("system:{part}"),
             Subject::LocalOperator => "local-operator".to_owned(),
+            Subject::Operator { email, method, .. } => format!("operator:{email} ({method})"),
         }
     }
 }

@@ -31,6 +31,12 @@ pub const CLIENT_SECRET: &str = "bst_cs_";
 pub const ACCESS_TOKEN: &str = "bst_at_";
 /// Type tag of a refresh token.
 pub const REFRESH_TOKEN: &str = "bst_rt_";
+/// Type tag of an operator's session, which lives in a cookie.
+pub const SESSION: &str = "bst_os_";
+/// Type tag of a setup link or an invitation.
+pub const LINK: &str = "bst_ol_";
+/// Type tag of what tells a browser of an earlier sign-in from a stranger's.
+pub const DEVICE: &str = "bst_od_";
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

@@ -71,6 +71,46 @@ actions! {
     CONFIG_LOADED = "config.loaded";
     /// The business clock of a sandbox was moved forward.
     CLOCK_ADVANCED = "clock.advanced";
+    /// An operator joined, by a setup link or an invitation.
+    OPERATOR_CREATED = "operator.created";
+    /// An operator's name or role was changed.
+    OPERATOR_UPDATED = "operator.updated";
+    /// An operator was disabled, and their sessions ended.
+    OPERATOR_DISABLED = "operator.disabled";
+    /// An operator was enabled.
+    OPERATOR_ENABLED = "operator.enabled";
+    /// An operator was removed.
+    OPERATOR_REMOVED = "operator.removed";
+    /// An owner was brought back by a setup link: earlier factors and sessions ended.
+    OPERATOR_RECOVERED = "operator.recovered";
+    /// An operator's passphrase was set or changed, and their sessions ended.
+    PASSPHRASE_CHANGED = "operator.passphrase_changed";
+    /// An operator set up one-time codes.
+    TOTP_ENABLED = "operator.totp_enabled";
+    /// An operator gave one-time codes up.
+    TOTP_DISABLED = "operator.totp_disabled";
+    /// An operator got new recovery codes.
+    RECOVERY_RENEWED = "operator.recovery_codes_renewed";
+    /// An operator registered a passkey.
+    PASSKEY_ADDED = "operator.passkey_added";
+    /// An operator renamed a passkey.
+    PASSKEY_RENAMED = "operator.passkey_renamed";
+    /// An operator removed a passkey.
+    PASSKEY_REMOVED = "operator.passkey_removed";
+    /// A one-time link to set up an owner was made.
+    SETUP_LINK_CREATED = "setup_link.created";
+    /// A person was invited.
+    INVITATION_CREATED = "invitation.created";
+    /// An invitation was withdrawn.
+    INVITATION_REVOKED = "invitation.revoked";
+    /// An operator signed in.
+    SIGNED_IN = "session.started";
+    /// An operator proved themselves again within a session.
+    STEPPED_UP = "session.stepped_up";
+    /// Sessions of an operator were ended.
+    SESSION_ENDED = "session.ended";
+    /// Somebody failed to sign in; repeats are one record with their number.
+    SIGN_IN_FAILED = "session.refused";
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use auth::error::AdminError;
 use auth::limit::Rate;
+use auth::operator::OperatorError;
 use auth::tenant::Tenant;
 use auth::{Auth, Settings};
 use jose::{BufferedEntropy, SystemEntropy};
@@ -207,6 +208,7 @@ fn settings(config: &Config, issuer: String) -> Settings {
         source_failures: per_minute(limits.auth_failure_source_rate, limits.auth_failure_source_burst),
         key_rotation_days: config.key_rotation_days,
         slow_hash_workers: cores.div_euclid(2).clamp(1, 8),
+        second_factor_required: !config.is_development,
         ..Settings::default()
     }
 }
@@ -253,4 +255,23 @@ pub async fn first_admin(house: &House, config: &Config) -> Result<(), Failure> 
             Ok(())
         }
     }
+}
+
+/// Without an operator, prints a one-time link that sets one up; there is no default password anywhere.
+///
+/// # Errors
+/// When the store fails.
+pub async fn first_operator(house: &House) -> Result<(), Failure> {
+    let broken = |error: OperatorError| crate::operation::operator_failure("the setup link was not made", &error);
+    let is_there = house.auth.has_operator(house.tenant.id).await.map_err(|error| broken(error.into()))?;
+    if is_there {
+        return Ok(());
+    }
+    let who = house.auth.system(&house.tenant, "setup");
+    let link = house.auth.create_setup_link(&who, &house.tenant).await.map_err(broken)?;
+    terminal::words(&format!(
+        "The console has no owner yet. This link sets one up; it works once, within an hour:\n\n  {}\n\n`bastionary admin setup-link` makes a new one.\n",
+        link.address.reveal()
+    ));
+    Ok(())
 }

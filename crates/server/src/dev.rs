@@ -46,7 +46,7 @@ pub async fn run(listen: Option<String>, data_dir: Option<PathBuf>) -> Result<()
         ("BASTIONARY_MANAGEMENT_LISTEN", "off".to_owned()),
     ];
     let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
-    let config = Config::load(None, &environment, overrides)?;
+    let config = Config { is_development: true, ..Config::load(None, &environment, overrides)? };
     config.listen_guard()?;
     logs(&config)?;
     let stop = Stop::on_signals(Hangup::Stop)?;

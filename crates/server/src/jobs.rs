@@ -212,6 +212,11 @@ async fn record(app: App, sequencer: Arc<Sequencer>, last: Arc<Mutex<Option<Inst
     }
     *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     write_refusals(auth, auth.refusals.drain(auth.clock.now())).await;
+    for tenant in tenants(auth).await {
+        if let Err(error) = auth.record_failed_sign_ins(&tenant).await {
+            tracing::warn!(%error, tenant = &*tenant.slug, "failed sign-ins could not be recorded");
+        }
+    }
     let is_signed = sequence_all(auth, &sequencer).await;
     app.readiness.report(Condition::AuditCheckpointLate, "record", !is_signed, auth.clock.now());
     if let Err(error) = auth.purge().await {

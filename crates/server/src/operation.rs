@@ -6,6 +6,7 @@ use std::sync::Arc;
 use auth::Auth;
 use auth::error::AdminError;
 use auth::key::{KeyPurpose, KeyRecord, KeyState};
+use auth::operator::OperatorError;
 use auth::tenant::Tenant;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,6 +29,12 @@ pub enum Operation {
         /// A chosen id.
         client_id: Option<String>,
     },
+    /// Make a one-time link that sets up an owner of the console, in place of any older one.
+    CreateSetupLink {
+        /// Whose console; the tenant `default` when not given.
+        #[serde(default)]
+        tenant: Option<String>,
+    },
     /// Recompute the audit trees of all tenants.
     VerifyAudit {
         /// Checkpoints that were kept elsewhere.
@@ -44,6 +51,7 @@ pub enum Operation {
 pub async fn perform(auth: &Arc<Auth>, operation: Operation) -> Result<Value, Failure> {
     match operation {
         Operation::CreateAdminClient { client_id } => create_admin_client(auth, client_id).await,
+        Operation::CreateSetupLink { tenant } => create_setup_link(auth, tenant.as_deref()).await,
         Operation::VerifyAudit { known } => verify_audit(auth, &known).await,
         Operation::Examine => Ok(examine(auth).await),
     }
@@ -61,6 +69,36 @@ async fn create_admin_client(auth: &Auth, client_id: Option<String>) -> Result<V
         "client_secret": secret,
         "scopes": view.client.settings.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(),
     }))
+}
+
+async fn create_setup_link(auth: &Auth, tenant: Option<&str>) -> Result<Value, Failure> {
+    let tenant = match tenant {
+        None => default_tenant(auth).await?,
+        Some(slug) => auth.tenant(slug).await.map_err(|error| unreadable(&error))?.ok_or_else(|| {
+            Failure::new(
+                format!("there is no tenant {slug}"),
+                "no tenant has this slug",
+                "List them with the admin API.",
+            )
+            .exit(Exit::Missing)
+        })?,
+    };
+    let link = auth
+        .create_setup_link(&operator(auth, &tenant), &tenant)
+        .await
+        .map_err(|error| operator_failure("the setup link was not made", &error))?;
+    Ok(json!({
+        "url": link.address.reveal(),
+        "expires_at": link.link.expires_at.to_string(),
+    }))
+}
+
+/// A refused use-case about operators as a failure of a command.
+pub fn operator_failure(what: &str, error: &OperatorError) -> Failure {
+    match error {
+        OperatorError::Admin(error) => admin_failure(what, error),
+        other => Failure::new(what, chain(other), "").exit(Exit::Failed),
+    }
 }
 
 async fn default_tenant(auth: &Auth) -> Result<Arc<Tenant>, Failure> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::net::TcpListener;
 
-use crate::boot::{House, chain, first_admin};
+use crate::boot::{House, chain, first_admin, first_operator};
 use crate::config::{Config, Overrides};
 use crate::data_dir::DataDir;
 use crate::environment;
@@ -37,7 +37,11 @@ pub async fn run(file: Option<&Path>, overrides: Overrides) -> Result<(), Failur
     let edge = Edge::open(&config).await?;
     let address = edge.address;
     let house = House::open(&config, dir, config.issuer_for(address)).await?;
-    if let Err(failure) = first_admin(&house, &config).await {
+    let first = async {
+        first_admin(&house, &config).await?;
+        first_operator(&house).await
+    };
+    if let Err(failure) = first.await {
         house.close().await;
         return Err(failure);
     }

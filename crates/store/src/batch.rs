@@ -32,6 +32,8 @@ pub enum ChangeKind {
     Denied,
     /// A not-before number; the key names what it applies to. The number is the commit's own `seq`.
     Epoch,
+    /// An operator, their factors or their sessions; the key is the operator's id.
+    Operator,
 }
 
 impl ChangeKind {
@@ -44,12 +46,13 @@ impl ChangeKind {
             Self::Tenant => "tenant",
             Self::Denied => "denied",
             Self::Epoch => "epoch",
+            Self::Operator => "operator",
         }
     }
 
     /// The kind of a name in the `change` table.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Client, Self::Apis, Self::Keys, Self::Tenant, Self::Denied, Self::Epoch]
+        [Self::Client, Self::Apis, Self::Keys, Self::Tenant, Self::Denied, Self::Epoch, Self::Operator]
             .into_iter()
             .find(|kind| kind.name() == name)
     }
@@ -150,6 +153,8 @@ pub enum Upkeep {
     Keyring,
     /// Noting which expiry announcements were written.
     Announced,
+    /// Counting attempts to sign in, and noting when a session was last seen.
+    SignIn,
 }
 
 impl Upkeep {
@@ -157,12 +162,25 @@ impl Upkeep {
     pub const fn tables(self) -> &'static [&'static str] {
         match self {
             Self::Lease => &["lease"],
-            Self::Purge => &["opaque_token", "denied", "epoch", "idempotency", "family", "change", "quota"],
+            Self::Purge => &[
+                "opaque_token",
+                "denied",
+                "epoch",
+                "idempotency",
+                "family",
+                "change",
+                "quota",
+                "operator_session",
+                "operator_attempt",
+                "operator_spent",
+                "operator_link",
+            ],
             Self::Fold => &["journal_segment", "journal_block", "audit_leaf", "audit_record", "audit_checkpoint"],
             Self::LastUsed => &["credential"],
             Self::QuotaSlice => &["quota"],
             Self::Keyring => &["root_key", "data_key", "mark"],
             Self::Announced => &["credential", "outbox"],
+            Self::SignIn => &["operator_session", "operator_attempt"],
         }
     }
 }

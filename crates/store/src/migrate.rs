@@ -17,8 +17,10 @@ pub(crate) struct Migration {
 }
 
 /// All migrations, in order.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "initial", min_reader: 1, sql: include_str!("../migrations/0001_initial.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "initial", min_reader: 1, sql: include_str!("../migrations/0001_initial.sql") },
+    Migration { version: 2, name: "operators", min_reader: 1, sql: include_str!("../migrations/0002_operators.sql") },
+];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
   version {int} NOT NULL PRIMARY KEY,
@@ -102,8 +104,9 @@ mod tests {
     #[test]
     fn a_newer_schema_is_followed_exactly_as_far_as_it_allows() {
         assert_eq!(pending(&[]).unwrap().len(), MIGRATIONS.len());
-        assert!(pending(&[applied(1, 1)]).unwrap().is_empty());
-        assert!(pending(&[applied(1, 1), applied(newest() + 1, 1)]).unwrap().is_empty());
+        assert_eq!(pending(&[applied(1, 1)]).unwrap().len(), MIGRATIONS.len() - 1);
+        assert!(pending(&[applied(newest(), 1)]).unwrap().is_empty());
+        assert!(pending(&[applied(newest(), 1), applied(newest() + 1, 1)]).unwrap().is_empty());
         let refused = pending(&[applied(newest() + 1, newest() + 1)]).err().unwrap();
         assert!(matches!(refused, Error::Refused(_)));
     }
@@ -117,8 +120,10 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
+        let [first, second] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
         assert_eq!(first.text(Dialect::Postgres), include_str!("../tests/expanded/0001_postgres.sql"));
+        assert_eq!(second.text(Dialect::Sqlite), include_str!("../tests/expanded/0002_sqlite.sql"));
+        assert_eq!(second.text(Dialect::Postgres), include_str!("../tests/expanded/0002_postgres.sql"));
     }
 }

@@ -187,6 +187,7 @@ on_both_engines! {
 
     async fn every_statement_can_be_prepared(world: World) {
         world.auth.store.prepare_all(auth::sql::ALL).await.unwrap();
+        world.auth.store.prepare_all(auth::operator::sql::ALL).await.unwrap();
         world.auth.store.prepare_all(record::sql::ALL).await.unwrap();
     }
 }

@@ -12,6 +12,18 @@ pub(crate) enum Admin {
     /// Clients of administrators
     #[command(subcommand)]
     Client(AdminClient),
+    /// Make a one-time link that sets up an owner of the console; it is good for an hour and voids the older one
+    #[command(after_help = "Example:\n  bastionary admin setup-link --data-dir ./bastionary-data")]
+    SetupLink {
+        /// Slug of the tenant [default: default]
+        #[arg(long)]
+        tenant: Option<String>,
+        #[command(flatten)]
+        onsite: Onsite,
+        /// Form of the output
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Shape,
+    },
 }
 
 #[derive(clap::Subcommand)]
@@ -31,11 +43,21 @@ pub(crate) enum AdminClient {
 }
 
 pub(crate) async fn carry_out(command: Admin) -> Result<Exit, Failure> {
-    let Admin::Client(AdminClient::Create { client_id, onsite, output }) = command;
-    let answer = onsite.perform(Operation::CreateAdminClient { client_id }).await?;
-    print(&answer, output, &[]);
-    if output == Shape::Table {
-        terminal::words("The secret is not shown again. Tokens of this client need `scope=admin`.");
+    match command {
+        Admin::Client(AdminClient::Create { client_id, onsite, output }) => {
+            let answer = onsite.perform(Operation::CreateAdminClient { client_id }).await?;
+            print(&answer, output, &[]);
+            if output == Shape::Table {
+                terminal::words("The secret is not shown again. Tokens of this client need `scope=admin`.");
+            }
+        }
+        Admin::SetupLink { tenant, onsite, output } => {
+            let answer = onsite.perform(Operation::CreateSetupLink { tenant }).await?;
+            print(&answer, output, &[]);
+            if output == Shape::Table {
+                terminal::words("The link works once, within an hour. An older link does not work any more.");
+            }
+        }
     }
     Ok(Exit::Done)
 }

@@ -85,6 +85,8 @@ pub struct Config {
     pub key_rotation_days: u32,
     /// `store.allow_unsafe_durability`: start on file systems that lose acknowledged writes; for tests. Default false.
     pub allow_unsafe_durability: bool,
+    /// No key: `bastionary dev` sets it, and operators then need no second factor.
+    pub is_development: bool,
 }
 
 /// An admin client created on the first start.
@@ -195,6 +197,7 @@ impl Config {
             scopes_auto_create: source.flag("scopes.auto_create", !hardened),
             hardened,
             reject_weak_secrets: source.flag("security.reject_weak_secrets", false),
+            is_development: false,
             key_rotation_days: source.number("keys.rotation_days", 90, 1..=3650),
             allow_unsafe_durability: source.flag("store.allow_unsafe_durability", false),
         };

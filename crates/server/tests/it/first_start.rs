@@ -125,6 +125,26 @@ fn the_first_start_makes_private_files_and_says_how_to_get_an_administrator() {
 }
 
 #[test]
+fn a_server_without_an_operator_prints_a_setup_link_and_the_command_makes_others() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let setup_link = || {
+        let mut command = binary(&["admin", "setup-link", "-o", "json", "--data-dir"]);
+        json(&run(command.arg(&data)))["url"].as_str().unwrap().to_owned()
+    };
+    let mut server = Running::serve(&data, |_| {});
+    let printed = server.text.lines().find(|line| line.contains("/console/setup/bst_ol_")).unwrap().trim().to_owned();
+    let by_socket = setup_link();
+    assert!(by_socket.starts_with("http://127.0.0.1:") && by_socket.contains("/console/setup/bst_ol_"), "{by_socket}");
+    assert_eq!(server.stop(), Some(0));
+    let by_directory = setup_link();
+    assert!(printed != by_socket && by_socket != by_directory && by_directory.contains("/console/setup/bst_ol_"));
+    let mut unknown = binary(&["admin", "setup-link", "--tenant", "nobody", "--data-dir"]);
+    let output = run(unknown.arg(&data));
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+}
+
+#[test]
 fn a_second_server_on_the_same_directory_exits_5_and_names_the_first() {
     let dir = TempDir::new().unwrap();
     let data = dir.path().join("data");
