@@ -30,8 +30,8 @@ use std::sync::{Arc, Mutex};
 use auth::Auth;
 use auth::tenant::Tenant;
 use axum::Router;
-use axum::extract::State;
-use axum::middleware;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{any, get};
 use http::request::Parts;
@@ -39,7 +39,9 @@ use http::{StatusCode, Uri};
 use kernel::mutant;
 
 use oauth_error::ErrorPages;
+use peer::ClientAddress;
 use problem::Problem;
+use request_id::RequestId;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -125,11 +127,22 @@ pub fn router(app: App) -> Router {
         .route("/.well-known/oauth-protected-resource/t/{tenant}/api", get(metadata::protected_resource))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
         .merge(console::router(protection(&app)))
+        .merge(console::desk(Arc::clone(&app.auth), protection(&app)).layer(middleware::from_fn(introduce)))
         .merge(health::public())
         .fallback(missing)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
         .with_state(app)
+}
+
+/// Tells the console who sends a request.
+async fn introduce(mut request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().map(|id| id.id);
+    if let Some(request_id) = id {
+        let source = request.extensions().get::<ClientAddress>().map(|address| address.0);
+        request.extensions_mut().insert(console::Caller { source, request: request_id });
+    }
+    next.run(request).await
 }
 
 /// Nonces of the product's randomness; the issuer says how people reach the server.

@@ -30,6 +30,15 @@ impl Auth {
         self.store.commit(planned.batch, planned.record).await?;
         Ok(planned.value)
     }
+
+    /// Commits what narrows access, on the lane kept for it.
+    ///
+    /// # Errors
+    /// As [`Auth::run`].
+    pub async fn run_reserved<T>(&self, planned: Planned<T>) -> Result<T, AdminError> {
+        self.store.commit_reserved(planned.batch, planned.record).await?;
+        Ok(planned.value)
+    }
 }
 
 /// The audit record of a change by a principal.

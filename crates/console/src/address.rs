@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use crate::moment::Grouped;
 
+/// Pairs that are looked at.
+const MOST_PAIRS: usize = 512;
+
 /// A value of a query, percent-encoded.
 pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -23,6 +26,11 @@ pub(crate) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
         let _ = write!(out, "{name}={}&", encoded(value));
         out
     })
+}
+
+/// The pairs of a query or of a form. What is not well encoded stays as it is; a form of ours is.
+pub(crate) fn decoded_pairs(text: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(text.as_bytes()).take(MOST_PAIRS).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// `1 client`, `42 clients`.

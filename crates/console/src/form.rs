@@ -93,37 +93,18 @@ pub(crate) struct Confirm {
 /// A column head.
 pub(crate) struct Column {
     pub(crate) text: &'static str,
-    /// Address that sorts by it; empty when it cannot be sorted by.
-    pub(crate) href: String,
-    /// `ascending`, `descending` or empty.
-    pub(crate) sorted: &'static str,
-    pub(crate) is_number: bool,
 }
 
 impl Column {
     /// A head that does not sort.
-    pub(crate) fn plain(text: &'static str) -> Self {
-        Self { text, href: String::new(), sorted: "", is_number: false }
-    }
-
-    /// A head that sorts by an indexed column, and turns the order when it already does.
-    pub(crate) fn sortable(text: &'static str, name: &str, sort: &str, action: &str, kept: &str) -> Self {
-        let (sorted, next) = match sort {
-            sort if sort == name => ("ascending", format!("-{name}")),
-            sort if sort.strip_prefix('-') == Some(name) => ("descending", name.to_owned()),
-            _ => ("", name.to_owned()),
-        };
-        Self { text, href: format!("{action}?{kept}sort={next}"), sorted, is_number: false }
-    }
-
-    pub(crate) fn number(self) -> Self {
-        Self { is_number: true, ..self }
+    pub(crate) const fn plain(text: &'static str) -> Self {
+        Self { text }
     }
 }
 
 /// The foot of a list.
 pub(crate) struct Paging {
-    /// `1–50 of 1 204`, or what else can be said.
+    /// How many rows there are.
     pub(crate) shown: String,
     /// Rows on a page.
     pub(crate) limit: u32,
@@ -131,23 +112,7 @@ pub(crate) struct Paging {
     pub(crate) action: String,
     /// Filters that the choice of rows keeps.
     pub(crate) kept: Vec<(String, String)>,
-    pub(crate) previous: Option<String>,
+    /// Address of the first page, when this is another one.
+    pub(crate) first: Option<String>,
     pub(crate) next: Option<String>,
-}
-
-/// A number with its period and comparison.
-pub(crate) struct Figure {
-    pub(crate) label: String,
-    /// `None`: there is no data yet, which is not zero.
-    pub(crate) value: Option<String>,
-    pub(crate) comparison: String,
-    /// Class of the comparison: `ok`, `bad` or empty.
-    pub(crate) tone: &'static str,
-    pub(crate) line: Option<crate::chart::Line>,
-}
-
-impl Figure {
-    pub(crate) fn new(label: &str, value: Option<String>, comparison: &str) -> Self {
-        Self { label: label.to_owned(), value, comparison: comparison.to_owned(), tone: "", line: None }
-    }
 }

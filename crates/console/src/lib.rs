@@ -8,16 +8,20 @@ mod answer;
 mod assets;
 mod badge;
 mod book;
-mod chart;
+mod desk;
 mod errors;
 mod form;
 mod frame;
 mod moment;
 pub mod pages;
 mod protect;
+mod qr;
 mod shell;
 mod snippet;
 
+use std::sync::Arc;
+
+use auth::Auth;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -28,12 +32,21 @@ use http::{HeaderMap, StatusCode};
 
 pub use assets::{Notice, chart_addresses, notices};
 pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
+pub use desk::Caller;
 pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};
 pub use shell::{Document, Environment, Role, Theme, Viewer, Visit};
 
 /// The version that pages show.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Routes of the console over a product, behind [`protect`]. Each request must carry a [`Caller`] among its extensions.
+pub fn desk<S>(auth: Arc<Auth>, protection: Protection) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    desk::routes(auth).layer(middleware::from_fn_with_state(protection, protect))
+}
 
 /// Routes of the book, the error pages and all assets, behind [`protect`]; all answer GET and HEAD.
 pub fn router<S>(protection: Protection) -> Router<S>

@@ -59,6 +59,11 @@ pub enum Theme {
 }
 
 impl Theme {
+    /// Reads [`Theme::name`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::System, Self::Light, Self::Dark].into_iter().find(|theme| theme.name() == text)
+    }
+
     /// The value in forms, cookies and the attribute `data-theme`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -152,19 +157,17 @@ type Place = (&'static str, &'static str, &'static str);
 
 /// Sections of the sidebar: title (none for the first) and places.
 const SECTIONS: &[(&str, &[Place])] = &[
-    ("", &[("house", "Home", ""), ("activity", "Activity", "activity"), ("scroll-text", "Audit log", "audit")]),
+    ("", &[("house", "Home", ""), ("scroll-text", "Audit log", "audit")]),
     (
         "Identity",
         &[
             ("boxes", "Clients", "identity/clients"),
-            ("coins", "Tokens", "identity/tokens"),
             ("layers", "APIs & scopes", "identity/apis"),
             ("key-round", "Keys", "identity/keys"),
-            ("gauge", "Rate limits", "identity/limits"),
         ],
     ),
-    ("Developers", &[("code-xml", "API reference", "/docs/api"), ("book-open", "Docs", "/docs")]),
-    ("Organization", &[("settings", "Settings", "settings"), ("users", "Team", "team")]),
+    ("Developers", &[("book-open", "Docs", "/docs")]),
+    ("Organization", &[("users", "Team", "team")]),
 ];
 
 /// What every template of the console needs.

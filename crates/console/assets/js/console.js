@@ -42,21 +42,37 @@ function download(button) {
 }
 
 const decode = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+const keys = (list) => list?.map((key) => ({ ...key, id: decode(key.id) }));
 
-async function passkey(button) {
-  const address = button.dataset.passkey;
-  const send = (body) => fetch(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+function requested(given) {
+  return PublicKeyCredential.parseRequestOptionsFromJSON?.(given)
+    ?? { ...given, challenge: decode(given.challenge), allowCredentials: keys(given.allowCredentials) };
+}
+
+function creation(given) {
+  return PublicKeyCredential.parseCreationOptionsFromJSON?.(given)
+    ?? { ...given, challenge: decode(given.challenge), user: { ...given.user, id: decode(given.user.id) }, excludeCredentials: keys(given.excludeCredentials) };
+}
+
+// Both ways ask the server first, then the browser, and bring the answer back with the ticket of the question.
+async function passkey(button, address, ceremony, more) {
+  const send = async (body) => {
+    const answer = await fetch(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    const read = await answer.json();
+    if (!answer.ok) throw new Error(read.detail);
+    return read;
+  };
   const csrf = $('input[name="csrf"]').value;
+  const word = $("[data-word]", button) ?? button;
+  const before = word.textContent;
   try {
-    const asked = await (await send({ csrf })).json();
-    const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON?.(asked.publicKey) ?? { ...asked.publicKey, challenge: decode(asked.publicKey.challenge) };
-    const credential = await navigator.credentials.get({ publicKey });
-    const answer = await send({ csrf, credential: credential.toJSON(), next: $('input[name="next"]')?.value });
-    if (!answer.ok) throw new Error();
-    location.assign((await answer.json()).next);
-  } catch {
-    const word = $("span", button) ?? button.appendChild(document.createElement("span"));
-    word.textContent = ": not accepted, try again";
+    const asked = await send({ csrf });
+    const credential = await ceremony(asked.publicKey);
+    const done = await send({ csrf, ticket: asked.ticket, credential: credential.toJSON(), ...more });
+    location.assign(done.next);
+  } catch (error) {
+    word.textContent = error.name === "Error" && error.message ? error.message : "Not accepted, try again";
+    setTimeout(() => (word.textContent = before), 6000);
   }
 }
 
@@ -66,7 +82,7 @@ on("click", (event) => {
   const { copy: from, copyText, download: file, passkey: door } = button.dataset;
   if (from || copyText) copy(button);
   else if (file) download(button);
-  else if (door) passkey(button);
+  else if (door) passkey(button, door, async (given) => navigator.credentials.get({ publicKey: requested(given) }), { next: $('input[name="next"]')?.value });
   else if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
   else if (button.hasAttribute("commandfor") && !("commandForElement" in button)) {
     const dialog = document.getElementById(button.getAttribute("commandfor"));
@@ -77,6 +93,12 @@ on("click", (event) => {
 
 on("submit", (event) => {
   const form = event.target;
+  if (form.dataset.passkeyNew) {
+    event.preventDefault();
+    const name = form.elements.name.value;
+    passkey($("button", form), form.dataset.passkeyNew, async (given) => navigator.credentials.create({ publicKey: creation(given) }), { name });
+    return;
+  }
   if (form.matches("[data-theme-switch]") && event.submitter) {
     event.preventDefault();
     const body = new URLSearchParams(new FormData(form, event.submitter));

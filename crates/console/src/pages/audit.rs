@@ -51,12 +51,12 @@ pub struct Log {
     pub actor: String,
     /// Rows on a page.
     pub limit: u32,
-    /// Cursor of the page before.
-    pub previous: Option<String>,
+    /// Whether this is the first page.
+    pub is_first: bool,
     /// Cursor of the page after.
     pub next: Option<String>,
-    /// Until when the tree of records was verified, and whether it held.
-    pub verified: Option<(Timestamp, bool)>,
+    /// When the tree of records was last signed.
+    pub signed_at: Option<Timestamp>,
 }
 
 struct Shown<'a> {
@@ -70,7 +70,7 @@ struct Page<'a> {
     frame: Frame<'a>,
     log: &'a Log,
     records: Vec<Shown<'a>>,
-    verified: Option<(Moment, bool)>,
+    signed: Option<Moment>,
     paging: Paging,
 }
 
@@ -87,11 +87,11 @@ pub fn log<'a>(visit: &Visit<'a>, log: &'a Log) -> Document {
     let at = |cursor: &String| format!("{action}?{query}limit={}&cursor={}", log.limit, encoded(cursor));
     Document::of(&Page {
         records: log.records.iter().map(|record| Shown { record, at: Moment::new(record.at, visit.now) }).collect(),
-        verified: log.verified.map(|(at, is_sound)| (Moment::new(at, visit.now), is_sound)),
+        signed: log.signed_at.map(|at| Moment::new(at, visit.now)),
         paging: Paging {
             shown: counted(log.records.len(), "record"),
             limit: log.limit,
-            previous: log.previous.as_ref().map(at),
+            first: (!log.is_first).then(|| format!("{action}?{query}limit={}", log.limit)),
             next: log.next.as_ref().map(at),
             kept,
             action,

@@ -107,6 +107,11 @@ impl Tab {
     const ALL: [Self; 6] =
         [Self::Overview, Self::Credentials, Self::Access, Self::Limits, Self::Settings, Self::Danger];
 
+    /// Reads [`Tab::path`].
+    pub fn parse(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tab| tab.path() == path)
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Overview => "Overview",

@@ -4,13 +4,9 @@ use askama::Template;
 use kernel::clock::Timestamp;
 
 use crate::badge::{self, Badge};
-use crate::chart::{Chart, Series, chart, sparkline};
-use crate::form::{Column, Entered, Field, Figure, Paging};
-use crate::moment::{Grouped, Moment, relative};
+use crate::form::{Column, Entered, Field, Paging};
+use crate::moment::Moment;
 use crate::shell::{Document, Frame, Visit};
-
-/// A credential that ends within this many seconds is shown in the list.
-const SOON_SECONDS: i64 = 14 * 86_400;
 
 /// One client of the list.
 #[derive(Debug, Clone)]
@@ -23,56 +19,31 @@ pub struct Row {
     pub scopes: Vec<String>,
     /// `active`, `expired` or `disabled`.
     pub status: &'static str,
-    /// End of the live secret that ends first, when all are dated.
-    pub secret_expires_at: Option<Timestamp>,
-    /// Last token.
-    pub last_token_at: Option<Timestamp>,
-    /// Tokens of the last 24 hours, when they are counted.
-    pub tokens_24h: Option<u64>,
-}
-
-/// Figures of the last 24 hours.
-#[derive(Debug, Clone)]
-pub struct Activity {
-    /// Times of the chart, `HH:MM` in UTC.
-    pub times: Vec<String>,
-    /// Tokens issued at each time.
-    pub issued: Vec<u64>,
-    /// Requests denied at each time.
-    pub denied: Vec<u64>,
-    /// 99th percentile of the token endpoint, in microseconds.
-    pub p99_micros: Option<u64>,
+    /// Creation.
+    pub created_at: Timestamp,
 }
 
 /// What the list needs.
 #[derive(Debug, Clone)]
 pub struct List {
-    /// The rows of this page.
+    /// The rows of this page, the newest client first.
     pub rows: Vec<Row>,
-    /// All clients of the tenant.
-    pub total: u64,
     /// The filter `q`.
     pub q: String,
     /// The filter `status`; empty for all.
     pub status: String,
-    /// `name`, `created_at` or `expires_at`, with `-` in front for descending.
-    pub sort: String,
     /// Rows on a page.
     pub limit: u32,
-    /// Cursor of the page before.
-    pub previous: Option<String>,
+    /// Whether this is the first page.
+    pub is_first: bool,
     /// Cursor of the page after.
     pub next: Option<String>,
-    /// `None` while nothing is counted.
-    pub activity: Option<Activity>,
 }
 
 struct Shown<'a> {
     row: &'a Row,
     badge: Badge,
-    ending: Option<Badge>,
-    last: Option<Moment>,
-    tokens: String,
+    created: Moment,
     href: String,
 }
 
@@ -81,10 +52,7 @@ struct Shown<'a> {
 struct Page<'a> {
     frame: Frame<'a>,
     data: &'a List,
-    count: String,
     refused: Option<String>,
-    figures: Vec<Figure>,
-    chart: Option<Chart>,
     columns: Vec<Column>,
     rows: Vec<Shown<'a>>,
     paging: Paging,
@@ -95,89 +63,35 @@ struct Page<'a> {
 pub fn list(visit: &Visit<'_>, data: &List) -> Document {
     let frame = Frame::new(visit, "identity/clients", "Clients");
     let action = format!("{}/identity/clients", frame.root);
-    let mut kept = Vec::new();
-    for (name, value) in [("q", &data.q), ("status", &data.status), ("sort", &data.sort)] {
-        if !value.is_empty() {
-            kept.push((name.to_owned(), value.clone()));
-        }
-    }
-    let query = crate::address::query(
-        [("q", data.q.as_str()), ("status", data.status.as_str())].into_iter().filter(|(_, value)| !value.is_empty()),
-    );
-    let at = |cursor: &String| {
-        let sort = crate::address::encoded(&data.sort);
-        format!("{action}?{query}sort={sort}&limit={}&cursor={}", data.limit, crate::address::encoded(cursor))
+    let kept: Vec<(String, String)> = [("q", &data.q), ("status", &data.status)]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect();
+    let query = crate::address::query(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let at = |cursor: &String| format!("{action}?{query}limit={}&cursor={}", data.limit, crate::address::encoded(cursor));
+    let shown = |row: &'_ Row| Shown {
+        badge: badge::of(row.status),
+        created: Moment::new(row.created_at, visit.now),
+        href: format!("{action}/{}", row.client_id),
+        row,
     };
-    let rows = data.rows.iter().map(|row| shown(visit, row, &action)).collect();
-    let (figures, chart) = data.activity.as_ref().map_or((Vec::new(), None), |a| figures(data.total, a));
     Document::of(&Page {
-        count: if data.total > 10_000 { "10\u{202f}000+".to_owned() } else { Grouped(data.total).to_string() },
         refused: visit.viewer.refused("clients:write"),
-        figures,
-        chart,
-        columns: vec![
-            Column::sortable("Client", "name", &data.sort, &action, &query),
-            Column::plain("Scopes"),
-            Column::plain("Status"),
-            Column::plain("Last token"),
-            Column::plain("Tokens 24 h").number(),
-        ],
-        rows,
+        columns: ["Client", "Scopes", "Status", "Created"].map(Column::plain).into(),
+        rows: data.rows.iter().map(shown).collect(),
         paging: Paging {
             shown: crate::address::counted(data.rows.len(), "client"),
             limit: data.limit,
-            kept,
-            previous: data.previous.as_ref().map(at),
+            first: (!data.is_first).then(|| format!("{action}?{query}limit={}", data.limit)),
             next: data.next.as_ref().map(at),
+            kept,
             action,
         },
         is_filtered: !data.q.is_empty() || !data.status.is_empty(),
         frame,
         data,
     })
-}
-
-fn shown<'a>(visit: &Visit<'_>, row: &'a Row, action: &str) -> Shown<'a> {
-    let left = row.secret_expires_at.map(|end| end.seconds_since(visit.now));
-    Shown {
-        row,
-        badge: badge::of(row.status),
-        ending: left
-            .filter(|left| (0..SOON_SECONDS).contains(left))
-            .map(|left| badge::ending("Secret", &relative(left))),
-        last: row.last_token_at.map(|at| Moment::new(at, visit.now)),
-        tokens: row.tokens_24h.map_or_else(|| "–".to_owned(), |n| Grouped(n).to_string()),
-        href: format!("{action}/{}", row.client_id),
-    }
-}
-
-fn figures(total: u64, activity: &Activity) -> (Vec<Figure>, Option<Chart>) {
-    let sum = |values: &[u64]| values.iter().fold(0_u64, |sum, value| sum.saturating_add(*value));
-    let (issued, denied) = (sum(&activity.issued), sum(&activity.denied));
-    let share = denied.saturating_mul(1000).checked_div(issued.saturating_add(denied)).unwrap_or(0);
-    let latency = activity.p99_micros.map(|micros| format!("{}.{} ms", micros / 1000, micros % 1000 / 100));
-    let figures = vec![
-        Figure::new("Clients", Some(Grouped(total).to_string()), ""),
-        Figure {
-            line: Some(sparkline("Tokens issued", 0, &activity.issued)),
-            ..Figure::new("Tokens issued, 24 h", Some(Grouped(issued).to_string()), "")
-        },
-        Figure {
-            line: Some(sparkline("Requests denied", 1, &activity.denied)),
-            ..Figure::new(
-                "Denied, 24 h",
-                Some(Grouped(denied).to_string()),
-                &format!("{}.{} % of requests", share / 10, share % 10),
-            )
-        },
-        Figure::new("p99 token latency, 24 h", latency, ""),
-    ];
-    let series = [
-        Series { name: "Issued".to_owned(), values: activity.issued.clone() },
-        Series { name: "Denied".to_owned(), values: activity.denied.clone() },
-    ];
-    let chart = chart("Tokens of the last 24 hours", &activity.times, &series);
-    (figures, Some(chart))
 }
 
 /// What the form for a new client needs.

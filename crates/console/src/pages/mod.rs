@@ -1,9 +1,12 @@
 //! The pages of the console: each a function over plain data, beside the structs that it takes.
 
+pub mod account;
 pub mod apis;
 pub mod audit;
 pub mod client;
 pub mod clients;
+pub mod home;
 pub mod keys;
+pub mod refused;
 pub mod sign_in;
 pub mod team;

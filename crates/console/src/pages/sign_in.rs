@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::form::{Entered, Field};
 use crate::protect::Nonce;
-use crate::shell::Document;
+use crate::shell::{Document, Role};
 
 /// What all of these pages need.
 #[derive(Debug, Clone, Copy)]
@@ -78,46 +78,67 @@ struct Setup<'a> {
     title: &'static str,
     nonce: &'a str,
     door: &'a Door<'a>,
-    action: String,
-    organization: Field,
-    owner: Vec<Field>,
-    issuer: Field,
+    action: &'a str,
+    lead: String,
+    organization: Option<Field>,
+    person: Vec<Field>,
+    verb: &'static str,
 }
 
-/// The first owner of a server: opened by the one-time link, whose token is in `path`.
+fn passphrase(door: &Door<'_>) -> Field {
+    Field::new("passphrase", "Passphrase", "password")
+        .hint("At least 15 characters. A few words that do not belong together are easy to keep in mind.")
+        .autocomplete("new-password")
+        .filled(door.entered)
+}
+
+fn name(door: &Door<'_>) -> Field {
+    Field::new("name", "Your name", "text").autocomplete("name").filled(door.entered)
+}
+
+/// The first owner of a tenant: opened by the one-time link that `path` is.
 pub fn setup(door: &Door<'_>, path: &str) -> Document {
-    let filled = |field: Field| field.filled(door.entered);
     Document::of(&Setup {
         title: "Set up Bastionary",
         nonce: door.nonce.as_str(),
-        action: path.to_owned(),
-        organization: filled(Field::new("organization", "Organization", "text").autocomplete("organization")),
-        owner: vec![
-            filled(Field::new("name", "Your name", "text").autocomplete("name")),
-            filled(Field::new("email", "E-mail", "email").autocomplete("username")),
-            filled(
-                Field::new("passphrase", "Passphrase", "password")
-                    .hint("At least 15 characters. A few words that do not belong together are easy to keep in mind.")
-                    .autocomplete("new-password"),
-            ),
-        ],
-        issuer: filled(
-            Field::new("issuer", "Issuer URL", "url")
-                .hint("How programs reach this server. It stands in every token, so choose the name that will last.")
-                .autocomplete("off"),
+        action: path,
+        lead: "The first account. It can invite the others and give them their roles.".to_owned(),
+        organization: Some(
+            Field::new("organization", "Organization", "text").autocomplete("organization").filled(door.entered),
         ),
+        person: vec![
+            name(door),
+            Field::new("email", "E-mail", "email").autocomplete("username").filled(door.entered),
+            passphrase(door),
+        ],
+        verb: "Finish setup",
+        door,
+    })
+}
+
+/// An invited person: the address and the role are settled, the rest is theirs.
+pub fn join(door: &Door<'_>, path: &str, email: &str, role: Role) -> Document {
+    Document::of(&Setup {
+        title: "Join the team",
+        nonce: door.nonce.as_str(),
+        action: path,
+        lead: format!("{email} is invited to {} as {}.", door.tenant_name, role.word()),
+        organization: None,
+        person: vec![name(door), passphrase(door)],
+        verb: "Join",
         door,
     })
 }
 
 #[derive(Template)]
-#[template(path = "setup_gone.html")]
-struct SetupGone<'a> {
+#[template(path = "link_gone.html")]
+struct LinkGone<'a> {
     title: &'static str,
     nonce: &'a str,
+    is_setup: bool,
 }
 
-/// A setup link that is used, expired or unknown: the same page for all three.
-pub fn setup_gone(nonce: &Nonce) -> Document {
-    Document::of(&SetupGone { title: "This link does not work any more", nonce: nonce.as_str() })
+/// A link that is used, expired, replaced or unknown: the same page for all.
+pub fn link_gone(nonce: &Nonce, is_setup: bool) -> Document {
+    Document::of(&LinkGone { title: "This link does not work any more", nonce: nonce.as_str(), is_setup })
 }

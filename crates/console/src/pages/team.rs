@@ -27,6 +27,21 @@ pub struct Member {
     pub last_seen_at: Option<Timestamp>,
 }
 
+/// One open invitation.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// Its id, which is not the link.
+    pub id: String,
+    /// The invited address.
+    pub email: String,
+    /// The role it gives.
+    pub role: Role,
+    /// Who made it.
+    pub made_by: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
 struct Shown<'a> {
     member: &'a Member,
     badge: Badge,
@@ -40,14 +55,22 @@ struct Shown<'a> {
 struct Page<'a> {
     frame: Frame<'a>,
     members: Vec<Shown<'a>>,
+    invitations: Vec<(&'a Invitation, Moment)>,
+    link: Option<&'a str>,
     fields: Vec<Field>,
     roles: [(&'static str, Role); 6],
     entered: &'a Entered,
     refused: Option<String>,
 }
 
-/// The page; `entered` is an invitation that came back.
-pub fn list<'a>(visit: &Visit<'a>, members: &'a [Member], entered: &'a Entered) -> Document {
+/// The page; `link` is a new invitation's address, which only this answer shows, and `entered` a form that came back.
+pub fn list<'a>(
+    visit: &Visit<'a>,
+    members: &'a [Member],
+    invitations: &'a [Invitation],
+    link: Option<&'a str>,
+    entered: &'a Entered,
+) -> Document {
     let frame = Frame::new(visit, "team", "Team");
     let refused = visit.viewer.refused("operators:write");
     let owners = members.iter().filter(|m| m.role == Role::Owner && m.status == "active").count();
@@ -73,10 +96,9 @@ pub fn list<'a>(visit: &Visit<'a>, members: &'a [Member], entered: &'a Entered) 
     };
     Document::of(&Page {
         members: members.iter().map(shown).collect(),
-        fields: vec![
-            Field::new("email", "E-mail", "email").autocomplete("off").filled(entered),
-            Field::new("name", "Name", "text").autocomplete("off").filled(entered),
-        ],
+        invitations: invitations.iter().map(|open| (open, Moment::new(open.expires_at, visit.now))).collect(),
+        link,
+        fields: vec![Field::new("email", "E-mail", "email").autocomplete("off").filled(entered)],
         roles: [
             ("owner", Role::Owner),
             ("admin", Role::Admin),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use console::pages::{apis, audit, client, clients, keys, sign_in, team};
+use console::pages::{account, apis, audit, client, clients, home, keys, refused, sign_in, team};
 use console::{Document, Entered, Environment, Nonce, Role, Theme, Viewer, Visit};
 use kernel::clock::Timestamp;
 
@@ -30,47 +30,34 @@ pub(crate) fn viewer(role: Role, scopes: &[&str], environment: Environment, them
 
 fn list(is_empty: bool) -> clients::List {
     let names = [
-        ("billing-worker", "client_06gx2k9v5q7m3t8w1z4c6b0dhr", "invoices:read usage:write", "active", Some(90), 1_284),
-        ("ci-deployer", "ci-deployer", "flags:write", "active", Some(840), 96),
-        ("edge-cache", "client_06gx2k9vbd2n5s8x1f4h7k0mqt", "flags:read licenses:validate", "active", Some(20), 18_402),
-        ("legacy-export", "legacy-export", "invoices:read", "disabled", Some(41 * 86_400), 0),
+        ("billing-worker", "client_06gx2k9v5q7m3t8w1z4c6b0dhr", "invoices:read usage:write", "active", 90),
+        ("ci-deployer", "ci-deployer", "flags:write", "active", 840),
+        ("edge-cache", "client_06gx2k9vbd2n5s8x1f4h7k0mqt", "flags:read licenses:validate", "active", 7_200),
+        ("legacy-export", "legacy-export", "invoices:read", "disabled", 41 * 86_400),
         (
             "meter-gateway-berlin-03",
             "client_06gx2k9vdzr6v9y2j5n8q1t4w7",
             "usage:write meters:read meters:write devices:read devices:write",
             "active",
-            Some(7),
-            7_811,
+            50 * 86_400,
         ),
-        ("partner-sync", "partner-sync", "customers:read", "expired", Some(3 * 86_400), 0),
-        ("report-builder", "client_06gx2k9vfa3p6s9v2y5b8e1hkn", "reports:write", "active", None, 0),
+        ("partner-sync", "partner-sync", "customers:read", "expired", 90 * 86_400),
+        ("report-builder", "client_06gx2k9vfa3p6s9v2y5b8e1hkn", "reports:write", "active", 200 * 86_400),
     ];
-    let rows = names.map(|(name, id, scopes, status, last, tokens)| clients::Row {
+    let rows = names.map(|(name, id, scopes, status, created)| clients::Row {
         client_id: id.to_owned(),
         name: name.to_owned(),
         scopes: scopes.split(' ').map(str::to_owned).collect(),
         status,
-        secret_expires_at: (name == "ci-deployer").then(|| ago(-6 * 86_400 - 60)),
-        last_token_at: last.map(ago),
-        tokens_24h: Some(tokens),
+        created_at: ago(created),
     });
-    let issued: Vec<u64> =
-        (0..48_usize).map(|n| 180 + [0, 40, 90, 120, 110, 60, 20, 5][n / 6] + n as u64 * 37 % 29).collect();
     clients::List {
         rows: if is_empty { Vec::new() } else { rows.to_vec() },
-        total: if is_empty { 0 } else { 1_204 },
         q: String::new(),
         status: String::new(),
-        sort: "name".to_owned(),
         limit: 50,
-        previous: None,
+        is_first: true,
         next: (!is_empty).then(|| "b3BhcXVl".to_owned()),
-        activity: (!is_empty).then(|| clients::Activity {
-            times: (0..48).map(|n| format!("{:02}:{:02}", (14 + n / 2) % 24, n % 2 * 30)).collect(),
-            denied: (0..48_u64).map(|n| n * 7 % 11).collect(),
-            issued,
-            p99_micros: Some(1_840),
-        }),
     }
 }
 
@@ -129,7 +116,7 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
         ],
         problems: vec![("expires_at".to_owned(), "`soon` is not a time; write 2027-01-31T00:00:00Z.".to_owned())],
     };
-    let refused = Entered {
+    let not_right = Entered {
         problems: vec![(String::new(), "The e-mail or the passphrase is not right.".to_owned())],
         ..wrong.clone()
     };
@@ -239,9 +226,9 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
         action: String::new(),
         actor: String::new(),
         limit: 50,
-        previous: Some("cA".to_owned()),
+        is_first: false,
         next: Some("bg".to_owned()),
-        verified: Some((ago(1_260), true)),
+        signed_at: Some(ago(40)),
     };
     let member = |id: &str, name: &str, email: &str, role, status, factors: &[&str], seen: Option<i64>| team::Member {
         id: id.to_owned(),
@@ -271,8 +258,60 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             &["authenticator"],
             Some(7_200),
         ),
-        member("op_3", "Mei Tanaka", "mei@example.com", Role::Support, "invited", &[], None),
+        member("op_3", "Mei Tanaka", "mei@example.com", Role::Support, "disabled", &[], None),
     ];
+    let invitations = [team::Invitation {
+        id: "link_1".to_owned(),
+        email: "sam@example.com".to_owned(),
+        role: Role::Billing,
+        made_by: "operator:ada@example.com (passkey)".to_owned(),
+        expires_at: ago(-2 * day),
+    }];
+    let own = account::Account {
+        must_enroll: false,
+        has_passphrase: true,
+        has_totp: true,
+        codes_left: 9,
+        passkeys: vec![account::Own {
+            id: "passkey_1".to_owned(),
+            name: "laptop".to_owned(),
+            created_at: ago(20 * day),
+            last_used_at: Some(ago(3_600)),
+        }],
+        sessions: ["session_1", "session_2"]
+            .map(|id| account::Open {
+                id: id.to_owned(),
+                browser: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+                source: "203.0.113.9".to_owned(),
+                method: "passkey",
+                created_at: ago(7_200),
+                last_seen_at: ago(30),
+                is_present: id == "session_1",
+            })
+            .to_vec(),
+        is_fresh: true,
+    };
+    let newcomer = account::Account {
+        must_enroll: true,
+        has_totp: false,
+        passkeys: Vec::new(),
+        sessions: own.sessions.iter().take(1).cloned().collect(),
+        ..own.clone()
+    };
+    let step = |text, detail, is_done| home::Step { text, detail, href: "/console/account".to_owned(), is_done };
+    let start = home::Home {
+        steps: vec![
+            step("Protect your account", "A passkey or an authenticator besides the passphrase.", true),
+            step("Make a client", "A program that asks for tokens: name, scopes, Create.", false),
+        ],
+        needs: vec![("A signing key is overdue for rotation.", "/console/identity/keys".to_owned())],
+        latest: log.records.clone(),
+        signed_at: Some(ago(40)),
+        issuer: "https://id.example.com".to_owned(),
+    };
+    let again = account::Again { has_passphrase: true, has_totp: true, has_passkey: true, next: "/console/team" };
+    let codes = ["7k2m-9qwx-4rtz-1bnp", "3hfd-8sjv-6gyc-0kla"];
+    let address = "otpauth://totp/Northwind:ada%40example.com?secret=JBSWY3DPEHPK3PXP&issuer=Northwind";
     let built = |id: &str, name: &str, identifier: &str, is_built_in, scopes: &[(&str, &str)]| apis::Api {
         id: id.to_owned(),
         name: name.to_owned(),
@@ -339,13 +378,33 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             ),
         ),
         ("audit", audit::log(&visit, &log)),
-        ("team", team::list(&visit, &members, &nothing)),
+        ("team", team::list(&visit, &members, &invitations, None, &nothing)),
+        (
+            "team-invited",
+            team::list(&visit, &members, &[], Some("https://id.example.com/console/join/link-token"), &nothing),
+        ),
+        ("home", home::home(&visit, &start)),
+        ("account", account::account(&visit, &own, &nothing)),
+        ("account-new", account::account(&visit, &newcomer, &nothing)),
+        ("authenticator", account::totp(&visit, "ticket", "JBSW Y3DP EHPK 3PXP", address, &nothing)),
+        ("recovery-codes", account::codes(&visit, &codes)),
+        ("step-up", account::step_up(&visit, &again, &not_right)),
+        (
+            "refused",
+            refused::refused(&refused::Refusal {
+                status: 403,
+                code: "insufficient_scope",
+                sentence: "This needs the scope keys:write, which your role does not hold.",
+            }),
+        ),
         ("sign-in", sign_in::sign_in(&door(&nothing), "/console")),
-        ("sign-in-wrong", sign_in::sign_in(&door(&refused), "/console")),
+        ("sign-in-wrong", sign_in::sign_in(&door(&not_right), "/console")),
         ("totp", sign_in::second_factor(&door(&nothing), sign_in::Factor::Totp, "/console")),
         ("recovery", sign_in::second_factor(&door(&nothing), sign_in::Factor::Recovery, "/console")),
         ("setup", sign_in::setup(&door(&nothing), "/console/setup/token")),
-        ("setup-gone", sign_in::setup_gone(nonce)),
+        ("join", sign_in::join(&door(&nothing), "/console/join/token", "sam@example.com", Role::Billing)),
+        ("setup-gone", sign_in::link_gone(nonce, true)),
+        ("join-gone", sign_in::link_gone(nonce, false)),
     ];
     for (name, tab) in [
         ("client", client::Tab::Overview),

@@ -1,0 +1,353 @@
+//! One request of a browser: tenant, session, form. What is not ours is refused here, before any handler runs.
+
+use std::sync::Arc;
+
+use auth::Auth;
+use auth::operator::browser::Browser;
+use auth::operator::session::Live;
+use auth::tenant::{Tenant, TenantKind};
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CONTENT_TYPE, ORIGIN, USER_AGENT};
+use http::{HeaderMap, Method, StatusCode};
+use kernel::clock::Timestamp;
+use kernel::id::{Id, Kind};
+use kernel::principal::Principal;
+use kernel::secret::Secret;
+use record::refusal::Refused as CountedRefusal;
+use serde_json::Value;
+
+use super::cookie::{self, Jar};
+use super::refused::{Answer, Refused};
+use super::{Caller, Desk};
+use crate::address::decoded_pairs;
+use crate::form::Entered;
+use crate::protect::Nonce;
+use crate::shell::{Environment, Role, Theme, Viewer, Visit};
+
+/// Most bytes of a form.
+const BODY_MAX: usize = 64 * 1024;
+
+/// A request.
+pub(crate) struct Ask {
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) browser: Browser,
+    pub(crate) nonce: Nonce,
+    pub(crate) now: Timestamp,
+    pub(crate) jar: Jar,
+    /// Where the console of the tenant begins.
+    pub(crate) root: String,
+    /// Path and query as they were asked for.
+    pub(crate) address: String,
+    headers: HeaderMap,
+    params: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+    form: Vec<(String, String)>,
+    json: Value,
+}
+
+impl FromRequest<Desk> for Ask {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Response> {
+        Self::read(request, desk).await.map_err(|refused| refused.into_response())
+    }
+}
+
+impl Ask {
+    async fn read(request: Request, desk: &Desk) -> Result<Self, Refused> {
+        let (mut parts, body) = request.into_parts();
+        let auth = Arc::clone(&desk.auth);
+        let params: Vec<(String, String)> = match RawPathParams::from_request_parts(&mut parts, desk).await {
+            Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            Err(_) => return Err(Refused::not_found()),
+        };
+        let slug = params.iter().find(|(name, _)| name == "tenant").map(|(_, value)| value.as_str());
+        let slug = slug.unwrap_or(kernel::tenant::DEFAULT_SLUG);
+        let tenant = auth.tenant(slug).await?.filter(|tenant| tenant.disabled_at.is_none());
+        let tenant = tenant.ok_or_else(Refused::not_found)?;
+        let root = if *tenant.slug == *kernel::tenant::DEFAULT_SLUG {
+            "/console".to_owned()
+        } else {
+            format!("/t/{}/console", tenant.slug)
+        };
+        let jar = Jar::new(&tenant.slug, auth.settings.issuer.starts_with("https:"));
+        let caller = parts.extensions.get::<Caller>().copied();
+        let caller = caller.ok_or_else(|| Refused::page(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Lost."))?;
+        let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let browser = Browser {
+            source: caller.source,
+            agent: agent.to_owned(),
+            device: jar.read(&parts.headers, cookie::DEVICE),
+            request: caller.request,
+        };
+        let mut ask = Self {
+            now: auth.clock.now(),
+            nonce: parts.extensions.get::<Nonce>().cloned().unwrap_or_else(|| Nonce::new([0; 16])),
+            address: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            query: decoded_pairs(parts.uri.query().unwrap_or_default()),
+            form: Vec::new(),
+            json: Value::Null,
+            headers: parts.headers,
+            auth,
+            tenant,
+            browser,
+            jar,
+            root,
+            params,
+        };
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            let kind = ask.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            let is_ours = ask.is_same_origin() && ["application/x-www-form-urlencoded", "application/json"].contains(&&*kind);
+            if !is_ours {
+                return Err(ask.cross_site());
+            }
+            let body = to_bytes(body, BODY_MAX).await.map_err(|_| {
+                Refused::page(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The form is larger than 64 KiB.")
+            })?;
+            if kind == "application/json" {
+                ask.json = serde_json::from_slice(&body).map_err(|_| {
+                    Refused::page(StatusCode::BAD_REQUEST, "malformed_body", "The body is not JSON.")
+                })?;
+            } else {
+                ask.form = decoded_pairs(std::str::from_utf8(&body).unwrap_or_default());
+            }
+        }
+        Ok(ask)
+    }
+
+    /// Whether the browser says that one of our own pages sent this. An old browser names its origin, which must be the
+    /// one that the configuration names: `Host` is the caller's word.
+    fn is_same_origin(&self) -> bool {
+        if kernel::mutant::is("X03-origin") {
+            return true;
+        }
+        let text = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
+        match (text("sec-fetch-site"), text(ORIGIN.as_str())) {
+            (Some(site), _) => site == "same-origin",
+            (None, Some(origin)) => origin == origin_of(&self.auth.settings.issuer),
+            (None, None) => false,
+        }
+    }
+
+    /// Refuses what another site sent, and counts it for the record.
+    fn cross_site(&self) -> Refused {
+        self.count_refusal("cross_site_request");
+        Refused::page(StatusCode::FORBIDDEN, "cross_site_request", "This request did not come from a page of this console.")
+    }
+
+    /// Counts a refused request; repeated ones become one journal entry with a count.
+    pub(crate) fn count_refusal(&self, reason: &'static str) {
+        let refused = CountedRefusal {
+            tenant: self.tenant.id,
+            client_id: None,
+            source: self.browser.source,
+            reason,
+            request: self.browser.request,
+        };
+        self.auth.refusals.add(&refused, self.now);
+    }
+
+    pub(crate) fn param(&self, name: &str) -> &str {
+        find(&self.params, name)
+    }
+
+    /// An id in the path.
+    pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Id<K>, Refused> {
+        Id::parse(self.param(name)).map_err(|_| Refused::not_found())
+    }
+
+    pub(crate) fn query(&self, name: &str) -> &str {
+        find(&self.query, name)
+    }
+
+    pub(crate) fn field(&self, name: &str) -> &str {
+        find(&self.form, name)
+    }
+
+    /// All values of a field that may come more than once.
+    pub(crate) fn fields(&self, name: &str) -> Vec<String> {
+        self.form.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> Secret<String> {
+        Secret::new(self.field(name).to_owned())
+    }
+
+    pub(crate) fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// The text member of a JSON body.
+    pub(crate) fn member(&self, name: &str) -> &str {
+        self.json.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(crate) fn cookie(&self, kind: &str) -> Option<String> {
+        self.jar.read(&self.headers, kind)
+    }
+
+    /// What was typed, but secrets.
+    pub(crate) fn entered(&self) -> Entered {
+        let is_shown = |name: &str| !["csrf", "passphrase", "secret", "code", "recovery_code", "ticket"].contains(&name);
+        Entered { values: self.form.iter().filter(|(name, _)| is_shown(name)).cloned().collect(), problems: Vec::new() }
+    }
+
+    /// Where to go on after a sign-in: a page of this console, or its first.
+    pub(crate) fn next(&self, asked: &str) -> String {
+        let rest = asked.strip_prefix(&self.root);
+        let is_page = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        let is_plain = !asked.contains("//") && asked.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        let is_door = rest.is_some_and(|rest| rest.starts_with("/sign-in"));
+        if is_page && is_plain && !is_door { asked.to_owned() } else { self.root.clone() }
+    }
+
+    /// The live session, when there is one.
+    pub(crate) async fn session(&self) -> Result<Option<Live>, Refused> {
+        let Some(token) = self.cookie(cookie::SESSION) else { return Ok(None) };
+        Ok(self.auth.session(&self.tenant, &token).await?)
+    }
+
+    /// The token of the forms before sign-in, and whether the browser must be given it.
+    pub(crate) fn door_token(&self) -> (String, bool) {
+        match self.cookie(cookie::DOOR).filter(|token| token.len() == 32) {
+            Some(token) => (token, false),
+            None => {
+                let mut bytes = [0; 16];
+                self.auth.with_entropy(|entropy| entropy.fill(&mut bytes));
+                (bytes.iter().map(|byte| format!("{byte:02x}")).collect(), true)
+            }
+        }
+    }
+
+    /// Refuses a form before sign-in that does not carry the token of this browser.
+    pub(crate) fn check_door(&self, given: &str) -> Result<(), Refused> {
+        let is_known = self.cookie(cookie::DOOR).is_some_and(|token| {
+            token.len() == 32 && jose::constant_time_eq(token.as_bytes(), given.as_bytes())
+        });
+        if is_known || kernel::mutant::is("X03-door") { Ok(()) } else { Err(self.cross_site()) }
+    }
+}
+
+/// A request of somebody who is signed in.
+pub(crate) struct Seat {
+    pub(crate) ask: Ask,
+    pub(crate) live: Live,
+    pub(crate) who: Principal,
+    pub(crate) viewer: Viewer,
+}
+
+impl FromRequest<Desk> for Seat {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Response> {
+        let is_safe = request.method().is_safe();
+        let ask = Ask::from_request(request, desk).await?;
+        Self::take(ask, is_safe).await.map_err(|refused| refused.into_response())
+    }
+}
+
+impl Seat {
+    async fn take(ask: Ask, is_safe: bool) -> Result<Self, Refused> {
+        let Some(live) = ask.session().await? else {
+            let next = if is_safe { ask.next(&ask.address) } else { ask.root.clone() };
+            let next = crate::address::encoded(&next);
+            return Err(Refused::Elsewhere(format!("{}/sign-in?next={next}", ask.root)));
+        };
+        if !is_safe {
+            let given = if ask.json().is_null() { ask.field("csrf") } else { ask.member("csrf") };
+            let is_ours = ask.auth.is_form_token(&ask.tenant, &live.session, given);
+            if !is_ours && !kernel::mutant::is("X03-token") {
+                return Err(ask.cross_site());
+            }
+        }
+        let within = ask.address.strip_prefix(&ask.root).unwrap_or_default();
+        let is_open = ["/account", "/sign-out", "/preferences", "/step-up"].iter().any(|path| within.starts_with(path));
+        if live.must_enroll && !is_open {
+            return Err(Refused::Elsewhere(format!("{}/account", ask.root)));
+        }
+        let who = live.principal(&ask.browser, ask.tenant.id);
+        let viewer = viewer(&ask, &live, &who);
+        Ok(Self { ask, live, who, viewer })
+    }
+
+    pub(crate) fn visit(&self) -> Visit<'_> {
+        Visit { viewer: &self.viewer, nonce: &self.ask.nonce, now: self.ask.now }
+    }
+
+    /// Refuses, and counts for the record, what the person's role does not allow.
+    pub(crate) fn need(&self, scope: &str) -> Result<(), Refused> {
+        if self.who.holds(scope) || kernel::mutant::is("X04-role") {
+            return Ok(());
+        }
+        self.ask.count_refusal("insufficient_scope");
+        Err(Refused::forbidden(scope))
+    }
+
+    /// Asks for a fresh sign-in before what cannot be undone.
+    pub(crate) fn need_fresh(&self, page: &str) -> Result<(), Refused> {
+        if self.live.is_fresh(self.ask.now) || kernel::mutant::is("X04-fresh") {
+            return Ok(());
+        }
+        let next = crate::address::encoded(page);
+        Err(Refused::Elsewhere(format!("{}/step-up?next={next}", self.ask.root)))
+    }
+
+    /// The way back to a page after a change; the browser asks for it with GET.
+    #[expect(clippy::unused_self, reason = "reads as what the seat does")]
+    pub(crate) fn back(&self, path: &str) -> Answer {
+        Ok(axum::response::Redirect::to(path).into_response())
+    }
+}
+
+fn viewer(ask: &Ask, live: &Live, who: &Principal) -> Viewer {
+    Viewer {
+        name: live.operator.name.clone(),
+        email: live.operator.email.to_string(),
+        role: role(live.operator.role),
+        tenant_slug: ask.tenant.slug.to_string(),
+        tenant_name: ask.tenant.name.clone(),
+        environment: if ask.tenant.kind == TenantKind::Live { Environment::Live } else { Environment::Sandbox },
+        csrf: ask.auth.form_token(&ask.tenant, &live.session),
+        holds: who.scopes.iter().map(ToString::to_string).collect(),
+        theme: ask.cookie(cookie::THEME).as_deref().and_then(Theme::parse).unwrap_or_default(),
+    }
+}
+
+/// The role as pages show it.
+pub(crate) const fn role(role: auth::operator::Role) -> Role {
+    match role {
+        auth::operator::Role::Owner => Role::Owner,
+        auth::operator::Role::Admin => Role::Admin,
+        auth::operator::Role::Developer => Role::Developer,
+        auth::operator::Role::Billing => Role::Billing,
+        auth::operator::Role::Support => Role::Support,
+        auth::operator::Role::ReadOnly => Role::ReadOnly,
+    }
+}
+
+/// Scheme, host and port of an address.
+fn origin_of(address: &str) -> &str {
+    let after = address.find("://").and_then(|at| at.checked_add(3)).unwrap_or(0);
+    let rest = address.get(after..).unwrap_or_default();
+    let end = rest.find('/').and_then(|at| at.checked_add(after)).unwrap_or(address.len());
+    address.get(..end).unwrap_or(address)
+}
+
+fn find<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
+    pairs.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_ends_before_the_path() {
+        assert_eq!(origin_of("https://id.example.com/a/b"), "https://id.example.com");
+        assert_eq!(origin_of("http://127.0.0.1:8080"), "http://127.0.0.1:8080");
+    }
+}

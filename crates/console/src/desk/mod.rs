@@ -1,0 +1,93 @@
+//! The desk: requests of people, from the cookie to the page.
+//!
+//! A handler reads its [`ask::Ask`], calls one use-case of the product and shows a page over plain data; it decides
+//! nothing. Who is signed in, whether the request comes from our own pages and which tenant it means is settled once, in
+//! [`ask`], before any handler runs.
+
+mod account;
+mod apis;
+mod ask;
+mod audit;
+mod clients;
+mod cookie;
+mod door;
+mod home;
+mod keys;
+mod link;
+mod passkey;
+mod refused;
+mod team;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use auth::Auth;
+use axum::Router;
+use axum::routing::{get, post};
+use kernel::id::{Id, Request};
+
+/// Who sends a request, as the listener knows it; set on every request before it reaches the console.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// Address of the peer.
+    pub source: Option<IpAddr>,
+    /// The request's id.
+    pub request: Id<Request>,
+}
+
+/// What the handlers reach.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) auth: Arc<Auth>,
+}
+
+/// Routes of the console for `default` and, below `/t/{tenant}`, for every tenant.
+pub(crate) fn routes<S>(auth: Arc<Auth>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let mut router = Router::new();
+    for prefix in ["/console", "/t/{tenant}/console"] {
+        let at = |path: &str| format!("{prefix}{path}");
+        router = router
+            .route(&at(""), get(home::show))
+            .route(&at("/"), get(home::show))
+            .route(&at("/sign-in"), get(door::show).post(door::sign_in))
+            .route(&at("/sign-in/passkey"), post(passkey::sign_in))
+            .route(&at("/sign-in/second-factor"), get(door::show_code).post(door::sign_in_code))
+            .route(&at("/sign-in/recovery"), get(door::show_recovery))
+            .route(&at("/sign-in/second-factor/passkey"), post(passkey::second_factor))
+            .route(&at("/sign-out"), post(door::sign_out))
+            .route(&at("/setup/{token}"), get(link::show_setup).post(link::set_up))
+            .route(&at("/join/{token}"), get(link::show_invitation).post(link::join))
+            .route(&at("/step-up"), get(account::show_step_up).post(account::step_up))
+            .route(&at("/step-up/passkey"), post(passkey::step_up))
+            .route(&at("/preferences"), post(account::prefer))
+            .route(&at("/account"), get(account::show))
+            .route(&at("/account/authenticator"), get(account::offer_totp).post(account::enroll_totp))
+            .route(&at("/account/authenticator/remove"), post(account::remove_totp))
+            .route(&at("/account/recovery-codes"), post(account::renew_codes))
+            .route(&at("/account/passphrase"), post(account::change_passphrase))
+            .route(&at("/account/passkeys"), post(passkey::add))
+            .route(&at("/account/passkeys/{id}/remove"), post(account::remove_passkey))
+            .route(&at("/account/sessions/end"), post(account::end_sessions))
+            .route(&at("/account/sessions/{id}/end"), post(account::end_session))
+            .route(&at("/team"), get(team::list))
+            .route(&at("/team/invitations"), post(team::invite))
+            .route(&at("/team/invitations/{id}/withdraw"), post(team::withdraw))
+            .route(&at("/team/{id}/role"), post(team::change_role))
+            .route(&at("/team/{id}/disable"), post(team::disable))
+            .route(&at("/team/{id}/enable"), post(team::enable))
+            .route(&at("/team/{id}/remove"), post(team::remove))
+            .route(&at("/audit"), get(audit::list))
+            .route(&at("/identity/apis"), get(apis::list))
+            .route(&at("/identity/keys"), get(keys::list))
+            .route(&at("/identity/keys/rotate"), post(keys::rotate))
+            .route(&at("/identity/clients"), get(clients::list).post(clients::create))
+            .route(&at("/identity/clients/new"), get(clients::new))
+            .route(&at("/identity/clients/{client}"), get(clients::show))
+            .route(&at("/identity/clients/{client}/{part}"), get(clients::show_part).post(clients::change))
+            .route(&at("/identity/clients/{client}/secrets/{secret}/end"), post(clients::end_secret));
+    }
+    router.with_state(Desk { auth })
+}
