@@ -36,8 +36,3 @@ pub(crate) fn of(state: &str) -> Badge {
         |(_, word, pair)| Badge { pair, word: (*word).to_owned() },
     )
 }
-
-/// A state that ends soon: the warning pair with the time that is left.
-pub(crate) fn ending(what: &str, left: &str) -> Badge {
-    Badge { pair: "warn", word: format!("{what} expires {left}") }
-}

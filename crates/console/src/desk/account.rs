@@ -52,7 +52,6 @@ async fn draw(seat: &Seat, entered: &Entered) -> Answer {
         codes_left: ask.auth.recovery_codes_left(&ask.tenant, &seat.live).await?,
         passkeys: passkeys.iter().map(own).collect(),
         sessions: sessions.iter().rev().map(|session| open(session, &seat.live.session)).collect(),
-        is_fresh: seat.live.is_fresh(ask.now),
     };
     Ok(account::account(&seat.visit(), &data, entered).into_response())
 }

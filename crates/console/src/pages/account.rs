@@ -55,8 +55,6 @@ pub struct Account {
     pub passkeys: Vec<Own>,
     /// The open sessions, the newest first.
     pub sessions: Vec<Open>,
-    /// Whether the last sign-in is fresh; without it a change asks for one first.
-    pub is_fresh: bool,
 }
 
 struct ShownSession<'a> {

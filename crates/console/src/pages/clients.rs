@@ -60,7 +60,7 @@ struct Page<'a> {
 }
 
 /// The page.
-pub fn list(visit: &Visit<'_>, data: &List) -> Document {
+pub fn list<'a>(visit: &Visit<'a>, data: &'a List) -> Document {
     let frame = Frame::new(visit, "identity/clients", "Clients");
     let action = format!("{}/identity/clients", frame.root);
     let kept: Vec<(String, String)> = [("q", &data.q), ("status", &data.status)]
@@ -70,7 +70,7 @@ pub fn list(visit: &Visit<'_>, data: &List) -> Document {
         .collect();
     let query = crate::address::query(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let at = |cursor: &String| format!("{action}?{query}limit={}&cursor={}", data.limit, crate::address::encoded(cursor));
-    let shown = |row: &'_ Row| Shown {
+    let shown = |row: &'a Row| Shown {
         badge: badge::of(row.status),
         created: Moment::new(row.created_at, visit.now),
         href: format!("{action}/{}", row.client_id),

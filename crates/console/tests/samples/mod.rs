@@ -289,7 +289,6 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
                 is_present: id == "session_1",
             })
             .to_vec(),
-        is_fresh: true,
     };
     let newcomer = account::Account {
         must_enroll: true,
