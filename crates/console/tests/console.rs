@@ -109,7 +109,8 @@ fn every_form_that_changes_something_carries_the_token_and_every_htmx_element_th
 #[test]
 fn a_role_without_the_scope_sees_the_control_and_the_reason() {
     let reader = samples::viewer(Role::ReadOnly, &["clients:read"], Environment::Live, Theme::Dark);
-    for (name, html) in all(&reader) {
+    // one's own account is everybody's to change
+    for (name, html) in all(&reader).into_iter().filter(|(name, _)| name != "account") {
         assert!(!html.contains("command=\"show-modal\""), "{name}");
         assert!(!name.starts_with("client") || !html.contains("type=\"submit\">Save"), "{name}");
     }

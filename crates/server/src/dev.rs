@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use auth::api_change::{ApiFields, ScopeFields};
 use auth::client_change::{ClientFields, ClientView, Field};
 use auth::error::AdminError;
+use auth::operator::OperatorError;
 use auth::secret_change::SecretFields;
 use jose::SystemEntropy;
 use kernel::id::{Entropy as _, base32_encode};
@@ -17,7 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::data_dir::DataDir;
 use crate::environment::given;
 use crate::failure::{Exit, Failure};
-use crate::operation::admin_failure;
+use crate::operation::{admin_failure, operator_failure};
 use crate::serve::{Edge, logs, run_house};
 use crate::stopping::{Hangup, Stop};
 use crate::terminal;
@@ -109,6 +110,8 @@ struct Demo {
     machine: Secret<String>,
     refreshing: Secret<String>,
     admin: Secret<String>,
+    /// The link that makes the console's first owner, while there is none.
+    console: Option<Secret<String>>,
 }
 
 impl Demo {
@@ -143,7 +146,9 @@ impl Demo {
             scopes: Field::Value(vec!["admin".to_owned()]),
             ..ClientFields::default()
         };
+        let console = planter.console().await?;
         Ok(Self {
+            console,
             admin: planter.client(ADMIN, admin).await.map_err(broken)?,
             refreshing: planter
                 .client(REFRESHING, machine(REFRESHING, &["client_credentials", "refresh_token"]))
@@ -157,12 +162,18 @@ impl Demo {
     fn text(&self, base: &str, is_temporary: bool) -> String {
         let (demo, refreshing, admin) = (self.machine.reveal(), self.refreshing.reveal(), self.admin.reveal());
         let scopes = SCOPES.map(|(scope, _)| scope).join(" ");
+        let console = match &self.console {
+            Some(link) => format!("make an account with this link, which works one time\n  {}", link.reveal()),
+            None => format!("{base}/console"),
+        };
         let end = if is_temporary { "the temporary store is removed then" } else { "the data directory stays" };
         format!(
             r#"Bastionary is ready at {base}
 
 Documentation
   {base}/docs
+
+Console: {console}
 
 Demo client of the API {API} with the scopes {scopes}
   client_id      {DEMO}
@@ -188,6 +199,16 @@ struct Planter<'a> {
 }
 
 impl Planter<'_> {
+    async fn console(&self) -> Result<Option<Secret<String>>, Failure> {
+        let House { auth, tenant, .. } = self.house;
+        let broken = |error: OperatorError| operator_failure("the link to the console was not made", &error);
+        if auth.has_operator(tenant.id).await.map_err(|error| broken(error.into()))? {
+            return Ok(None);
+        }
+        let link = auth.create_setup_link(&self.who, tenant).await.map_err(broken)?;
+        Ok(Some(link.address))
+    }
+
     async fn api(&self) -> Result<(), AdminError> {
         let House { auth, tenant, .. } = self.house;
         if auth.read_catalog(tenant).await?.by_resource(API).is_some() {

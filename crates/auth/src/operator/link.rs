@@ -428,7 +428,7 @@ fn created(
         totp_step: 0,
         passkeys: 0,
         disabled_at: None,
-        signed_in_at: None,
+        signed_in_at: Some(now),
         version: 1,
         created_at: now,
         updated_at: now,

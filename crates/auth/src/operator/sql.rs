@@ -14,7 +14,7 @@ store::statements! {
     OPERATOR_ANY = "SELECT id FROM operator WHERE tenant_id = ?1 LIMIT 1";
     /// A new operator.
     OPERATOR_INSERT =
-        "INSERT INTO operator (tenant_id, id, email, name, role, passphrase, totp, totp_step, disabled_at, signed_in_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 0, NULL, NULL, 1, ?7, ?7)";
+        "INSERT INTO operator (tenant_id, id, email, name, role, passphrase, totp, totp_step, disabled_at, signed_in_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 0, NULL, ?7, 1, ?7, ?7)";
     /// A changed operator, guarded by the version.
     OPERATOR_UPDATE =
         "UPDATE operator SET name = ?3, role = ?4, disabled_at = ?5, version = version + 1, updated_at = ?6 WHERE tenant_id = ?1 AND id = ?2 AND version = ?7";

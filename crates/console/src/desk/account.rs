@@ -50,10 +50,19 @@ async fn draw(seat: &Seat, entered: &Entered) -> Answer {
         has_passphrase: operator.has_passphrase(),
         has_totp: operator.has_totp(),
         codes_left: ask.auth.recovery_codes_left(&ask.tenant, &seat.live).await?,
+        passkey_host: passkey_host(&ask.auth.settings.issuer),
         passkeys: passkeys.iter().map(own).collect(),
         sessions: sessions.iter().rev().map(|session| open(session, &seat.live.session)).collect(),
     };
     Ok(account::account(&seat.visit(), &data, entered).into_response())
+}
+
+/// What an issuer of a bare IP address must become before browsers make passkeys for it (WebAuthn §5.1.3: the effective
+/// domain must be a domain).
+fn passkey_host(issuer: &str) -> Option<String> {
+    let host = issuer.split_once("://").map_or(issuer, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    let address: std::net::SocketAddr = host.parse().or_else(|_| format!("{host}:443").parse()).ok()?;
+    Some(if address.ip().is_loopback() { format!("http://localhost:{}", address.port()) } else { String::new() })
 }
 
 /// The page of the account, to which changes go back.

@@ -95,17 +95,20 @@ pub(super) async fn list(seat: Seat) -> Answer {
     Ok(clients::list(&seat.visit(), &data).into_response())
 }
 
-/// The scopes that can be given, management ones last.
-async fn scopes(seat: &Seat) -> Result<Vec<(String, String)>, Refused> {
+/// Names and descriptions.
+type Scopes = Vec<(String, String)>;
+
+/// The scopes that can be given: those of the tenant's own APIs, and those of this server's.
+async fn scopes(seat: &Seat) -> Result<(Scopes, Scopes), Refused> {
     let catalog = seat.ask.auth.catalog(&seat.ask.tenant).await?;
     let is_built_in = |api| catalog.apis.iter().any(|known| known.id == api && known.builtin.is_some());
-    let mut list: Vec<_> = catalog
-        .scopes
-        .iter()
-        .map(|(name, scope)| (is_built_in(scope.api), name.to_string(), scope.description.clone()))
-        .collect();
-    list.sort();
-    Ok(list.into_iter().map(|(_, name, description)| (name, description)).collect())
+    let mut list: Vec<_> = catalog.scopes.iter().collect();
+    list.sort_by(|a, b| a.0.cmp(b.0));
+    let (management, own): (Vec<_>, Vec<_>) = list.into_iter().partition(|(_, scope)| is_built_in(scope.api));
+    let text = |list: Vec<(&Arc<str>, &auth::catalog::Scope)>| {
+        list.into_iter().map(|(name, scope)| (name.to_string(), scope.description.clone())).collect()
+    };
+    Ok((text(own), text(management)))
 }
 
 pub(super) async fn new(seat: Seat) -> Answer {
@@ -120,7 +123,8 @@ async fn draw_new(seat: &Seat, entered: Entered) -> Answer {
     } else {
         seat.ask.field("idempotency_key").to_owned()
     };
-    let data = New { scopes: scopes(seat).await?, entered, idempotency_key: key };
+    let (scopes, management) = scopes(seat).await?;
+    let data = New { scopes, management, entered, idempotency_key: key };
     Ok((status, clients::new(&seat.visit(), &data)).into_response())
 }
 

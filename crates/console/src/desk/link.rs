@@ -1,7 +1,9 @@
 //! Links that make accounts: the one-time setup link and invitations.
 
+use auth::error::AdminError;
 use auth::operator::OperatorError;
 use auth::operator::link::{FirstFactor, Joining, LinkKind};
+use auth::setup::TenantFields;
 use axum::response::{IntoResponse as _, Redirect};
 use http::StatusCode;
 
@@ -60,6 +62,9 @@ async fn take_up(ask: &Ask, kind: LinkKind) -> Answer {
     };
     match ask.auth.join(&ask.tenant, kind, ask.param("token"), joining, &ask.browser).await {
         Ok(done) => {
+            if kind == LinkKind::Setup {
+                name_tenant(ask, organization).await?;
+            }
             let mut response = Redirect::to(&ask.root).into_response();
             door::seat(ask, &done, &mut response);
             Ok(response)
@@ -70,5 +75,20 @@ async fn take_up(ask: &Ask, kind: LinkKind) -> Answer {
             back(error, &mut entered)?;
             show(ask, kind, &entered).await
         }
+    }
+}
+
+/// Gives the tenant the name that its first owner wrote.
+async fn name_tenant(ask: &Ask, organization: Option<&str>) -> Result<(), Refused> {
+    let Some(name) = organization.map(str::trim).filter(|name| !name.is_empty() && **name != ask.tenant.name) else {
+        return Ok(());
+    };
+    let who = ask.auth.system(&ask.tenant, "setup");
+    let fields = TenantFields { name: Some(name.to_owned()), ..TenantFields::default() };
+    match ask.auth.patch_tenant(&who, &ask.tenant.slug, fields).await {
+        Ok(planned) => Ok(ask.auth.run(planned).await?),
+        // The account is made; a name that is not taken is no reason to send its owner away.
+        Err(AdminError::Invalid(_)) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

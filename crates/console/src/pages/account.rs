@@ -51,6 +51,8 @@ pub struct Account {
     pub has_totp: bool,
     /// Unused recovery codes.
     pub codes_left: i64,
+    /// Where the console must be opened instead, when browsers make no passkey for its present address.
+    pub passkey_host: Option<String>,
     /// The passkeys.
     pub passkeys: Vec<Own>,
     /// The open sessions, the newest first.

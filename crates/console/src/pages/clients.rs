@@ -97,8 +97,10 @@ pub fn list<'a>(visit: &Visit<'a>, data: &'a List) -> Document {
 /// What the form for a new client needs.
 #[derive(Debug, Clone, Default)]
 pub struct New {
-    /// Scopes that can be given: name and description.
+    /// Scopes of your own APIs that can be given: name and description.
     pub scopes: Vec<(String, String)>,
+    /// Scopes of this server's own API.
+    pub management: Vec<(String, String)>,
     /// What came back.
     pub entered: Entered,
     /// Makes a second submission find the first one's client.
@@ -113,6 +115,7 @@ struct NewPage<'a> {
     name: Field,
     folded: Vec<Field>,
     is_open: bool,
+    is_management_open: bool,
 }
 
 /// The form for a new client: name, scopes, Create; the rest is folded.
@@ -139,6 +142,7 @@ pub fn new(visit: &Visit<'_>, data: &New) -> Document {
             .autocomplete("off")
             .filled(entered),
         is_open: folded.iter().any(|field| field.error.is_some() || !field.value.is_empty()),
+        is_management_open: data.management.iter().any(|(scope, _)| entered.has("scope", scope)),
         folded,
         data,
     })
