@@ -41,6 +41,8 @@ enum Surface {
     Oauth,
     /// `/api/…`: the same.
     Admin,
+    /// `/console/…`: the same, in pages.
+    Console,
     /// Everything else says what it says whoever holds the lease.
     Open,
 }
@@ -67,13 +69,17 @@ fn terms(method: &Method, path: &str) -> Terms {
     };
     let reserved = path == "/oauth2/revoke"
         || ["/livez", "/readyz", "/metrics"].contains(&path)
-        || (path.starts_with("/api/") && ["/disable", "/revoke", "/revoke-tokens"].iter().any(|tail| ends(tail)));
+        || (path.starts_with("/api/") && ["/disable", "/revoke", "/revoke-tokens"].iter().any(|tail| ends(tail)))
+        || (path.starts_with("/console/") && ["/disable", "/end", "/sign-out"].iter().any(|tail| ends(tail)));
     let surface = match path {
         _ if oauth => Surface::Oauth,
         _ if path.starts_with("/api/") => Surface::Admin,
+        _ if path.starts_with("/console/assets/") => Surface::Open,
+        _ if path == "/console" || path.starts_with("/console/") => Surface::Console,
         _ => Surface::Open,
     };
-    let changes = !method.is_safe() && (surface == Surface::Admin || path == "/oauth2/revoke");
+    let is_managing = matches!(surface, Surface::Admin | Surface::Console);
+    let changes = !method.is_safe() && (is_managing || path == "/oauth2/revoke");
     Terms { deadline: Duration::from_secs(seconds), reserved, surface, group: Group::of(path), changes }
 }
 
@@ -126,12 +132,10 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     request.extensions_mut().insert::<RequestId>(id.clone());
     let read = BodyRead::default();
     request.extensions_mut().insert(read.clone());
-    let refused = |problem: Problem| {
-        if terms.surface == Surface::Oauth {
-            oauth_error::response(&OauthError::Unavailable, &app.error_pages, &text)
-        } else {
-            problem.into_response()
-        }
+    let refused = |problem: Problem| match terms.surface {
+        Surface::Oauth => oauth_error::response(&OauthError::Unavailable, &app.error_pages, &text),
+        Surface::Console => console::unavailable(),
+        Surface::Admin | Surface::Open => problem.into_response(),
     };
     let busy = || refused(Problem::unavailable(1));
     // What was begun may have been done.

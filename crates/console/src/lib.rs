@@ -31,8 +31,8 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 
 pub use assets::{Notice, chart_addresses, notices};
-pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
 pub use desk::Caller;
+pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
 pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};
 pub use shell::{Document, Environment, Role, Theme, Viewer, Visit};
@@ -67,6 +67,11 @@ where
 /// The page for an address that does not exist, in the frame of the book. Status 404.
 pub fn not_found() -> Response {
     answer::html(&HeaderMap::new(), StatusCode::NOT_FOUND, frame::missing())
+}
+
+/// What a page of the console is while the server cannot answer. Status 503.
+pub fn unavailable() -> Response {
+    desk::unavailable().into_response()
 }
 
 async fn first_page(headers: HeaderMap) -> Response {

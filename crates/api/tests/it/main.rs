@@ -8,6 +8,7 @@ mod attacks;
 mod audit;
 mod authentication;
 mod client_credentials;
+mod console;
 mod forgery;
 mod grants;
 mod hostile;

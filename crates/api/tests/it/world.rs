@@ -54,6 +54,7 @@ pub(crate) struct World {
     pub(crate) app: Router,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) admin: String,
+    pub(crate) engine: Engine,
     _directory: Option<Arc<TempDir>>,
 }
 
@@ -122,7 +123,7 @@ impl World {
         let planned = auth.plan_admin_client(&who, &tenant, Some("ops".to_owned()), None).await.unwrap();
         let secret = auth.run(planned).await.unwrap().secret.unwrap().reveal().clone();
         let app = api::router(api::App::new(Arc::clone(&auth)));
-        let mut world = Self { auth, app, clock, admin: String::new(), _directory: Some(Arc::new(directory)) };
+        let mut world = Self { auth, app, clock, engine, admin: String::new(), _directory: Some(Arc::new(directory)) };
         world.admin = world.token("ops", &secret, "&scope=admin").await.expect(200).json()["access_token"]
             .as_str()
             .unwrap()

@@ -75,7 +75,8 @@ impl Ask {
         };
         let jar = Jar::new(&tenant.slug, auth.settings.issuer.starts_with("https:"));
         let caller = parts.extensions.get::<Caller>().copied();
-        let caller = caller.ok_or_else(|| Refused::page(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Lost."))?;
+        let caller =
+            caller.ok_or_else(|| Refused::page(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Lost."))?;
         let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let browser = Browser {
             source: caller.source,
@@ -101,7 +102,8 @@ impl Ask {
         if parts.method != Method::GET && parts.method != Method::HEAD {
             let kind = ask.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            let is_ours = ask.is_same_origin() && ["application/x-www-form-urlencoded", "application/json"].contains(&&*kind);
+            let is_ours =
+                ask.is_same_origin() && ["application/x-www-form-urlencoded", "application/json"].contains(&&*kind);
             if !is_ours {
                 return Err(ask.cross_site());
             }
@@ -109,9 +111,8 @@ impl Ask {
                 Refused::page(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The form is larger than 64 KiB.")
             })?;
             if kind == "application/json" {
-                ask.json = serde_json::from_slice(&body).map_err(|_| {
-                    Refused::page(StatusCode::BAD_REQUEST, "malformed_body", "The body is not JSON.")
-                })?;
+                ask.json = serde_json::from_slice(&body)
+                    .map_err(|_| Refused::page(StatusCode::BAD_REQUEST, "malformed_body", "The body is not JSON."))?;
             } else {
                 ask.form = decoded_pairs(std::str::from_utf8(&body).unwrap_or_default());
             }
@@ -136,7 +137,11 @@ impl Ask {
     /// Refuses what another site sent, and counts it for the record.
     fn cross_site(&self) -> Refused {
         self.count_refusal("cross_site_request");
-        Refused::page(StatusCode::FORBIDDEN, "cross_site_request", "This request did not come from a page of this console.")
+        Refused::page(
+            StatusCode::FORBIDDEN,
+            "cross_site_request",
+            "This request did not come from a page of this console.",
+        )
     }
 
     /// Counts a refused request; repeated ones become one journal entry with a count.
@@ -192,7 +197,8 @@ impl Ask {
 
     /// What was typed, but secrets.
     pub(crate) fn entered(&self) -> Entered {
-        let is_shown = |name: &str| !["csrf", "passphrase", "secret", "code", "recovery_code", "ticket"].contains(&name);
+        let is_shown =
+            |name: &str| !["csrf", "passphrase", "secret", "code", "recovery_code", "ticket"].contains(&name);
         Entered { values: self.form.iter().filter(|(name, _)| is_shown(name)).cloned().collect(), problems: Vec::new() }
     }
 
@@ -200,7 +206,9 @@ impl Ask {
     pub(crate) fn next(&self, asked: &str) -> String {
         let rest = asked.strip_prefix(&self.root);
         let is_page = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-        let is_plain = !asked.contains("//") && asked.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        let is_plain = !asked.contains("//")
+            && !asked.contains("/.")
+            && asked.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
         let is_door = rest.is_some_and(|rest| rest.starts_with("/sign-in"));
         if is_page && is_plain && !is_door { asked.to_owned() } else { self.root.clone() }
     }
@@ -225,9 +233,9 @@ impl Ask {
 
     /// Refuses a form before sign-in that does not carry the token of this browser.
     pub(crate) fn check_door(&self, given: &str) -> Result<(), Refused> {
-        let is_known = self.cookie(cookie::DOOR).is_some_and(|token| {
-            token.len() == 32 && jose::constant_time_eq(token.as_bytes(), given.as_bytes())
-        });
+        let is_known = self
+            .cookie(cookie::DOOR)
+            .is_some_and(|token| token.len() == 32 && jose::constant_time_eq(token.as_bytes(), given.as_bytes()));
         if is_known || kernel::mutant::is("X03-door") { Ok(()) } else { Err(self.cross_site()) }
     }
 }

@@ -276,10 +276,7 @@ async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused
         credentials: client.credentials.iter().map(|credential| shown(credential, ask.now)).collect(),
         token_ttl_seconds: i64::from(seconds),
         rate: settings.rate_limit.as_ref().map(|r| (u64::from(r.limit), i64::from(r.window_s), r.enforce)),
-        quota: settings
-            .token_quota
-            .as_ref()
-            .map(|q| (q.per_hour.map(u64::from), q.per_day.map(u64::from), q.enforce)),
+        quota: settings.token_quota.as_ref().map(|q| (q.per_hour.map(u64::from), q.per_day.map(u64::from), q.enforce)),
         created_at: client.created_at,
         updated_at: client.updated_at,
         expires_at: client.expires_at,
@@ -437,6 +434,7 @@ pub(super) async fn end_secret(seat: Seat) -> Answer {
     let secret = ask.id::<id::Secret>("secret")?;
     let planned = ask.auth.revoke_secret(&seat.who, &ask.tenant, ask.param("client"), secret, false).await?;
     ask.auth.run_reserved(planned).await?;
-    let response: Response = seat.back(&format!("{}/identity/clients/{}/credentials", ask.root, ask.param("client")))?;
+    let response: Response =
+        seat.back(&format!("{}/identity/clients/{}/credentials", ask.root, ask.param("client")))?;
     Ok(response)
 }

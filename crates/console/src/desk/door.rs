@@ -16,13 +16,7 @@ use crate::shell::Document;
 /// A page before sign-in, with the cookie that its form needs.
 pub(super) fn page(ask: &Ask, entered: &Entered, draw: impl FnOnce(&Door<'_>) -> Document) -> Response {
     let (token, is_new) = ask.door_token();
-    let door = Door {
-        root: &ask.root,
-        tenant_name: &ask.tenant.name,
-        nonce: &ask.nonce,
-        csrf: &token,
-        entered,
-    };
+    let door = Door { root: &ask.root, tenant_name: &ask.tenant.name, nonce: &ask.nonce, csrf: &token, entered };
     let status = if entered.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let mut response = (status, draw(&door)).into_response();
     if is_new {
@@ -67,7 +61,8 @@ pub(super) async fn sign_in(ask: Ask) -> Answer {
             Ok(response)
         }
         Err(error) => {
-            let retry = if let OperatorError::Wait { retry_after_seconds } = error { Some(retry_after_seconds) } else { None };
+            let retry =
+                if let OperatorError::Wait { retry_after_seconds } = error { Some(retry_after_seconds) } else { None };
             let mut entered = ask.entered();
             back(error, &mut entered)?;
             let mut response = page(&ask, &entered, |door| sign_in::sign_in(door, next));

@@ -41,6 +41,11 @@ pub(crate) struct Desk {
     pub(crate) auth: Arc<Auth>,
 }
 
+/// The page while the server cannot answer.
+pub(crate) fn unavailable() -> refused::Refused {
+    refused::Refused::unavailable(1)
+}
+
 /// Routes of the console for `default` and, below `/t/{tenant}`, for every tenant.
 pub(crate) fn routes<S>(auth: Arc<Auth>) -> Router<S>
 where

@@ -36,11 +36,11 @@ impl Refused {
         Self::page(StatusCode::FORBIDDEN, "insufficient_scope", sentence)
     }
 
-    fn unavailable(seconds: u32) -> Self {
+    pub(crate) fn unavailable(seconds: u32) -> Self {
         Self::Page {
             status: StatusCode::SERVICE_UNAVAILABLE,
             code: "temporarily_unavailable",
-            sentence: "The server cannot answer now. Nothing was changed; try again shortly.".to_owned(),
+            sentence: "The server cannot answer now. Try again shortly.".to_owned(),
             retry_after_seconds: Some(seconds),
         }
     }

@@ -115,10 +115,14 @@ pub fn account(visit: &Visit<'_>, data: &Account, entered: &Entered) -> Document
     Document::of(&Page {
         sessions: sessions.collect(),
         passkeys: passkeys.collect(),
-        passphrase: Field::new("passphrase", if data.has_passphrase { "New passphrase" } else { "Passphrase" }, "password")
-            .hint("At least 15 characters. Every other session ends.")
-            .autocomplete("new-password")
-            .filled(entered),
+        passphrase: Field::new(
+            "passphrase",
+            if data.has_passphrase { "New passphrase" } else { "Passphrase" },
+            "password",
+        )
+        .hint("At least 15 characters. Every other session ends.")
+        .autocomplete("new-password")
+        .filled(entered),
         remove_totp: confirm(
             "remove-totp".to_owned(),
             "authenticator/remove".to_owned(),

@@ -69,7 +69,8 @@ pub fn list<'a>(visit: &Visit<'a>, data: &'a List) -> Document {
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .collect();
     let query = crate::address::query(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let at = |cursor: &String| format!("{action}?{query}limit={}&cursor={}", data.limit, crate::address::encoded(cursor));
+    let at =
+        |cursor: &String| format!("{action}?{query}limit={}&cursor={}", data.limit, crate::address::encoded(cursor));
     let shown = |row: &'a Row| Shown {
         badge: badge::of(row.status),
         created: Moment::new(row.created_at, visit.now),

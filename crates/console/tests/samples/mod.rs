@@ -360,12 +360,25 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             "client-new",
             clients::new(
                 &visit,
-                &clients::New { scopes: scopes.clone(), management: scopes.clone(), entered: nothing.clone(), idempotency_key: "key-1".to_owned() },
+                &clients::New {
+                    scopes: scopes.clone(),
+                    management: scopes.clone(),
+                    entered: nothing.clone(),
+                    idempotency_key: "key-1".to_owned(),
+                },
             ),
         ),
         (
             "client-new-wrong",
-            clients::new(&visit, &clients::New { scopes, management: Vec::new(), entered: wrong.clone(), idempotency_key: "key-1".to_owned() }),
+            clients::new(
+                &visit,
+                &clients::New {
+                    scopes,
+                    management: Vec::new(),
+                    entered: wrong.clone(),
+                    idempotency_key: "key-1".to_owned(),
+                },
+            ),
         ),
         ("reveal", client::reveal(&visit, &client, "bst_cs_7Qm2vX4kP9rT1yB6nC8wZ3dF5hJ0aLs2KxE4uR9tY1b3XyZ", true)),
         ("apis", apis::list(&visit, &all_apis)),

@@ -178,8 +178,10 @@ async fn two_sequencers_at_once_leave_one_good_tree(mut world: World) {
     }
     let (one, two) = (Sequencer::new(), Sequencer::new());
     let (store, tenant, now) = (&world.store, world.tenant, world.now);
-    let both =
-        tokio::join!(one.sequence(store, tenant, Extent::Everything, now, &world.signer), two.sequence(store, tenant, Extent::Everything, now, &world.signer));
+    let both = tokio::join!(
+        one.sequence(store, tenant, Extent::Everything, now, &world.signer),
+        two.sequence(store, tenant, Extent::Everything, now, &world.signer)
+    );
     assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
     let report = world.verify(&[]).await;
     assert!(report.is_good(), "{:?}", report.findings);

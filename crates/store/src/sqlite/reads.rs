@@ -62,7 +62,9 @@ impl Readers {
         let mut threads = Vec::new();
         for number in 0..cores.saturating_mul(2).clamp(2, 16) {
             let connection = super::connect(path)?;
-            connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -512").map_err(|error| failure("PRAGMA", error))?;
+            connection
+                .execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -512")
+                .map_err(|error| failure("PRAGMA", error))?;
             let (line, shared) = (Arc::clone(&line), Arc::clone(shared));
             let thread = std::thread::Builder::new()
                 .name(format!("store-read-{number}"))
