@@ -1,7 +1,6 @@
 //! The pages of the console: complete, escaped, within their budgets, and written without what the policy forbids.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "the helpers of a test fail like the test itself"
 )]

@@ -7,7 +7,7 @@ use auth::operator::{Operator, OperatorError};
 use axum::response::{IntoResponse as _, Redirect};
 use kernel::id;
 
-use super::ask::Seat;
+use super::ask::{Seat, to};
 use super::cookie;
 use super::refused::{Answer, Refused, back};
 use crate::form::Entered;
@@ -104,7 +104,7 @@ pub(super) async fn enroll_totp(seat: Seat) -> Answer {
 pub(super) async fn remove_totp(seat: Seat) -> Answer {
     seat.need_fresh(&page(&seat))?;
     seat.ask.auth.remove_totp(&seat.ask.tenant, &seat.live, &seat.ask.browser).await?;
-    seat.back(&page(&seat))
+    Ok(to(&page(&seat)))
 }
 
 pub(super) async fn renew_codes(seat: Seat) -> Answer {
@@ -135,21 +135,21 @@ pub(super) async fn remove_passkey(seat: Seat) -> Answer {
     seat.need_fresh(&page(&seat))?;
     let passkey = seat.ask.id::<id::Passkey>("id")?;
     seat.ask.auth.remove_passkey(&seat.ask.tenant, &seat.live, passkey, &seat.ask.browser).await?;
-    seat.back(&page(&seat))
+    Ok(to(&page(&seat)))
 }
 
 pub(super) async fn end_session(seat: Seat) -> Answer {
     let ask = &seat.ask;
     let session = ask.id::<id::Session>("id")?;
     ask.auth.end_sessions(&seat.who, &ask.tenant, seat.live.operator.id, Some(session)).await?;
-    seat.back(&page(&seat))
+    Ok(to(&page(&seat)))
 }
 
 /// Ends every session of the person, this one included.
 pub(super) async fn end_sessions(seat: Seat) -> Answer {
     let ask = &seat.ask;
     ask.auth.end_sessions(&seat.who, &ask.tenant, seat.live.operator.id, None).await?;
-    seat.back(&format!("{}/sign-in", ask.root))
+    Ok(to(&format!("{}/sign-in", ask.root)))
 }
 
 pub(super) async fn show_step_up(seat: Seat) -> Answer {

@@ -8,7 +8,9 @@ use auth::operator::session::Live;
 use auth::tenant::{Tenant, TenantKind};
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CONTENT_TYPE, ORIGIN, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use kernel::clock::Timestamp;
@@ -19,13 +21,15 @@ use record::refusal::Refused as CountedRefusal;
 use serde_json::Value;
 
 use super::cookie::{self, Jar};
-use super::refused::{Answer, Refused};
+use super::refused::Refused;
 use super::{Caller, Desk};
 use crate::address::decoded_pairs;
 use crate::form::Entered;
 use crate::protect::Nonce;
 use crate::shell::{Environment, Role, Theme, Viewer, Visit};
 
+/// Characters of the token of forms before sign-in: 192 random bits.
+const DOOR_TOKEN: usize = 32;
 /// Most bytes of a form.
 const BODY_MAX: usize = 64 * 1024;
 
@@ -52,7 +56,7 @@ impl FromRequest<Desk> for Ask {
     type Rejection = Response;
 
     async fn from_request(request: Request, desk: &Desk) -> Result<Self, Response> {
-        Self::read(request, desk).await.map_err(|refused| refused.into_response())
+        Self::read(request, desk).await.map_err(Refused::into_response)
     }
 }
 
@@ -221,21 +225,19 @@ impl Ask {
 
     /// The token of the forms before sign-in, and whether the browser must be given it.
     pub(crate) fn door_token(&self) -> (String, bool) {
-        match self.cookie(cookie::DOOR).filter(|token| token.len() == 32) {
-            Some(token) => (token, false),
-            None => {
-                let mut bytes = [0; 16];
-                self.auth.with_entropy(|entropy| entropy.fill(&mut bytes));
-                (bytes.iter().map(|byte| format!("{byte:02x}")).collect(), true)
-            }
+        if let Some(token) = self.cookie(cookie::DOOR).filter(|token| token.len() == DOOR_TOKEN) {
+            return (token, false);
         }
+        let mut bytes = [0; 24];
+        self.auth.with_entropy(|entropy| entropy.fill(&mut bytes));
+        (URL_SAFE_NO_PAD.encode(bytes), true)
     }
 
     /// Refuses a form before sign-in that does not carry the token of this browser.
     pub(crate) fn check_door(&self, given: &str) -> Result<(), Refused> {
-        let is_known = self
-            .cookie(cookie::DOOR)
-            .is_some_and(|token| token.len() == 32 && jose::constant_time_eq(token.as_bytes(), given.as_bytes()));
+        let is_known = self.cookie(cookie::DOOR).is_some_and(|token| {
+            token.len() == DOOR_TOKEN && jose::constant_time_eq(token.as_bytes(), given.as_bytes())
+        });
         if is_known || kernel::mutant::is("X03-door") { Ok(()) } else { Err(self.cross_site()) }
     }
 }
@@ -254,7 +256,7 @@ impl FromRequest<Desk> for Seat {
     async fn from_request(request: Request, desk: &Desk) -> Result<Self, Response> {
         let is_safe = request.method().is_safe();
         let ask = Ask::from_request(request, desk).await?;
-        Self::take(ask, is_safe).await.map_err(|refused| refused.into_response())
+        Self::take(ask, is_safe).await.map_err(Refused::into_response)
     }
 }
 
@@ -303,12 +305,11 @@ impl Seat {
         let next = crate::address::encoded(page);
         Err(Refused::Elsewhere(format!("{}/step-up?next={next}", self.ask.root)))
     }
+}
 
-    /// The way back to a page after a change; the browser asks for it with GET.
-    #[expect(clippy::unused_self, reason = "reads as what the seat does")]
-    pub(crate) fn back(&self, path: &str) -> Answer {
-        Ok(axum::response::Redirect::to(path).into_response())
-    }
+/// The way to a page after a change; the browser asks for it with GET.
+pub(crate) fn to(path: &str) -> Response {
+    Redirect::to(path).into_response()
 }
 
 fn viewer(ask: &Ask, live: &Live, who: &Principal) -> Viewer {

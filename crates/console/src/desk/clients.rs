@@ -7,7 +7,7 @@ use auth::client_change::{ClientFields, Field};
 use auth::error::{AdminError, FieldProblem};
 use auth::secret_change::SecretFields;
 use auth::sql::{CLIENT_LIST, CLIENT_LIST_PREFIX};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
@@ -15,7 +15,7 @@ use kernel::secret::Secret;
 use serde_json::json;
 use store::params;
 
-use super::ask::Seat;
+use super::ask::{Seat, to};
 use super::audit::limit;
 use super::refused::{Answer, Refused, problems};
 use crate::form::Entered;
@@ -194,7 +194,7 @@ pub(super) async fn create(seat: Seat) -> Answer {
             let shown = page_of(&seat, &view.client).await?;
             match &view.secret {
                 Some(secret) => Ok(client::reveal(&seat.visit(), &shown, secret.reveal(), true).into_response()),
-                None => seat.back(&format!("{}/identity/clients/{}", ask.root, view.client.client_id)),
+                None => Ok(to(&format!("{}/identity/clients/{}", ask.root, view.client.client_id))),
             }
         }
         Err(error) => {
@@ -368,7 +368,7 @@ async fn save(seat: &Seat, tab: Tab) -> Answer {
         Err(error) => Err(error),
     };
     match done {
-        Ok(()) => seat.back(&format!("{}/identity/clients/{}/{}", ask.root, ask.param("client"), tab.path())),
+        Ok(()) => Ok(to(&format!("{}/identity/clients/{}/{}", ask.root, ask.param("client"), tab.path()))),
         Err(error) => {
             let mut entered = ask.entered();
             entered.problems = returned(error)?;
@@ -413,7 +413,7 @@ async fn set_enabled(seat: &Seat, enabled: bool, here: &str) -> Answer {
         // what narrows access has a lane of its own, which is open when the others are full
         ask.auth.run_reserved(planned).await?;
     }
-    seat.back(here)
+    Ok(to(here))
 }
 
 async fn delete(seat: &Seat, here: &str) -> Answer {
@@ -425,7 +425,7 @@ async fn delete(seat: &Seat, here: &str) -> Answer {
     }
     let planned = ask.auth.delete_client(&seat.who, &ask.tenant, ask.param("client"), None).await?;
     ask.auth.run_reserved(planned).await?;
-    seat.back(&format!("{}/identity/clients", ask.root))
+    Ok(to(&format!("{}/identity/clients", ask.root)))
 }
 
 pub(super) async fn end_secret(seat: Seat) -> Answer {
@@ -434,7 +434,5 @@ pub(super) async fn end_secret(seat: Seat) -> Answer {
     let secret = ask.id::<id::Secret>("secret")?;
     let planned = ask.auth.revoke_secret(&seat.who, &ask.tenant, ask.param("client"), secret, false).await?;
     ask.auth.run_reserved(planned).await?;
-    let response: Response =
-        seat.back(&format!("{}/identity/clients/{}/credentials", ask.root, ask.param("client")))?;
-    Ok(response)
+    Ok(to(&format!("{}/identity/clients/{}/credentials", ask.root, ask.param("client"))))
 }

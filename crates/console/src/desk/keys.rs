@@ -6,7 +6,7 @@ use axum::response::IntoResponse as _;
 use jose::Alg;
 use store::params;
 
-use super::ask::Seat;
+use super::ask::{Seat, to};
 use super::refused::Answer;
 use crate::pages::keys::{self, Key};
 
@@ -41,5 +41,5 @@ pub(super) async fn rotate(seat: Seat) -> Answer {
     let page = format!("{}/identity/keys", ask.root);
     let planned = ask.auth.rotate_key(&seat.who, &ask.tenant, KeyPurpose::Token, Alg::Es256, false).await?;
     ask.auth.run(planned).await?;
-    seat.back(&page)
+    Ok(to(&page))
 }

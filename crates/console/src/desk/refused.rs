@@ -110,17 +110,17 @@ impl From<OperatorError> for Refused {
         let sentence = capitalized(&error.to_string());
         let code = error.code();
         match error {
-            OperatorError::Refused => Self::page(StatusCode::FORBIDDEN, code, sentence),
+            OperatorError::Refused | OperatorError::PassphraseOff | OperatorError::NotFresh => {
+                Self::page(StatusCode::FORBIDDEN, code, sentence)
+            }
             OperatorError::Wait { retry_after_seconds } => Self::Page {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 code,
                 sentence,
                 retry_after_seconds: Some(retry_after_seconds),
             },
-            OperatorError::PassphraseOff => Self::page(StatusCode::FORBIDDEN, code, sentence),
             OperatorError::Expired => Self::page(StatusCode::CONFLICT, code, sentence),
             OperatorError::LinkGone => Self::page(StatusCode::GONE, code, sentence),
-            OperatorError::NotFresh => Self::page(StatusCode::FORBIDDEN, code, sentence),
             OperatorError::Busy => Self::unavailable(1),
             OperatorError::Admin(error) => error.into(),
         }

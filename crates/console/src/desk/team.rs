@@ -6,7 +6,7 @@ use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::id;
 
-use super::ask::{Seat, role};
+use super::ask::{Seat, role, to};
 use super::refused::{Answer, Refused, back};
 use crate::form::Entered;
 use crate::pages::team::{self, Invitation, Member};
@@ -88,14 +88,14 @@ pub(super) async fn withdraw(seat: Seat) -> Answer {
     may(&seat)?;
     let link = seat.ask.id::<id::Link>("id")?;
     seat.ask.auth.revoke_invitation(&seat.who, &seat.ask.tenant, link).await?;
-    seat.back(&page(&seat))
+    Ok(to(&page(&seat)))
 }
 
 async fn change(seat: &Seat, change: OperatorChange) -> Answer {
     may(seat)?;
     let operator = seat.ask.id::<id::Operator>("id")?;
     seat.ask.auth.change_operator(&seat.who, &seat.ask.tenant, operator, change).await?;
-    seat.back(&page(seat))
+    Ok(to(&page(seat)))
 }
 
 pub(super) async fn change_role(seat: Seat) -> Answer {
@@ -115,5 +115,5 @@ pub(super) async fn remove(seat: Seat) -> Answer {
     may(&seat)?;
     let operator = seat.ask.id::<id::Operator>("id")?;
     seat.ask.auth.remove_operator(&seat.who, &seat.ask.tenant, operator).await?;
-    seat.back(&page(&seat))
+    Ok(to(&page(&seat)))
 }

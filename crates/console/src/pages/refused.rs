@@ -21,7 +21,7 @@ struct Page<'a> {
     title: &'static str,
     nonce: &'static str,
     refusal: &'a Refusal<'a>,
-    has_page: bool,
+    is_explained: bool,
 }
 
 /// The page. It knows no session and needs no script.
@@ -34,6 +34,6 @@ pub fn refused(refusal: &Refusal<'_>) -> Document {
         500.. => "Something went wrong",
         _ => "This did not work",
     };
-    let has_page = crate::error_page(refusal.code).is_some();
-    Document::of(&Page { title, nonce: "", refusal, has_page })
+    let is_explained = crate::error_page(refusal.code).is_some();
+    Document::of(&Page { title, nonce: "", refusal, is_explained })
 }
