@@ -1,6 +1,6 @@
 //! Serves every page with made-up data and the real headers on loopback, for looking at them and for axe:
 //! `cargo run -p console --example preview -- 8091`, then `/preview` lists them; `?theme=dark` and `?role=read`.
-#![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "made-up data")]
+#![expect(clippy::arithmetic_side_effects, reason = "made-up data")]
 
 #[path = "../tests/samples/mod.rs"]
 mod samples;
