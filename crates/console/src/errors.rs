@@ -15,6 +15,8 @@ pub enum Surface {
     OAuth,
     /// `code` of a problem of the admin API (RFC 9457).
     Admin,
+    /// A page of the console.
+    Console,
     /// `warnings` of a successful answer.
     Warning,
     /// A reason for which `/readyz` answers 503.
@@ -52,6 +54,7 @@ impl Surface {
         match self {
             Self::OAuth => "OAuth endpoints",
             Self::Admin => "Admin API",
+            Self::Console => "Console",
             Self::Warning => "Warning",
             Self::NotReady => "Not ready",
             Self::Degraded => "Degraded",
@@ -60,7 +63,7 @@ impl Surface {
 
     const fn badge(self) -> &'static str {
         match self {
-            Self::OAuth | Self::Admin | Self::NotReady => "bad",
+            Self::OAuth | Self::Admin | Self::Console | Self::NotReady => "bad",
             Self::Warning | Self::Degraded => "warn",
         }
     }
@@ -138,6 +141,9 @@ impl ErrorPage {
                 self.in_words(),
                 code = self.code
             ),
+            Surface::Console => {
+                format!("HTTP/1.1 {status}\nContent-Type: text/html; charset=utf-8\n\n{status} · {}", self.code)
+            }
             Surface::Warning => {
                 format!("{{\n  \"warnings\": [\n    {{ \"code\": \"{}\", \"detail\": \"…\" }}\n  ]\n}}", self.code)
             }

@@ -102,7 +102,7 @@ fn borders_of_controls_and_the_focus_ring_can_be_seen() {
 fn a_raw_color_stands_nowhere_but_in_the_file_of_tokens() {
     let sheets = [
         ("reset", include_str!("../assets/css/reset.css")),
-        ("base", include_str!("../assets/css/base.css")),
+        ("base", include_str!("../assets/css/elements.css")),
         ("layout", include_str!("../assets/css/layout.css")),
         ("components", include_str!("../assets/css/components.css")),
         ("pages", include_str!("../assets/css/pages.css")),

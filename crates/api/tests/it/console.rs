@@ -259,6 +259,19 @@ on_both_engines! {
         }
     }
 
+    async fn a_sign_in_that_another_site_sends_opens_nothing(world: World) {
+        let world = relaxed(world.engine).await;
+        owner(&world).await;
+        let mut ada = Browser::new(&world);
+        ada.get("/console/sign-in").await.expect(200);
+        for csrf in ["", "wrong", "00000000000000000000000000000000"] {
+            let fields = [("csrf", csrf), ("email", "ada@example.com"), ("passphrase", PASSPHRASE)];
+            let answer = ada.post("/console/sign-in", &fields).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{csrf}");
+            assert!(ada.session().is_none());
+        }
+    }
+
     async fn who_may_only_read_changes_nothing_and_is_counted(world: World) {
         let world = relaxed(world.engine).await;
         owner(&world).await;

@@ -192,7 +192,7 @@ pub(super) async fn step_up(seat: Seat) -> Answer {
 pub(super) async fn prefer(seat: Seat) -> Answer {
     let theme = Theme::parse(seat.ask.field("theme"));
     let theme =
-        theme.ok_or_else(|| Refused::page(http::StatusCode::BAD_REQUEST, "invalid_request", "No such theme."))?;
+        theme.ok_or_else(|| Refused::page(http::StatusCode::BAD_REQUEST, "malformed_request", "No such theme."))?;
     let mut response = Redirect::to(&seat.ask.root).into_response();
     seat.ask.jar.set(response.headers_mut(), cookie::THEME, theme.name());
     Ok(response)

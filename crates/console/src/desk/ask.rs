@@ -115,8 +115,9 @@ impl Ask {
                 Refused::page(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The form is larger than 64 KiB.")
             })?;
             if kind == "application/json" {
-                ask.json = serde_json::from_slice(&body)
-                    .map_err(|_| Refused::page(StatusCode::BAD_REQUEST, "malformed_body", "The body is not JSON."))?;
+                ask.json = serde_json::from_slice(&body).map_err(|_| {
+                    Refused::page(StatusCode::BAD_REQUEST, "malformed_request", "The body is not JSON.")
+                })?;
             } else {
                 ask.form = decoded_pairs(std::str::from_utf8(&body).unwrap_or_default());
             }
@@ -290,7 +291,7 @@ impl Seat {
 
     /// Refuses, and counts for the record, what the person's role does not allow.
     pub(crate) fn need(&self, scope: &str) -> Result<(), Refused> {
-        if self.who.holds(scope) || kernel::mutant::is("X04-role") {
+        if self.who.holds(scope) || kernel::mutant::is("I01-role") {
             return Ok(());
         }
         self.ask.count_refusal("insufficient_scope");
@@ -299,7 +300,7 @@ impl Seat {
 
     /// Asks for a fresh sign-in before what cannot be undone.
     pub(crate) fn need_fresh(&self, page: &str) -> Result<(), Refused> {
-        if self.live.is_fresh(self.ask.now) || kernel::mutant::is("X04-fresh") {
+        if self.live.is_fresh(self.ask.now) || kernel::mutant::is("S-25-fresh") {
             return Ok(());
         }
         let next = crate::address::encoded(page);

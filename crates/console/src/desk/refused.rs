@@ -72,7 +72,7 @@ impl From<AdminError> for Refused {
             AdminError::Forbidden(scope) => Self::forbidden(scope),
             AdminError::Invalid(problems) => {
                 let sentences: Vec<String> = problems.into_iter().map(|problem| problem.detail).collect();
-                Self::page(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", sentences.join(". "))
+                Self::page(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", sentences.join(". "))
             }
             AdminError::Taken(code, sentence) | AdminError::TooMany(code, sentence) => {
                 Self::page(StatusCode::CONFLICT, code, sentence)
@@ -110,9 +110,9 @@ impl From<OperatorError> for Refused {
         let sentence = capitalized(&error.to_string());
         let code = error.code();
         match error {
-            OperatorError::Refused | OperatorError::PassphraseOff | OperatorError::NotFresh => {
-                Self::page(StatusCode::FORBIDDEN, code, sentence)
-            }
+            OperatorError::Refused | OperatorError::PassphraseOff => Self::page(StatusCode::FORBIDDEN, code, sentence),
+            // Pages ask for a fresh sign-in before they offer what needs it; the moment between the two is all that is left.
+            OperatorError::NotFresh => Self::page(StatusCode::FORBIDDEN, "conflict", sentence),
             OperatorError::Wait { retry_after_seconds } => Self::Page {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 code,

@@ -54,7 +54,7 @@ impl Package {
 }
 
 /// The rows of attacks that concern what exists, with what each tries.
-pub(super) const ATTACKS: [(&str, &str); 32] = [
+pub(super) const ATTACKS: [(&str, &str); 33] = [
     ("J01", "a token with the algorithm `none`, or one of a wrong kind"),
     ("J02", "a MAC keyed with our public key"),
     ("J03", "five parts around an inner token"),
@@ -82,6 +82,7 @@ pub(super) const ATTACKS: [(&str, &str); 32] = [
     ("I02", "fields that no request may set"),
     ("I03", "cursors and filters that a caller made up"),
     ("I04", "what is for operators alone"),
+    ("X03", "what another site sends in the name of somebody who is signed in"),
     ("D01", "bodies without end or bottom"),
     ("D02", "slow and silent peers"),
     ("S01", "secrets in logs, metrics and stored bytes"),
@@ -301,6 +302,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "I04-metrics",
         "metrics are served to everybody",
         "attacks::nothing_for_operators_is_served_to_everybody::embedded",
+    ),
+    // The console
+    api(
+        "X03-origin",
+        "a form may come from any site",
+        "console::what_does_not_come_from_our_pages_is_refused_and_counted::embedded",
+    ),
+    api(
+        "X03-token",
+        "a form needs no token of the session",
+        "console::what_does_not_come_from_our_pages_is_refused_and_counted::embedded",
+    ),
+    api(
+        "X03-door",
+        "the form of the sign-in needs no token of the browser",
+        "console::a_sign_in_that_another_site_sends_opens_nothing::embedded",
+    ),
+    api(
+        "I01-role",
+        "every role may change everything",
+        "console::who_may_only_read_changes_nothing_and_is_counted::embedded",
+    ),
+    api(
+        "S-25-fresh",
+        "what cannot be undone needs no fresh sign-in",
+        "console::a_person_makes_rotates_disables_and_deletes_a_client::embedded",
     ),
     // Denial of service
     api(
