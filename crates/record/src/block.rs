@@ -408,7 +408,7 @@ fn sources(raw: &mut Reader<'_>) -> Result<Vec<Option<IpAddr>>, FormatError> {
 /// Reads a block's body back to the entries' own bytes, in order.
 ///
 /// # Errors
-/// [`FormatError`] for anything that [`fold`] never writes, and for a body that unpacks past its limits.
+/// [`FormatError`] for anything that [`Folding`] never writes, and for a body that unpacks past its limits.
 pub fn unfold(body: &[u8]) -> Result<Vec<Vec<u8>>, FormatError> {
     let mut reader = Reader::new(body);
     let version = reader.byte()?;
