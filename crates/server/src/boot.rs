@@ -66,12 +66,13 @@ impl House {
             auth.store.close().await;
             return Err(failure);
         }
-        let tenant = auth.set_up().await.map_err(|error| {
-            Failure::new(
+        let tenant = auth.set_up().await.map_err(|error| match error {
+            AdminError::Store(error) if is_damage(&error) => damaged(chain(&error)),
+            error => Failure::new(
                 "the first start did not complete",
                 chain(&error),
                 "Start again; what is there already is kept.",
-            )
+            ),
         })?;
         let new_master_key = master.is_new.then_some(master.file);
         Ok(Self { dir, auth, tenant, lease, new_master_key })
@@ -154,17 +155,29 @@ async fn open_store(
 async fn damage(auth: &Auth) -> Option<Failure> {
     match integrity::newest_checkpoints(auth).await {
         Ok(None) => None,
-        Ok(Some(found)) => Some(Failure::new(
-            "the store is damaged (store_corrupt)",
-            found,
-            "Nothing was changed. `bastionary audit verify` looks closer; restore from a backup.",
-        )),
+        Ok(Some(found)) => Some(damaged(found)),
         Err(error) => Some(store_failure("the store cannot be read", &error)),
     }
 }
 
+/// Whether an error says that the data is not what was written. Every statement is prepared by the suite, so one that
+/// fails here met another schema than its own.
+pub const fn is_damage(error: &store::Error) -> bool {
+    matches!(error, store::Error::RowCorrupt | store::Error::Defect(..))
+}
+
+/// The data is not what was written.
+pub fn damaged(found: impl std::fmt::Display) -> Failure {
+    Failure::new(
+        "the store is damaged (store_corrupt)",
+        found,
+        "Nothing was changed. `bastionary audit verify` looks closer; restore from a backup.",
+    )
+}
+
 fn store_failure(what: &str, error: &store::Error) -> Failure {
     let remedy = match error {
+        error if is_damage(error) => return damaged(chain(error)),
         store::Error::Refused(_) => "",
         store::Error::NoSpace => "Free space on the volume of the data directory.",
         _ => "Check that the store is there and that this user may use it; `bastionary doctor` looks closer.",

@@ -114,6 +114,11 @@ fn unreadable(error: &(dyn std::error::Error + 'static)) -> Failure {
 
 /// A refused use-case as a failure of a command.
 pub fn admin_failure(what: &str, error: &AdminError) -> Failure {
+    if let AdminError::Store(error) = error
+        && crate::boot::is_damage(error)
+    {
+        return crate::boot::damaged(chain(error));
+    }
     let exit = match error {
         AdminError::NotFound(_) => Exit::Missing,
         AdminError::Forbidden(_) => Exit::Denied,

@@ -27,6 +27,7 @@ store::statements! {
 on_both_engines! {
     every_statement_is_prepared_by_the_engine;
     nothing_new_is_not_signed_and_something_new_is_signed_once;
+    a_journal_is_folded_as_it_fills_in_whole_rounds_alone;
     many_records_are_sequenced_in_rounds_and_in_commit_order;
     every_leaf_and_every_entry_has_a_proof_under_the_signed_root;
     two_checkpoints_are_consistent_by_a_proof_that_needs_no_store;
@@ -39,6 +40,26 @@ on_both_engines! {
 
 async fn every_statement_is_prepared_by_the_engine(world: World) {
     world.store.prepare_all(record::sql::ALL).await.unwrap();
+}
+
+async fn a_journal_is_folded_as_it_fills_in_whole_rounds_alone(mut world: World) {
+    let whole = record::ENTRIES_PER_ROUND;
+    let entries: Vec<_> = (0..whole + 50).map(|_| world.issuance("acme", Id::from_bytes([9; 16]))).collect();
+    let (few, many) = entries.split_at(50);
+    world.write_all(few).await;
+    assert_eq!(world.store.take_journaled(u64::try_from(whole).unwrap()), []);
+    assert!(world.sequence_extent(Extent::WholeRounds).await.is_none(), "50 entries make no block of their own");
+    world.write_all(many).await;
+    assert_eq!(world.store.take_journaled(u64::try_from(whole).unwrap()), [world.tenant]);
+    assert_eq!(world.store.take_journaled(1), [], "named once");
+    assert_eq!(world.sequence_extent(Extent::WholeRounds).await.unwrap().size, 1);
+    let report = world.verify(&[]).await;
+    assert_eq!((report.blocks, report.findings.len()), (1, 0));
+    let left = report.unsequenced_entries;
+    assert!(left > 0 && left < u64::try_from(whole).unwrap(), "{left}");
+    assert_eq!(world.sequence().await.unwrap().size, 2);
+    let report = world.verify(&[]).await;
+    assert_eq!((report.entries, report.unsequenced_entries), (u64::try_from(whole + 50).unwrap(), 0));
 }
 
 async fn nothing_new_is_not_signed_and_something_new_is_signed_once(mut world: World) {

@@ -142,8 +142,25 @@ impl World {
         self.store.journal(entry).await.unwrap();
     }
 
+    /// Journals many at once, which the store gathers into few segments.
+    pub(crate) async fn write_all(&self, issuances: &[Issuance]) {
+        let mut writes = tokio::task::JoinSet::new();
+        for issuance in issuances {
+            let (store, at, bytes) = (self.store.clone(), issuance.at, issuance.encode());
+            let entry = kernel::audit::Entry { tenant: self.tenant, at, bytes };
+            writes.spawn(async move { store.journal(entry).await });
+        }
+        while let Some(written) = writes.join_next().await {
+            written.unwrap().unwrap();
+        }
+    }
+
     pub(crate) async fn sequence(&self) -> Option<Checkpoint> {
-        self.sequencer.sequence(&self.store, self.tenant, Extent::Everything, self.now, &self.signer).await.unwrap()
+        self.sequence_extent(Extent::Everything).await
+    }
+
+    pub(crate) async fn sequence_extent(&self, extent: Extent) -> Option<Checkpoint> {
+        self.sequencer.sequence(&self.store, self.tenant, extent, self.now, &self.signer).await.unwrap()
     }
 
     pub(crate) fn keys(&self) -> Vec<Verifier> {

@@ -235,7 +235,7 @@ async fn corrupt(runs: u64, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_store_is_refused_by_name_or_answers() {
-    corrupt(12, 1).await;
+    corrupt(18, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

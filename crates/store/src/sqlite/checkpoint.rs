@@ -79,3 +79,35 @@ fn checkpoint(connection: &Connection, mode: &str) -> i64 {
         0
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_begins_anew_after_the_writer_moved_the_last_part_and_only_when_that_is_due() {
+        let directory = testkit::directory::TempDir::new().unwrap();
+        let path = directory.path().join("data.db");
+        super::super::create_private(&path).unwrap();
+        let (writer, mover) = (super::super::connect(&path).unwrap(), super::super::connect(&path).unwrap());
+        writer.execute_batch("CREATE TABLE t (body BLOB)").unwrap();
+        let write = |count| {
+            for _ in 0..count {
+                writer.execute("INSERT INTO t VALUES (zeroblob(9000))", []).unwrap();
+            }
+        };
+        let signal = Signal::default();
+        write(20);
+        last_part(&writer, &signal);
+        write(1);
+        let kept = checkpoint(&mover, "PASSIVE");
+        assert!(kept > 60, "nothing was due, so the log went on: {kept}");
+        write(20);
+        signal.is_last_part_due.store(true, Ordering::Relaxed);
+        last_part(&writer, &signal);
+        assert!(!signal.is_last_part_due.load(Ordering::Relaxed));
+        write(1);
+        let anew = checkpoint(&mover, "PASSIVE");
+        assert!(anew < 10, "the writer had moved everything: {anew}");
+    }
+}
