@@ -1,0 +1,89 @@
+// What a person does in the console: each function is one task, with the pages of `who` (see `profile`).
+import assert from "node:assert/strict";
+import { API } from "./server.js";
+import { Authenticator } from "./totp.js";
+
+export const OWNER = {
+  organization: "Northwind Energy",
+  name: "Ada Okafor",
+  email: "ada@example.com",
+  passphrase: "correct horse battery staple nine",
+};
+
+export async function setUp({ page }, link) {
+  await page.goto(link);
+  for (const field of ["organization", "name", "email", "passphrase"]) await page.fill(`#${field}`, OWNER[field]);
+  await page.click("main button[type=submit]");
+}
+
+// Sets up an authenticator on the page that offers one; gives it and the recovery codes.
+export async function enroll(who) {
+  const { page } = who;
+  await page.goto(`${who.console}/account/authenticator`);
+  const authenticator = new Authenticator(await page.textContent("#totp-secret"));
+  await page.fill("#code", await authenticator.next());
+  await page.click("main button[type=submit]");
+  const codes = (await page.textContent("#recovery-codes")).trim().split(/\s+/);
+  return { authenticator, codes };
+}
+
+export async function signOut({ page }) {
+  await page.click("button.who");
+  await page.click('#operator button:has-text("Sign out")');
+  await page.waitForURL("**/console/sign-in");
+}
+
+export async function givePassphrase(who, passphrase = OWNER.passphrase) {
+  const { page } = who;
+  if (!page.url().startsWith(`${who.console}/sign-in`)) await page.goto(`${who.console}/sign-in`);
+  await page.fill("#email", OWNER.email);
+  await page.fill("#passphrase", passphrase);
+  await page.click("main button[type=submit]");
+}
+
+export async function giveCode({ page }, code) {
+  await page.fill("#code", code);
+  await page.click("main button[type=submit]");
+}
+
+export async function isAtHome({ page }, after) {
+  assert.equal(await page.textContent("h1"), "Home", `${after} leads to ${page.url()}, not to Home`);
+}
+
+// Makes a client and stays on the page that shows its secret.
+export async function createClient(who, name) {
+  const { page } = who;
+  await page.goto(`${who.console}/identity/clients/new`);
+  await page.fill("#name", name);
+  await page.check(`input[value="${API.scope}"]`);
+  await page.click("main button[type=submit]");
+  return revealed(page);
+}
+
+export async function revealed(page) {
+  const [id, secret] = [await page.textContent("#reveal-id"), await page.textContent("#secret")];
+  assert.match(secret, /^bst_cs_\w{30,}$/, "the page shows a secret");
+  return { id, secret };
+}
+
+export async function stored({ page }) {
+  await page.click("#reveal a.primary");
+}
+
+export const path = (who, id, part = "") => `${who.console}/identity/clients/${id}${part && `/${part}`}`;
+
+export async function rotate(who, id) {
+  const { page } = who;
+  await page.goto(path(who, id, "credentials"));
+  await page.click(".page-head .actions button");
+  await page.click("#rotate button[type=submit]");
+  return (await revealed(page)).secret;
+}
+
+export async function setEnabled(who, id, verb) {
+  const { page } = who;
+  await page.goto(path(who, id, "danger"));
+  await page.click(`.zone button[commandfor=${verb}]`);
+  await page.click(`#${verb} button[type=submit]`);
+  await page.waitForURL(path(who, id));
+}
