@@ -30,10 +30,15 @@ export async function profile(browser, origin, options = {}) {
   const expected = new Set();
   context.on("console", (message) => {
     const status = message.text().match(/^Failed to load resource: .* status of (\d+)/)?.[1];
-    if (!["error", "warning"].includes(message.type()) || expected.has(Number(status))) return;
-    faults.push(`${message.type()}: ${message.text()} (${message.location().url})`);
+    if (message.type() !== "error" || expected.has(Number(status))) return;
+    faults.push(`error: ${message.text()} (${message.location().url})`);
   });
-  context.on("weberror", (thrown) => faults.push(`exception: ${thrown.error().message}`));
+  // The browser reports a transition between two pages that it gave up, as it may whenever the next page is not ready.
+  const isTransition = (text) => /^Transition was (aborted|skipped)/.test(text);
+  context.on("weberror", (thrown) => {
+    const { message } = thrown.error();
+    if (!isTransition(message)) faults.push(`exception: ${message}`);
+  });
   context.on("request", (request) => {
     const url = new URL(request.url());
     if (url.origin !== origin && url.protocol !== "blob:") faults.push(`request to ${request.url()}`);

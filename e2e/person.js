@@ -1,6 +1,5 @@
 // What a person does in the console: each function is one task, with the pages of `who` (see `profile`).
 import assert from "node:assert/strict";
-import { API } from "./server.js";
 import { Authenticator } from "./totp.js";
 
 export const OWNER = {
@@ -16,8 +15,8 @@ export async function setUp({ page }, link) {
   await page.click("main button[type=submit]");
 }
 
-// Sets up an authenticator on the page that offers one; gives it and the recovery codes.
-export async function enroll(who) {
+// Sets up an authenticator and stays on the page with the recovery codes.
+export async function offerCodes(who) {
   const { page } = who;
   await page.goto(`${who.console}/account/authenticator`);
   const authenticator = new Authenticator(await page.textContent("#totp-secret"));
@@ -27,9 +26,18 @@ export async function enroll(who) {
   return { authenticator, codes };
 }
 
+// Sets up an authenticator; gives it and the recovery codes.
+export async function enroll(who) {
+  const made = await offerCodes(who);
+  await who.page.click('main a:has-text("I have stored them")');
+  return made;
+}
+
 export async function signOut({ page }) {
   await page.click("button.who");
+  const sent = page.waitForResponse((answer) => answer.url().endsWith("/sign-out"));
   await page.click('#operator button:has-text("Sign out")');
+  assert.equal((await sent).status(), 303, "the answer to signing out");
   await page.waitForURL("**/console/sign-in");
 }
 
@@ -51,11 +59,13 @@ export async function isAtHome({ page }, after) {
 }
 
 // Makes a client and stays on the page that shows its secret.
-export async function createClient(who, name) {
+export async function createClient(who, name, scope) {
   const { page } = who;
   await page.goto(`${who.console}/identity/clients/new`);
   await page.fill("#name", name);
-  await page.check(`input[value="${API.scope}"]`);
+  const box = page.locator(`input[name=scope][value="${scope}"]`);
+  if (!(await box.isVisible())) await page.click("fieldset summary");
+  await box.check();
   await page.click("main button[type=submit]");
   return revealed(page);
 }

@@ -9,4 +9,4 @@ npm ci --silent --no-audit --no-fund
 (cd "$root" && cargo build --quiet --package bastionary)
 export BASTIONARY_BINARY="${CARGO_TARGET_DIR:-$root/target}/debug/bastionary"
 # The pages of a test have bounds of their own; this one is for what they cannot see.
-exec timeout --kill-after=10 300 node --test-reporter=spec console.test.js
+exec timeout --kill-after=10 300 node --test --test-concurrency=2 --test-reporter=spec ./*.test.js

@@ -19,7 +19,7 @@ export async function freePort() {
 }
 
 // Passkeys belong to host names, hence `localhost` in the issuer while the listener has an address.
-async function tryStart() {
+async function tryStart(hasApi) {
   const port = await freePort();
   const scratch = mkdtempSync(join(tmpdir(), "bastionary-e2e-"));
   const log = join(scratch, "log");
@@ -30,10 +30,9 @@ async function tryStart() {
     HOME: scratch,
     BASTIONARY_ISSUER: `http://localhost:${port}`,
     BASTIONARY_MANAGEMENT_LISTEN: "off",
-    BASTIONARY_ADMIN_CLIENT_ID: ADMIN.id,
-    BASTIONARY_ADMIN_CLIENT_SECRET: ADMIN.secret,
     BASTIONARY_LOG: "warn",
   };
+  if (hasApi) Object.assign(env, { BASTIONARY_ADMIN_CLIENT_ID: ADMIN.id, BASTIONARY_ADMIN_CLIENT_SECRET: ADMIN.secret });
   const words = ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", join(scratch, "data")];
   const child = spawn(BINARY, words, { env, stdio: ["ignore", out, out] });
   closeSync(out);
@@ -58,10 +57,11 @@ async function tryStart() {
   throw error;
 }
 
-export async function startServer() {
+// A server as its first owner finds it; with `hasApi` it has an administrator's client and an API with a scope.
+export async function startServer({ hasApi = false } = {}) {
   // Until the server has its port another process could take it.
-  const server = await tryStart().catch(tryStart);
-  await addApi(server.origin);
+  const server = await tryStart(hasApi).catch(() => tryStart(hasApi));
+  if (hasApi) await addApi(server.origin);
   return server;
 }
 
@@ -84,11 +84,11 @@ async function addApi(origin) {
 }
 
 // Status and body of a token request with a secret.
-export async function askToken(origin, id, secret) {
+export async function askToken(origin, id, secret, scope = API.scope) {
   const answer = await fetch(`${origin}/oauth2/token`, {
     method: "POST",
     headers: { authorization: `Basic ${btoa(`${id}:${secret}`)}` },
-    body: new URLSearchParams({ grant_type: "client_credentials" }),
+    body: new URLSearchParams({ grant_type: "client_credentials", scope }),
     signal: AbortSignal.timeout(10_000),
   });
   return { status: answer.status, body: await answer.json() };

@@ -1,46 +1,12 @@
-// The console as people meet it: a browser, a keyboard, a shell to paste into, against the server as it ships.
+// An owner from the setup link to the deletion of a client: browser, passkey, authenticator, a shell to paste into.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { promisify } from "node:util";
-import { addPasskeyDevice, inspect, launch, profile } from "./browser.js";
+import { addPasskeyDevice } from "./browser.js";
 import * as person from "./person.js";
-import { API, askToken, startServer } from "./server.js";
-
-let browser;
-const servers = [];
-const profiles = [];
-
-before(async () => (browser = await launch()), { timeout: 60_000 });
-
-after(async () => {
-  await browser?.close();
-  await Promise.all(servers.map((server) => server.stop()));
-}, { timeout: 30_000 });
-
-async function start() {
-  const server = await startServer();
-  servers.push(server);
-  return server;
-}
-
-async function open(origin, options) {
-  const who = await profile(browser, origin, options);
-  profiles.push(who);
-  return who;
-}
-
-// Tests of one story build on each other: after a failure the rest of it is not reached.
-function story() {
-  let broken = null;
-  return (name, body, timeout = 60_000) =>
-    test(name, { timeout }, async (context) => {
-      if (broken !== null) return context.skip(`not reached: "${broken}" failed`);
-      broken = name;
-      await body();
-      broken = null;
-    });
-}
+import { askToken } from "./server.js";
+import { nothingElseHappened, open, start, story } from "./suite.js";
 
 const paste = (command, env) =>
   promisify(execFile)("bash", ["-c", command], { env: { PATH: process.env.PATH, ...env }, timeout: 15_000 });
@@ -49,8 +15,6 @@ const recorded = async (who, action) => {
   await who.page.goto(`${who.console}/audit?action=${action}`);
   return who.page.locator("details.record").count();
 };
-
-// --- an owner from the setup link to the last passkey
 
 const owner = story();
 let server, ada, authenticator, codes;
@@ -123,16 +87,17 @@ owner("a recovery code signs in one time", async () => {
   ada.expected.delete(422);
 });
 
-// --- the life of a client
-
-let client, second;
+// Home counts clients, so the server of this story has none but what the owner makes, and no API but its own.
+const SCOPE = "clients:read";
+let client, second, wrong;
+const ask = (secret) => askToken(server.origin, client.id, secret, SCOPE);
 
 owner("the curl of the reveal page gets a token, and the checklist of Home shows it", async () => {
   const { page } = ada;
   await page.goto(ada.console);
   assert.equal(await page.locator(".checklist li").count(), 3, "Home shows the three steps");
   assert.equal(await page.locator(".checklist li.done").count(), 1, "the account is protected, the rest is open");
-  client = await person.createClient(ada, "billing-worker");
+  client = await person.createClient(ada, "billing-worker", SCOPE);
   const command = await page.textContent("#reveal-curl");
   const file = await page.textContent("#reveal-env");
   const { stdout } = await paste(`set -a\n${file}\n${command}`);
@@ -140,7 +105,7 @@ owner("the curl of the reveal page gets a token, and the checklist of Home shows
   assert.equal(answer.token_type, "Bearer", stdout);
   assert.equal(answer.access_token.split(".").length, 3, "the token is a JWT");
   const claims = JSON.parse(Buffer.from(answer.access_token.split(".")[1], "base64url"));
-  assert.deepEqual([claims.client_id, claims.scope, claims.iss], [client.id, API.scope, server.origin]);
+  assert.deepEqual([claims.client_id, claims.scope, claims.iss], [client.id, SCOPE, server.origin]);
   await person.stored(ada);
   // The journal is written behind the answers.
   const isDone = async () => {
@@ -157,7 +122,7 @@ owner("after a rotation the old secret and the new one work, until the old one i
   assert.notEqual(second, client.secret);
   await person.stored(ada);
   for (const secret of [client.secret, second]) {
-    assert.equal((await askToken(server.origin, client.id, secret)).status, 200, "both secrets work");
+    assert.equal((await ask(secret)).status, 200, "both secrets work");
   }
   await page.goto(person.path(ada, client.id, "credentials"));
   const row = page.locator("tbody tr", { hasText: client.secret.slice(-4) });
@@ -165,17 +130,17 @@ owner("after a rotation the old secret and the new one work, until the old one i
   await row.locator("button.danger").click();
   await page.click("dialog[open] button[type=submit]");
   await page.waitForURL(person.path(ada, client.id, "credentials"));
-  assert.equal((await askToken(server.origin, client.id, client.secret)).status, 401, "the ended secret is refused");
-  assert.equal((await askToken(server.origin, client.id, second)).status, 200, "the new secret works");
+  assert.equal((await ask(client.secret)).status, 401, "the ended secret is refused");
+  assert.equal((await ask(second)).status, 200, "the new secret works");
 });
 
 owner("a disabled client gets no token, and gets one again when it is enabled", async () => {
   await person.setEnabled(ada, client.id, "disable");
   assert.match(await ada.page.textContent(".page-head .badge"), /Disabled/);
-  const refused = await askToken(server.origin, client.id, second);
+  const refused = await ask(second);
   assert.deepEqual([refused.status, refused.body.error], [401, "invalid_client"]);
   await person.setEnabled(ada, client.id, "enable");
-  assert.equal((await askToken(server.origin, client.id, second)).status, 200);
+  assert.equal((await ask(second)).status, 200);
 });
 
 owner("a client is deleted only when its id is typed", async () => {
@@ -188,13 +153,13 @@ owner("a client is deleted only when its id is typed", async () => {
   };
   ada.expected.add(422);
   await confirm("billing-worker");
-  assert.match(await page.textContent("main"), /Type the id of the client/, "the page says what is missing");
+  wrong = await page.textContent("main");
   ada.expected.delete(422);
-  assert.equal((await askToken(server.origin, client.id, second)).status, 200, "a wrong word deletes nothing");
+  assert.equal((await ask(second)).status, 200, "a wrong word deletes nothing");
   await confirm(client.id);
   await page.waitForURL(`${ada.console}/identity/clients`);
   assert(!(await page.textContent("main")).includes(client.id), "the list does not show it any more");
-  assert.equal((await askToken(server.origin, client.id, second)).status, 401);
+  assert.equal((await ask(second)).status, 401);
 });
 
 owner("the audit log has all of it", async () => {
@@ -214,3 +179,17 @@ owner("the audit log has all of it", async () => {
   const record = await page.textContent("details.record");
   assert(record.includes(client.id) && record.includes("127.0.0.1"), `the record names the client: ${record}`);
 });
+
+test("a wrong id in the dialog of the deletion is answered with what is missing", () => {
+  assert.match(wrong ?? "the test of the deletion did not come here", /Type the id of the client/);
+});
+
+test("the page with new recovery codes lets its reader sign out", async () => {
+  const { origin, link } = await start();
+  const who = await open(origin);
+  await person.setUp(who, link);
+  await person.offerCodes(who);
+  await person.signOut(who);
+});
+
+nothingElseHappened();
