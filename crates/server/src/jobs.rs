@@ -12,6 +12,7 @@ use auth::key::{ActiveKey, KeyPurpose};
 use auth::tenant::Tenant;
 use jose::Alg;
 use kernel::audit::Entry;
+use kernel::error::Fault;
 use kernel::tenant::TenantId;
 use record::checkpoint::{NoteError, origin_of};
 use record::entry::Refusal;
@@ -217,8 +218,14 @@ async fn record(app: App, sequencer: Arc<Sequencer>, last: Arc<Mutex<Option<Inst
             tracing::warn!(%error, tenant = &*tenant.slug, "failed sign-ins could not be recorded");
         }
     }
-    let is_signed = sequence_all(auth, &sequencer).await;
-    app.readiness.report(Condition::AuditCheckpointLate, "record", !is_signed, auth.clock.now());
+    match sequence_all(auth, &sequencer).await {
+        // What keeps the store away has a name of its own; the first round after its return signs.
+        Signed::StoreAway => *last.lock().unwrap_or_else(PoisonError::into_inner) = None,
+        signed => {
+            let is_late = signed == Signed::InPart;
+            app.readiness.report(Condition::AuditCheckpointLate, "record", is_late, auth.clock.now());
+        }
+    }
     if let Err(error) = auth.purge().await {
         tracing::warn!(%error, "expired rows were not removed");
     }
@@ -274,16 +281,31 @@ async fn write_refusals(auth: &Auth, refusals: Vec<(TenantId, Refusal)>) {
     }
 }
 
-/// Signs what is new in every tree; whether all of it could be signed.
-async fn sequence_all(auth: &Auth, sequencer: &Sequencer) -> bool {
-    let mut is_whole = true;
+/// What became of a round over every tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signed {
+    Whole,
+    InPart,
+    StoreAway,
+}
+
+/// Signs what is new in every tree.
+async fn sequence_all(auth: &Auth, sequencer: &Sequencer) -> Signed {
+    let mut signed = Signed::Whole;
     for tenant in tenants(auth).await {
-        if let Err(error) = sequence(auth, &tenant, sequencer, Extent::Everything).await {
-            is_whole = false;
-            tracing::error!(code = "audit_checkpoint_late", %error, tenant = &*tenant.slug, "no checkpoint was signed");
+        match sequence(auth, &tenant, sequencer, Extent::Everything).await {
+            Ok(()) => {}
+            Err(record::Error::Store(error)) if error.fault() == Fault::Busy => {
+                tracing::warn!(%error, "the store does not answer; the checkpoints wait for it");
+                return Signed::StoreAway;
+            }
+            Err(error) => {
+                signed = Signed::InPart;
+                tracing::error!(code = "audit_checkpoint_late", %error, tenant = &*tenant.slug, "no checkpoint was signed");
+            }
         }
     }
-    is_whole
+    signed
 }
 
 async fn sequence(auth: &Auth, tenant: &Tenant, sequencer: &Sequencer, extent: Extent) -> Result<(), record::Error> {

@@ -144,14 +144,16 @@ impl World {
 
     /// Journals many at once, which the store gathers into few segments.
     pub(crate) async fn write_all(&self, issuances: &[Issuance]) {
-        let mut writes = tokio::task::JoinSet::new();
-        for issuance in issuances {
-            let (store, at, bytes) = (self.store.clone(), issuance.at, issuance.encode());
-            let entry = kernel::audit::Entry { tenant: self.tenant, at, bytes };
-            writes.spawn(async move { store.journal(entry).await });
-        }
-        while let Some(written) = writes.join_next().await {
-            written.unwrap().unwrap();
+        for part in issuances.chunks(500) {
+            let mut writes = tokio::task::JoinSet::new();
+            for issuance in part {
+                let (store, at, bytes) = (self.store.clone(), issuance.at, issuance.encode());
+                let entry = kernel::audit::Entry { tenant: self.tenant, at, bytes };
+                writes.spawn(async move { store.journal(entry).await });
+            }
+            while let Some(written) = writes.join_next().await {
+                written.unwrap().unwrap();
+            }
         }
     }
 
