@@ -53,9 +53,17 @@ export async function profile(browser, origin, options = {}) {
   return { context, page, faults, expected, origin, console: `${origin}/console` };
 }
 
+// One session of the protocol for each page: ending any of them takes the virtual authenticator away.
+const sessions = new WeakMap();
+
+async function devtoolsOf(page) {
+  if (!sessions.has(page)) sessions.set(page, await page.context().newCDPSession(page));
+  return sessions.get(page);
+}
+
 // A virtual authenticator in the browser, which agrees to everything.
-export async function addPasskeyDevice(context, page) {
-  const devtools = await context.newCDPSession(page);
+export async function addPasskeyDevice(page) {
+  const devtools = await devtoolsOf(page);
   await devtools.send("WebAuthn.enable");
   const options = {
     protocol: "ctap2",
@@ -70,28 +78,24 @@ export async function addPasskeyDevice(context, page) {
 
 // What axe finds in the page as it stands. It runs in a world of its own: the policy of the page lets no script in.
 export async function violations(page) {
-  const devtools = await page.context().newCDPSession(page);
-  try {
-    const { frameTree } = await devtools.send("Page.getFrameTree");
-    const world = { frameId: frameTree.frame.id, worldName: "axe" };
-    const { executionContextId: contextId } = await devtools.send("Page.createIsolatedWorld", world);
-    await devtools.send("Runtime.evaluate", { expression: AXE, contextId });
-    const run = await devtools.send("Runtime.evaluate", {
-      contextId,
-      awaitPromise: true,
-      returnByValue: true,
-      expression: `axe.run(document, { runOnly: ${JSON.stringify(RULES)}, resultTypes: ["violations"] }).then((found) => ({
-        passes: found.passes.length,
-        violations: found.violations.map((rule) => rule.id + ": " + rule.help + " — "
-          + rule.nodes.map((node) => node.html.slice(0, 160) + " " + (node.any[0]?.message ?? "")).slice(0, 3).join(" ; ")),
-      }))`,
-    });
-    const value = run.result.value;
-    assert(value?.passes > 0, `axe did not run on ${page.url()}: ${JSON.stringify(run).slice(0, 400)}`);
-    return value.violations;
-  } finally {
-    await devtools.detach();
-  }
+  const devtools = await devtoolsOf(page);
+  const { frameTree } = await devtools.send("Page.getFrameTree");
+  const world = { frameId: frameTree.frame.id, worldName: "axe" };
+  const { executionContextId: contextId } = await devtools.send("Page.createIsolatedWorld", world);
+  await devtools.send("Runtime.evaluate", { expression: AXE, contextId });
+  const run = await devtools.send("Runtime.evaluate", {
+    contextId,
+    awaitPromise: true,
+    returnByValue: true,
+    expression: `axe.run(document, { runOnly: ${JSON.stringify(RULES)}, resultTypes: ["violations"] }).then((found) => ({
+      passes: found.passes.length,
+      violations: found.violations.map((rule) => rule.id + ": " + rule.help + " — "
+        + rule.nodes.map((node) => node.html.slice(0, 160) + " " + (node.any[0]?.message ?? "")).slice(0, 3).join(" ; ")),
+    }))`,
+  });
+  const value = run.result.value;
+  assert(value?.passes > 0, `axe did not run on ${page.url()}: ${JSON.stringify(run).slice(0, 400)}`);
+  return value.violations;
 }
 
 export const LOOKS = [

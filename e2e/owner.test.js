@@ -22,7 +22,7 @@ let server, ada, authenticator, codes;
 owner("the setup link makes an account, which must set up a second factor before anything else", async () => {
   server = await start();
   ada = await open(server.origin);
-  await addPasskeyDevice(ada.context, ada.page);
+  await addPasskeyDevice(ada.page);
   await person.setUp(ada, server.link);
   assert.equal(ada.page.url(), `${ada.console}/account`, "setup leads to the account");
   assert.match(await ada.page.textContent("main"), /needs a second factor/);

@@ -1,0 +1,156 @@
+// Every page, dialog and menu as axe sees it: light and dark, wide and narrow; and the pictures of the book.
+import assert from "node:assert/strict";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { addPasskeyDevice, inspect, LOOKS } from "./browser.js";
+import * as person from "./person.js";
+import { API } from "./server.js";
+import { nothingElseHappened, open, start, story } from "./suite.js";
+
+const look = story();
+let server, who, client, authenticator;
+
+// The page, and then each thing that opens on it: a button, what it opens, and how it is closed again.
+async function sees(name, address, openers = []) {
+  const { page } = who;
+  if (address !== null) await page.goto(address);
+  const found = await inspect(page, name);
+  for (const [what, button, opened, looks = LOOKS] of openers) {
+    await page.setViewportSize({ width: looks[0].width, height: looks[0].height });
+    await page.locator(button).first().click();
+    await page.waitForSelector(opened, { state: "visible" });
+    found.push(...(await inspect(page, `${name}, ${what}`, looks)));
+    if (await page.locator("dialog:modal, [popover]:popover-open").count()) await page.keyboard.press("Escape");
+  }
+  assert.deepEqual(found, []);
+}
+
+const narrow = LOOKS.filter(({ width }) => width < 1280);
+const menu = ["operator menu", "button.who", "#operator:popover-open"];
+const drawer = ["sections", "button[popovertarget=sections]", "#sections:popover-open", narrow];
+
+look("the pages before sign-in", async () => {
+  server = await start({ hasApi: true });
+  who = await open(server.origin);
+  const { page } = who;
+  await sees("setup", server.link);
+  who.expected.add(422);
+  await page.fill("#passphrase", "short");
+  for (const field of ["organization", "name", "email"]) await page.fill(`#${field}`, person.OWNER[field]);
+  await page.click("main button[type=submit]");
+  await sees("setup with a problem", null);
+  await person.setUp(who, server.link);
+  await addPasskeyDevice(page);
+  await sees("account before a second factor", null, [menu, drawer]);
+  await sees("authenticator", `${who.console}/account/authenticator`);
+  ({ authenticator } = await person.offerCodes(who));
+  await sees("recovery codes", null);
+  await page.click("main a.primary");
+  await page.fill("#passkey-name", "laptop");
+  await page.click("form[data-passkey-new] button");
+  await page.waitForSelector('ul.rows strong:text-is("laptop")');
+  await person.signOut(who);
+  await sees("sign-in", `${who.console}/sign-in`);
+  await person.givePassphrase(who, "not the passphrase at all");
+  await sees("sign-in with a problem", null);
+  await person.givePassphrase(who);
+  await sees("second factor", null);
+  await sees("recovery code", `${who.console}/sign-in/recovery`);
+  who.expected.delete(422);
+  await page.goto(`${who.console}/sign-in/second-factor`);
+  await person.giveCode(who, await authenticator.next());
+  await person.isAtHome(who, "passphrase and code");
+  who.expected.add(410).add(404);
+  await sees("a used link", server.link);
+  await sees("an unknown page", `${who.console}/nothing`);
+  who.expected.clear();
+}, 90_000);
+
+look("Home, clients and one client, with their dialogs and menus", async () => {
+  const { page } = who;
+  const list = `${who.console}/identity/clients`;
+  await sees("no client", `${list}?q=nothing`);
+  await sees("new client", `${list}/new`, [
+    ["scopes of the server", "fieldset summary", "details[open] .check"],
+    ["more settings", "details:not([open]) > summary", "#client_id"],
+  ]);
+  who.expected.add(422);
+  await page.fill("#client_id", "not a client id");
+  await page.fill("#name", "billing-worker");
+  await page.click("main button[type=submit]");
+  await sees("new client with a problem", null);
+  who.expected.delete(422);
+  client = await person.createClient(who, "billing-worker", API.scope);
+  await sees("reveal", null, [["environment file", "#reveal details summary", "#reveal-env"]]);
+  await person.stored(who);
+  for (const name of ["ledger-export", "invoice-mailer", "warehouse-sync", "partner-eu"]) {
+    await person.createClient(who, name, API.scope);
+    await person.stored(who);
+  }
+  await sees("home", who.console, [menu, drawer]);
+  await sees("clients", list, [["row menu", ".row-menu button", ".menu:popover-open"]]);
+  await sees("clients, none found", `${list}?q=zzz`);
+  const at = (part) => person.path(who, client.id, part);
+  const rotate = ["rotate", ".page-head button[commandfor=rotate]", "dialog#rotate[open]"];
+  await sees("client", at(""), [rotate]);
+  await sees("credentials", at("credentials"), [["end", "tbody button.danger", "dialog[open]"]]);
+  for (const part of ["access", "limits", "settings"]) await sees(part, at(part));
+  await sees("danger zone", at("danger"), [
+    ["disable", "button[commandfor=disable]", "dialog#disable[open]"],
+    ["delete", "button[commandfor=delete]", "dialog#delete[open]"],
+  ]);
+  await person.setEnabled(who, client.id, "disable");
+  await sees("a disabled client", null);
+  await person.setEnabled(who, client.id, "enable");
+}, 120_000);
+
+look("APIs, keys, team, audit log and account, with their dialogs", async () => {
+  const { page } = who;
+  await sees("apis", `${who.console}/identity/apis`);
+  await sees("keys", `${who.console}/identity/keys`, [["rotate", "button[commandfor=rotate]", "dialog#rotate[open]"]]);
+  await page.goto(`${who.console}/team`);
+  await page.fill("#email", "sam@example.com");
+  await page.click('main button:has-text("Make invitation link")');
+  const invitation = await page.textContent("#invitation");
+  await sees("team with an invitation", null);
+  const guest = await open(server.origin);
+  await guest.page.goto(invitation);
+  const joining = await inspect(guest.page, "join");
+  await guest.page.fill("#name", "Sam Lind");
+  await guest.page.fill("#passphrase", "seven quiet herons under ice");
+  await guest.page.click("main button[type=submit]");
+  await guest.page.waitForURL(guest.console);
+  joining.push(...(await inspect(guest.page, "home of a developer")));
+  for (const path of ["/team", "/identity/keys", "/identity/clients", "/audit"]) {
+    guest.expected.add(403);
+    await guest.page.goto(guest.console + path);
+    joining.push(...(await inspect(guest.page, `${path} of a developer`)));
+  }
+  assert.deepEqual(joining, []);
+  await sees("team", `${who.console}/team`, [["remove", "button[command=show-modal]", "dialog[open]"]]);
+  await sees("audit log", `${who.console}/audit`, [["record", "details.record summary", "details.record[open] .body"]]);
+  await sees("account", `${who.console}/account`, [
+    ["remove passkey", "ul.rows button[commandfor]", "dialog[open]"],
+    ["remove authenticator", "section[aria-label=Authenticator] button[commandfor]", "dialog[open]"],
+  ]);
+  await sees("step-up", `${who.console}/step-up?next=/console/team`);
+}, 90_000);
+
+look("the chosen theme holds whatever the system prefers", async () => {
+  const { page } = who;
+  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.goto(who.console);
+  await page.emulateMedia({ colorScheme: "dark" });
+  const dark = await background();
+  await page.emulateMedia({ colorScheme: "light" });
+  assert.notEqual(await background(), dark, "the colors follow the system at first");
+  await page.click("button.who");
+  const kept = page.waitForResponse("**/preferences");
+  await page.click('#operator button[value="dark"]');
+  await kept;
+  assert.equal(await background(), dark, "the colors change without a reload");
+  await page.reload();
+  assert.equal(await background(), dark, "the colors are kept");
+  await page.click("button.who");
+  await page.click('#operator button[value="system"]');
+});
