@@ -105,7 +105,27 @@ export const LOOKS = [
   { width: 390, height: 844, colorScheme: "light" },
 ];
 
-// Every look of the page as it stands: axe, and nothing that sticks out on a narrow screen.
+// What a person cannot hit because something else lies on it. A window on top covers the rest on purpose.
+function covered(page) {
+  return page.evaluate(() => {
+    if (document.querySelector("dialog[open], [popover]:popover-open")) return [];
+    const hidden = (control) => !control.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+    const found = [];
+    for (const control of document.querySelectorAll("a[href], button, input, select, summary")) {
+      const size = control.getBoundingClientRect();
+      if (hidden(control) || size.width < 4 || size.height < 4 || control.matches(".skip, [type=radio]")) continue;
+      control.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
+      const box = control.getClientRects()[0];
+      const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+      if (!control.contains(top)) found.push(`${control.outerHTML.slice(0, 100)} lies below ${top?.outerHTML.slice(0, 60)}`);
+    }
+    scrollTo({ top: 0, behavior: "instant" });
+    return found;
+  });
+}
+
+// Every look of the page as it stands: axe, nothing that is covered, and nothing that sticks out on a narrow screen. Gives pairs of where and
+// what.
 export async function inspect(page, name, looks = LOOKS) {
   const found = [];
   for (const { width, height, colorScheme } of looks) {
@@ -113,12 +133,13 @@ export async function inspect(page, name, looks = LOOKS) {
     await page.emulateMedia({ colorScheme });
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     const look = `${name}, ${width} px, ${colorScheme}`;
-    for (const violation of await violations(page)) found.push(`${look}: ${violation}`);
+    for (const violation of await violations(page)) found.push([look, violation]);
+    for (const control of await covered(page)) found.push([look, control]);
     const [inner, outer] = await page.evaluate(() => {
       const root = document.documentElement;
       return [root.scrollWidth, root.clientWidth];
     });
-    if (inner > outer) found.push(`${look}: the page is ${inner} px wide in a window of ${outer} px`);
+    if (inner > outer) found.push([look, `the page is ${inner} px wide in a window of ${outer} px`]);
   }
   await page.setViewportSize({ width: 1280, height: 900 });
   await page.emulateMedia({ colorScheme: "light" });

@@ -8,5 +8,11 @@ root=$(cd .. && pwd)
 npm ci --silent --no-audit --no-fund
 (cd "$root" && cargo build --quiet --package bastionary)
 export BASTIONARY_BINARY="${CARGO_TARGET_DIR:-$root/target}/debug/bastionary"
-# The pages of a test have bounds of their own; this one is for what they cannot see.
-exec timeout --kill-after=10 300 node --test --test-concurrency=2 --test-reporter=spec ./*.test.js
+# Every step of a test has a bound of its own; this one is for what they cannot see.
+bounded() {
+    timeout --kill-after=10 240 node --test --test-concurrency=2 --test-reporter=spec "$@"
+}
+bounded ./*.test.js
+if [[ ${E2E_SCREENSHOTS:-} == 1 ]]; then
+    bounded pictures.js
+fi

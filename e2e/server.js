@@ -10,7 +10,7 @@ const BINARY = process.env.BASTIONARY_BINARY;
 const ADMIN = { id: "e2e-admin", secret: "a-secret-of-the-suite-that-guards-nothing" };
 export const API = { identifier: "https://invoices.example", name: "Invoices", scope: "invoices:read" };
 
-export async function freePort() {
+async function freePort() {
   const probe = createServer();
   await new Promise((done, fail) => probe.once("error", fail).listen(0, "127.0.0.1", done));
   const { port } = probe.address();
@@ -19,8 +19,7 @@ export async function freePort() {
 }
 
 // Passkeys belong to host names, hence `localhost` in the issuer while the listener has an address.
-async function tryStart(hasApi) {
-  const port = await freePort();
+async function tryStart(hasApi, port) {
   const scratch = mkdtempSync(join(tmpdir(), "bastionary-e2e-"));
   const log = join(scratch, "log");
   const out = openSync(log, "w");
@@ -58,9 +57,10 @@ async function tryStart(hasApi) {
 }
 
 // A server as its first owner finds it; with `hasApi` it has an administrator's client and an API with a scope.
-export async function startServer({ hasApi = false } = {}) {
+export async function startServer({ hasApi = false, port } = {}) {
   // Until the server has its port another process could take it.
-  const server = await tryStart(hasApi).catch(() => tryStart(hasApi));
+  const first = tryStart(hasApi, port ?? (await freePort()));
+  const server = await first.catch(async () => tryStart(hasApi, await freePort()));
   if (hasApi) await addApi(server.origin);
   return server;
 }

@@ -1,4 +1,4 @@
-//! The tasks of the house: `cargo xtask test | lint | proof [name] | bench | interop | openapi [--write]`.
+//! The tasks of the house: `cargo xtask test | lint | proof [name] | bench | interop | e2e | openapi [--write]`.
 
 mod arrows;
 mod examples;
@@ -24,13 +24,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
-cargo xtask test               all tests on both engines, then the interoperability clients
+cargo xtask test               all tests on both engines, then the interoperability clients and the browser
 cargo xtask lint [--full]      format, compiler lints, shape, documentation, dependencies; --full insists on cargo-deny
 cargo xtask shape              the part of lint that needs no compiler
 cargo xtask proof [name]       the long runs; what they found goes to docs/proof.md
 cargo xtask mutants            each weakening of a guard must turn its test red
 cargo xtask bench              a sitting of the load generator against the build that ships
 cargo xtask interop            other people's clients against the binary
+cargo xtask e2e                the console in a browser; E2E_SCREENSHOTS=1 also draws docs/images
 cargo xtask examples           the examples of the README and of the book
 cargo xtask openapi [--write]  compare or replace openapi/bastionary.json";
 
@@ -61,6 +62,7 @@ fn start() -> Result<()> {
         ["mutants"] => mutants::run().map(drop),
         ["bench"] => bench(),
         ["interop"] => suite::interop(),
+        ["e2e"] => suite::browser(),
         ["examples"] => examples::run(),
         ["openapi"] => openapi::run(openapi::Mode::Compare),
         ["openapi", "--write"] => openapi::run(openapi::Mode::Write),

@@ -11,6 +11,7 @@ use crate::output::say;
 use crate::{examples, mutants, openapi, snapshots, step, tree};
 
 const INTEROP: &str = "interop/run.sh";
+const BROWSER: &str = "e2e/run.sh";
 
 /// Runs the whole suite; the first failing step ends it.
 pub(crate) fn run() -> Result<()> {
@@ -38,6 +39,7 @@ pub(crate) fn run() -> Result<()> {
     mutants::run()?;
     openapi::run(openapi::Mode::Compare)?;
     step::run("bash", &[INTEROP], &[(postgres::SOCKET_VARIABLE, sockets.as_str())])?;
+    browser()?;
     examples::run()
 }
 
@@ -48,6 +50,11 @@ pub(crate) fn interop() -> Result<()> {
     }
     let cluster = cluster()?;
     step::run("bash", &[INTEROP], &[(postgres::SOCKET_VARIABLE, cluster.sockets().display().to_string().as_str())])
+}
+
+/// The console in a browser.
+pub(crate) fn browser() -> Result<()> {
+    step::run("bash", &[BROWSER], &[])
 }
 
 /// A cluster for one run; PostgreSQL is installed first when it is missing and root may do so.
