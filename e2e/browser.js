@@ -105,15 +105,21 @@ export const LOOKS = [
   { width: 390, height: 844, colorScheme: "light" },
 ];
 
-// What a person cannot hit because something else lies on it. A window on top covers the rest on purpose.
-function covered(page) {
+// What a person cannot hit because something else lies on it, and what leaves its card. A window on top covers the rest
+// on purpose.
+function misplaced(page) {
   return page.evaluate(() => {
     if (document.querySelector("dialog[open], [popover]:popover-open")) return [];
     const hidden = (control) => !control.checkVisibility({ opacityProperty: true, visibilityProperty: true });
     const found = [];
+    for (const part of document.querySelectorAll("main .card table, main .card form, main .card .row-line")) {
+      const [edge, of] = [part.getBoundingClientRect().right, part.closest(".card").getBoundingClientRect().right];
+      if (edge > of + 1) found.push(`<${part.localName} class="${part.className}"> ends ${edge - of} px beyond its card`);
+    }
     for (const control of document.querySelectorAll("a[href], button, input, select, summary")) {
       const size = control.getBoundingClientRect();
       if (hidden(control) || size.width < 4 || size.height < 4 || control.matches(".skip, [type=radio]")) continue;
+      if (control.localName === "select" && size.width < 48) found.push(`a select of ${size.width} px shows no choice`);
       control.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
       const box = control.getClientRects()[0];
       const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
@@ -124,7 +130,7 @@ function covered(page) {
   });
 }
 
-// Every look of the page as it stands: axe, nothing that is covered, and nothing that sticks out on a narrow screen. Gives pairs of where and
+// Every look of the page as it stands: axe, nothing out of its place, and nothing that sticks out on a narrow screen. Gives pairs of where and
 // what.
 export async function inspect(page, name, looks = LOOKS) {
   const found = [];
@@ -134,7 +140,7 @@ export async function inspect(page, name, looks = LOOKS) {
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     const look = `${name}, ${width} px, ${colorScheme}`;
     for (const violation of await violations(page)) found.push([look, violation]);
-    for (const control of await covered(page)) found.push([look, control]);
+    for (const control of await misplaced(page)) found.push([look, control]);
     const [inner, outer] = await page.evaluate(() => {
       const root = document.documentElement;
       return [root.scrollWidth, root.clientWidth];

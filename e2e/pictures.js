@@ -1,9 +1,10 @@
 // The pictures of the book, drawn from a server with a handful of clients.
-import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as person from "./person.js";
+import { shrunk } from "./png.js";
 import { API, askToken } from "./server.js";
 import { nothingElseHappened, open, start } from "./suite.js";
 
@@ -20,7 +21,8 @@ test("the pictures of the console", { timeout: 120_000 }, async () => {
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
       await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-      await page.screenshot({ path: `${FOLDER}console-${name}-${colorScheme}.png`, animations: "disabled" });
+      const picture = await page.screenshot({ animations: "disabled" });
+      writeFileSync(`${FOLDER}console-${name}-${colorScheme}.png`, shrunk(picture));
     }
     await page.setViewportSize({ width: 1280, height: 800 });
   };
@@ -46,9 +48,19 @@ test("the pictures of the console", { timeout: 120_000 }, async () => {
     await person.stored(who);
     if (name === "partner-eu") await person.setEnabled(who, client.id, "disable");
   }
-  await page.goto(`${who.console}/team`);
-  await page.fill("#email", "sam@example.com");
-  await page.click('main button:has-text("Make invitation link")');
+  const invite = async (email) => {
+    await page.goto(`${who.console}/team`);
+    await page.fill("#email", email);
+    await page.click('main button:has-text("Make invitation link")');
+    return page.textContent("#invitation");
+  };
+  const guest = await open(origin);
+  await guest.page.goto(await invite("sam@example.com"));
+  await guest.page.fill("#name", "Sam Lind");
+  await guest.page.fill("#passphrase", "seven quiet herons under ice");
+  await guest.page.click("main button[type=submit]");
+  await guest.page.waitForURL(guest.console);
+  await invite("kim@example.com");
   await page.goto(`${who.console}/team`);
   await shoot("team");
   await page.goto(who.console);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 const BINARY = process.env.BASTIONARY_BINARY;
-const ADMIN = { id: "e2e-admin", secret: "a-secret-of-the-suite-that-guards-nothing" };
+const ADMIN = { id: "operations", secret: "a-secret-of-the-suite-that-guards-nothing" };
 export const API = { identifier: "https://invoices.example", name: "Invoices", scope: "invoices:read" };
 
 async function freePort() {
