@@ -38,6 +38,12 @@ impl<'a> Reader<'a> {
         Self { members, base: base.to_owned(), read: HashSet::new(), problems: Vec::new() }
     }
 
+    /// Whether a member is there with any value but null.
+    pub fn is_given(&mut self, name: &str) -> bool {
+        self.read.insert(name.to_owned());
+        self.members.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// A text.
     pub fn string(&mut self, name: &str) -> Field<String> {
         self.member(name, "a string", |value| value.as_str().map(str::to_owned))

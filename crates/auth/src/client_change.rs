@@ -470,7 +470,7 @@ impl Auth {
             settings,
             expires_at,
             disabled_at: None,
-            version: 1,
+            version: now.as_micros(),
             created_at: now,
             updated_at: now,
             credentials: Vec::new(),

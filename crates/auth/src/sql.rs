@@ -32,9 +32,9 @@ store::statements! {
     /// Clients that may request a scope.
     CLIENT_LIST_SCOPE =
         "SELECT k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at FROM client_scope s JOIN client k ON k.tenant_id = s.tenant_id AND k.id = s.client WHERE s.tenant_id = ?1 AND s.scope = ?4 AND (CAST(?2 AS {bytes}) IS NULL OR s.client < ?2) ORDER BY s.client DESC LIMIT ?3";
-    /// A new client.
+    /// A new client. Its versions begin at its time of creation, so that no later client of the same name repeats one.
     CLIENT_INSERT =
-        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, disabled_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, 1, ?8, ?8)";
+        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, disabled_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?8, ?8)";
     /// A changed client, guarded by its version.
     CLIENT_UPDATE =
         "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, disabled_at = ?6, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";

@@ -98,6 +98,10 @@ fn quota(reader: &mut Reader<'_>, problems: &mut Vec<FieldProblem>) -> Field<Tok
     Field::Value(TokenQuota { per_hour, per_day, enforce })
 }
 
+/// Fields that have a meaning in a later version; with a value they are refused, so that nobody counts on them.
+const RESERVED: [&str; 7] =
+    ["customer_id", "jwks", "jwks_uri", "assertion_audience", "assertion_max_lifetime", "require_dpop", "profile"];
+
 /// Reads a body; every problem of form is collected.
 pub(crate) fn read(body: &Value) -> ClientFields {
     let mut reader = match Reader::new(body) {
@@ -106,9 +110,11 @@ pub(crate) fn read(body: &Value) -> ClientFields {
     };
     let mut inner = Vec::new();
     let secret = reader.string("client_secret").given().map(Secret::new);
-    if !matches!(reader.string("customer_id"), Field::Absent | Field::Null) {
-        let detail = "there are no customers on this server yet; leave customer_id out";
-        inner.push(FieldProblem::new("customer_id", "not_available", detail));
+    for name in RESERVED {
+        if reader.is_given(name) {
+            let detail = format!("{name} is reserved for what this server does not offer yet; leave it out");
+            inner.push(FieldProblem::new(name, "reserved", detail));
+        }
     }
     let fields = ClientFields {
         problems: Vec::new(),

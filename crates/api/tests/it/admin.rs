@@ -109,6 +109,26 @@ async fn actions(world: &World) -> Vec<String> {
 }
 
 on_both_engines! {
+    async fn a_client_that_takes_a_name_again_repeats_no_version_of_the_former_one(world: World) {
+        world.client("again", json!({})).await;
+        let tag = world.admin(Method::GET, "/api/clients/again", Value::Null).await.expect(200).header("etag").to_owned();
+        world.admin(Method::DELETE, "/api/clients/again", Value::Null).await.expect(204);
+        world.clock.advance_micros(1);
+        world.client("again", json!({})).await;
+        let old = [("if-none-match", tag.as_str())];
+        world.admin_with(Method::GET, "/api/clients/again", &old, Value::Null).await.expect(200);
+        let old = [("if-match", tag.as_str())];
+        world.admin_with(Method::DELETE, "/api/clients/again", &old, Value::Null).await.expect(412);
+    }
+
+    async fn a_name_that_is_reserved_is_refused_with_a_value_and_passes_without(world: World) {
+        for name in ["customer_id", "jwks", "jwks_uri", "assertion_audience", "require_dpop", "profile"] {
+            let refused = world.admin(Method::POST, "/api/clients", json!({name: "x"})).await.expect(422).json();
+            assert_eq!(refused["errors"][0]["code"], "reserved", "{refused}");
+            world.admin(Method::POST, "/api/clients", json!({name: null})).await.expect(201);
+        }
+    }
+
     async fn no_route_answers_without_a_token_or_with_a_token_that_lacks_its_scope(world: World) {
         let with = objects(&world).await;
         let free = json!({"limit": 0, "window_s": 1, "burst": 0});
