@@ -253,12 +253,15 @@ async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused
     let seconds = settings.access_token_ttl_seconds.unwrap_or(TOKEN_SECONDS);
     let audience = settings.audiences.first().map(ToString::to_string);
     let audience = audience.or_else(|| access.first().map(|access| access.audience.clone()));
+    // Without default scopes a request names its own; the snippets name the first.
+    let first = settings.scopes.first().map(ToString::to_string);
+    let scope = if default_scopes.is_empty() { first.unwrap_or_default() } else { default_scopes.join(" ") };
     let claims = json!({
         "iss": &*ask.tenant.issuer,
         "sub": &*client.client_id,
         "client_id": &*client.client_id,
         "aud": audience,
-        "scope": default_scopes.join(" "),
+        "scope": scope,
         "iat": ask.now.as_seconds(),
         "exp": ask.now.as_seconds().saturating_add(i64::from(seconds)),
     });
