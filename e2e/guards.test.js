@@ -143,15 +143,22 @@ test("the cookies of a session are out of reach of scripts and of other sites", 
   assert.equal(await who.page.evaluate(() => document.cookie), "", "scripts see no cookie");
 });
 
-test("reloading the page of a new secret shows no secret that was shown before, and makes no second client", async () => {
+test("reloading the page of a new secret shows no secret that was shown before, and makes nothing a second time", async () => {
   const { page } = who;
-  const { secret } = await person.createClient(who, "reloaded", API.scope);
+  const { id, secret } = await person.createClient(who, "reloaded", API.scope);
   who.expected.add(409);
   await attempt(page, (bound) => page.reload(bound));
   who.expected.delete(409);
   assert(!(await page.content()).includes(secret), "Reload shows the secret again");
   await page.goto(`${who.console}/identity/clients?q=reloaded`);
   assert.equal(await page.locator("#list tbody tr").count(), 1, "Reload made the client a second time");
+  const next = await person.rotate(who, id);
+  who.expected.add(409);
+  await attempt(page, (bound) => page.reload(bound));
+  who.expected.delete(409);
+  assert(!(await page.content()).includes(next), "Reload shows the next secret again");
+  await page.goto(person.path(who, id, "credentials"));
+  assert.equal(await page.locator("tbody tr").count(), 2, "Reload made one more secret");
 });
 
 nothingElseHappened();
