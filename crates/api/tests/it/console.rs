@@ -65,8 +65,8 @@ impl Browser {
 
     /// Sends the form of a page: its token, and the fields given.
     async fn submit(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let csrf = value(&self.get(page).await.text, "csrf").to_owned();
-        let mut all = vec![("csrf", csrf.as_str())];
+        let page = self.get(page).await.text;
+        let mut all = vec![("csrf", value(&page, "csrf")), ("form", value(&page, "form"))];
         all.extend_from_slice(fields);
         self.post(path, &all).await
     }
@@ -185,6 +185,13 @@ on_both_engines! {
         world.token("worker", &first, "").await.expect(200);
 
         let client = format!("{list}/worker");
+        let form = value(&ada.get(&new).await.text, "form").to_owned();
+        let csrf = value(&ada.get(&new).await.text, "csrf").to_owned();
+        let twice = [("csrf", csrf.as_str()), ("form", form.as_str()), ("name", "twice"), ("scope", "read")];
+        ada.post(list, &twice).await.expect(200);
+        goes_to(&ada.post(list, &twice).await, list);
+        let found = world.admin(Method::GET, "/api/clients?q=twice", serde_json::Value::Null).await.json();
+        assert_eq!(found["data"].as_array().unwrap().len(), 1, "a form that is sent twice makes one client");
         assert!(!ada.get(&client).await.expect(200).text.contains(&first), "no later page has the secret");
         let rotated = ada.submit(&client, &format!("{client}/secrets"), &[("expire_others_in_seconds", "3600")]).await;
         let second = secret_of(&rotated.expect(200).text);
@@ -209,6 +216,7 @@ on_both_engines! {
         assert_ne!(ada.session().cloned(), before, "rights rise with a new token");
         let typed = ada.submit(&danger, &format!("{client}/delete"), &[("confirm", "wrong")]).await;
         assert_eq!(typed.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(typed.text.contains("Type the id of the client"), "{}", typed.text);
         goes_to(&ada.submit(&danger, &format!("{client}/delete"), &[("confirm", "worker")]).await, list);
         ada.get(&client).await.expect(404);
 
@@ -380,6 +388,8 @@ on_both_engines! {
         let fields = [("csrf", csrf.as_str()), ("ticket", ticket.as_str()), ("code", code.as_str())];
         let codes = ada.post(path, &fields).await.expect(200).text;
         assert!(codes.contains("Recovery codes"));
+        let theme = [("csrf", value(&codes, "csrf")), ("theme", "dark")];
+        goes_to(&ada.post("/console/preferences", &theme).await, "/console");
         ada.get("/console/team").await.expect(200);
 
         let mut later = Browser::new(&world);

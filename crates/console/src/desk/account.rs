@@ -89,8 +89,9 @@ pub(super) async fn enroll_totp(seat: Seat) -> Answer {
     match ask.auth.enroll_totp(&ask.tenant, &seat.live, typed, &ask.browser).await {
         Ok(done) => {
             let codes: Vec<&str> = done.recovery_codes.iter().map(|code| code.reveal().as_str()).collect();
+            let seat = seat.renewed(done.token.reveal()).await?;
             let mut response = account::codes(&seat.visit(), &codes).into_response();
-            ask.jar.set(response.headers_mut(), cookie::SESSION, done.token.reveal());
+            seat.ask.jar.set(response.headers_mut(), cookie::SESSION, done.token.reveal());
             Ok(response)
         }
         Err(error) => {

@@ -1,6 +1,7 @@
 //! One request of a browser: tenant, session, form. What is not ours is refused here, before any handler runs.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::Auth;
 use auth::operator::browser::Browser;
@@ -30,6 +31,9 @@ use crate::shell::{Environment, Role, Theme, Viewer, Visit};
 
 /// Characters of the token of forms before sign-in: 192 random bits.
 const DOOR_TOKEN: usize = 32;
+/// Forms that are remembered, and for how many seconds: as long as a session lives.
+const FORMS_MAX: usize = 10_000;
+const FORM_SECONDS: i64 = 86_400;
 /// Most bytes of a form.
 const BODY_MAX: usize = 64 * 1024;
 
@@ -50,6 +54,7 @@ pub(crate) struct Ask {
     query: Vec<(String, String)>,
     form: Vec<(String, String)>,
     json: Value,
+    sent: Arc<Mutex<HashMap<String, Timestamp>>>,
 }
 
 impl FromRequest<Desk> for Ask {
@@ -95,6 +100,7 @@ impl Ask {
             query: decoded_pairs(parts.uri.query().unwrap_or_default()),
             form: Vec::new(),
             json: Value::Null,
+            sent: Arc::clone(&desk.sent),
             headers: parts.headers,
             auth,
             tenant,
@@ -161,6 +167,30 @@ impl Ask {
         self.auth.refusals.add(&refused, self.now);
     }
 
+    /// A name for a new form that makes something.
+    pub(crate) fn new_form(&self) -> String {
+        let mut bytes = [0; 16];
+        self.auth.with_entropy(|entropy| entropy.fill(&mut bytes));
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whether a form comes for the first time within a day. One without a name never does.
+    pub(crate) fn is_first_of_form(&self) -> bool {
+        let name = self.field("form");
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if sent.len() >= FORMS_MAX {
+            sent.retain(|_, at| self.now.seconds_since(*at) < FORM_SECONDS);
+        }
+        // past the bound a form that was sent twice makes two, which both are in the list
+        let is_kept = sent.len() < FORMS_MAX;
+        !name.is_empty() && (!is_kept || sent.insert(name.to_owned(), self.now).is_none())
+    }
+
+    /// Lets a form be sent again: it came back with something to correct.
+    pub(crate) fn forget_form(&self) {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).remove(self.field("form"));
+    }
+
     pub(crate) fn param(&self, name: &str) -> &str {
         find(&self.params, name)
     }
@@ -203,7 +233,7 @@ impl Ask {
     /// What was typed, but secrets.
     pub(crate) fn entered(&self) -> Entered {
         let is_shown =
-            |name: &str| !["csrf", "passphrase", "secret", "code", "recovery_code", "ticket"].contains(&name);
+            |name: &str| !["csrf", "form", "passphrase", "secret", "code", "recovery_code", "ticket"].contains(&name);
         Entered { values: self.form.iter().filter(|(name, _)| is_shown(name)).cloned().collect(), problems: Vec::new() }
     }
 
@@ -262,6 +292,15 @@ impl FromRequest<Desk> for Seat {
 }
 
 impl Seat {
+    /// The same seat after its session got another token, to which the forms of the next page belong.
+    pub(crate) async fn renewed(self, token: &str) -> Result<Self, Refused> {
+        let live = self.ask.auth.session(&self.ask.tenant, token).await?;
+        let live = live.ok_or_else(|| Refused::Elsewhere(format!("{}/sign-in", self.ask.root)))?;
+        let who = live.principal(&self.ask.browser, self.ask.tenant.id);
+        let viewer = viewer(&self.ask, &live, &who);
+        Ok(Self { ask: self.ask, live, who, viewer })
+    }
+
     async fn take(ask: Ask, is_safe: bool) -> Result<Self, Refused> {
         let Some(live) = ask.session().await? else {
             let next = if is_safe { ask.next(&ask.address) } else { ask.root.clone() };

@@ -118,13 +118,8 @@ pub(super) async fn new(seat: Seat) -> Answer {
 
 async fn draw_new(seat: &Seat, entered: Entered) -> Answer {
     let status = if entered.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let key = if seat.ask.field("idempotency_key").is_empty() {
-        seat.ask.auth.with_entropy(|entropy| Id::<id::Request>::generate(seat.ask.now, entropy)).to_string()
-    } else {
-        seat.ask.field("idempotency_key").to_owned()
-    };
     let (scopes, management) = scopes(seat).await?;
-    let data = New { scopes, management, entered, idempotency_key: key };
+    let data = New { scopes, management, entered, form: seat.ask.new_form() };
     Ok((status, clients::new(&seat.visit(), &data)).into_response())
 }
 
@@ -169,6 +164,9 @@ fn words(text: &str) -> Vec<String> {
 pub(super) async fn create(seat: Seat) -> Answer {
     seat.need(WRITE)?;
     let ask = &seat.ask;
+    if !ask.is_first_of_form() {
+        return Ok(to(&format!("{}/identity/clients", ask.root)));
+    }
     let mut found = Vec::new();
     let expiry = time(&seat, "expires_at", &mut found);
     let seconds = number(&seat, "access_token_ttl_seconds", &mut found);
@@ -198,6 +196,7 @@ pub(super) async fn create(seat: Seat) -> Answer {
             }
         }
         Err(error) => {
+            ask.forget_form();
             let mut entered = ask.entered();
             entered.problems = returned(error)?;
             draw_new(&seat, entered).await
@@ -286,6 +285,7 @@ async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused
         last_token_at: client.credentials.iter().filter_map(|credential| credential.last_used_at).max(),
         live_tokens: None,
         etag: client.version.to_string(),
+        form: ask.new_form(),
     })
 }
 
@@ -338,6 +338,9 @@ pub(super) async fn change(seat: Seat) -> Answer {
 /// Makes a new secret, which this answer alone shows.
 async fn add_secret(seat: &Seat) -> Answer {
     let ask = &seat.ask;
+    if !ask.is_first_of_form() {
+        return Ok(to(&format!("{}/identity/clients/{}/credentials", ask.root, ask.param("client"))));
+    }
     let keep = ask.field("expire_others_in_seconds").parse().ok();
     let fields = SecretFields { expire_others_in_seconds: keep, ..SecretFields::default() };
     let planned = ask.auth.add_secret(&seat.who, &ask.tenant, ask.param("client"), fields).await?;

@@ -18,12 +18,14 @@ mod passkey;
 mod refused;
 mod team;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use auth::Auth;
 use axum::Router;
 use axum::routing::{get, post};
+use kernel::clock::Timestamp;
 use kernel::id::{Id, Request};
 
 /// Who sends a request, as the listener knows it; set on every request before it reaches the console.
@@ -39,6 +41,8 @@ pub struct Caller {
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) auth: Arc<Auth>,
+    /// Forms that were sent, with their time: a double click or a reload sends one again.
+    sent: Arc<Mutex<HashMap<String, Timestamp>>>,
 }
 
 /// The page while the server cannot answer.
@@ -94,5 +98,5 @@ where
             .route(&at("/identity/clients/{client}/{part}"), get(clients::show_part).post(clients::change))
             .route(&at("/identity/clients/{client}/secrets/{secret}/end"), post(clients::end_secret));
     }
-    router.with_state(Desk { auth })
+    router.with_state(Desk { auth, sent: Arc::default() })
 }

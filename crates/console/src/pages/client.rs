@@ -84,6 +84,8 @@ pub struct Client {
     pub live_tokens: Option<u64>,
     /// The entity tag that forms send back.
     pub etag: String,
+    /// Names the form for a new secret, so that sending it twice makes one.
+    pub form: String,
 }
 
 /// The parts of the detail page; each has its own address.

@@ -104,8 +104,8 @@ pub struct New {
     pub management: Vec<(String, String)>,
     /// What came back.
     pub entered: Entered,
-    /// Makes a second submission find the first one's client.
-    pub idempotency_key: String,
+    /// Names this form, so that sending it twice makes one client.
+    pub form: String,
 }
 
 #[derive(Template)]

@@ -101,6 +101,7 @@ pub(crate) fn one_client() -> client::Client {
         last_token_at: Some(ago(90)),
         live_tokens: Some(3),
         etag: "\"4\"".to_owned(),
+        form: "form-1".to_owned(),
     }
 }
 
@@ -364,7 +365,7 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
                     scopes: scopes.clone(),
                     management: scopes.clone(),
                     entered: nothing.clone(),
-                    idempotency_key: "key-1".to_owned(),
+                    form: "form-1".to_owned(),
                 },
             ),
         ),
@@ -372,12 +373,7 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             "client-new-wrong",
             clients::new(
                 &visit,
-                &clients::New {
-                    scopes,
-                    management: Vec::new(),
-                    entered: wrong.clone(),
-                    idempotency_key: "key-1".to_owned(),
-                },
+                &clients::New { scopes, management: Vec::new(), entered: wrong.clone(), form: "form-1".to_owned() },
             ),
         ),
         ("reveal", client::reveal(&visit, &client, "bst_cs_7Qm2vX4kP9rT1yB6nC8wZ3dF5hJ0aLs2KxE4uR9tY1b3XyZ", true)),
