@@ -87,10 +87,10 @@ export async function violations(page) {
     contextId,
     awaitPromise: true,
     returnByValue: true,
-    expression: `axe.run(document, { runOnly: ${JSON.stringify(RULES)}, resultTypes: ["violations"] }).then((found) => ({
+    expression: `axe.run(document, { runOnly: ${JSON.stringify(RULES)} }).then((found) => ({
       passes: found.passes.length,
-      violations: found.violations.map((rule) => rule.id + ": " + rule.help + " — "
-        + rule.nodes.map((node) => node.html.slice(0, 160) + " " + (node.any[0]?.message ?? "")).slice(0, 3).join(" ; ")),
+      violations: found.violations.map((rule) => rule.id + ": " + rule.help + ": "
+        + rule.nodes.slice(0, 3).map((node) => node.html.slice(0, 150) + " " + (node.any[0]?.message ?? "")).join("; ")),
     }))`,
   });
   const value = run.result.value;
@@ -114,7 +114,7 @@ function misplaced(page) {
     const found = [];
     for (const part of document.querySelectorAll("main .card table, main .card form, main .card .row-line")) {
       const [edge, of] = [part.getBoundingClientRect().right, part.closest(".card").getBoundingClientRect().right];
-      if (edge > of + 1) found.push(`<${part.localName} class="${part.className}"> ends ${edge - of} px beyond its card`);
+      if (edge > of + 1) found.push(`a ${part.localName} (${part.className}) ends ${edge - of} px beyond its card`);
     }
     for (const control of document.querySelectorAll("a[href], button, input, select, summary")) {
       const size = control.getBoundingClientRect();
@@ -123,15 +123,16 @@ function misplaced(page) {
       control.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
       const box = control.getClientRects()[0];
       const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
-      if (!control.contains(top)) found.push(`${control.outerHTML.slice(0, 100)} lies below ${top?.outerHTML.slice(0, 60)}`);
+      const [below, above] = [control, top].map((element) => element?.outerHTML.slice(0, 80));
+      if (!control.contains(top)) found.push(`${below} lies below ${above}`);
     }
     scrollTo({ top: 0, behavior: "instant" });
     return found;
   });
 }
 
-// Every look of the page as it stands: axe, nothing out of its place, and nothing that sticks out on a narrow screen. Gives pairs of where and
-// what.
+// Every look of the page as it stands: axe, nothing out of its place, and nothing that sticks out on a narrow screen.
+// Gives pairs of where and what.
 export async function inspect(page, name, looks = LOOKS) {
   const found = [];
   for (const { width, height, colorScheme } of looks) {

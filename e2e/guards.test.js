@@ -30,7 +30,7 @@ async function attempt(page, move) {
   assert.fail("the browser shows no page");
 }
 
-guard("a secret that was shown once does not come back: Back, Forward, Reload, later pages, the audit log", async () => {
+guard("a secret that was shown once does not come back: Back, Forward, Reload, later pages", async () => {
   const { page } = who;
   const { id, secret } = await person.createClient(who, "shown-once", API.scope);
   const isGone = async (where) => {
@@ -89,10 +89,14 @@ async function lure(address, fields) {
   const html = `<!doctype html><form method="post" action="${address}">${inputs}<button>Win a car</button></form>`;
   const trap = createServer((_, response) => response.setHeader("content-type", "text/html").end(html));
   await new Promise((done) => trap.listen(0, "127.0.0.1", done));
-  return { address: `http://localhost:${trap.address().port}/`, close: () => new Promise((done) => trap.close(done)) };
+  const close = () => {
+    trap.close();
+    trap.closeAllConnections();
+  };
+  return { address: `http://localhost:${trap.address().port}/`, close };
 }
 
-guard("a form that another origin posts is refused and changes nothing, even with cookies and a true token", async () => {
+guard("a form that another origin posts is refused and changes nothing, cookies and token or not", async () => {
   const { page, context, console: root } = who;
   const { id, secret } = await person.createClient(who, "wanted", API.scope);
   await person.stored(who);
@@ -109,7 +113,7 @@ guard("a form that another origin posts is refused and changes nothing, even wit
     const headers = await answer.request().allHeaders();
     assert.match(headers.cookie ?? "", /bst_default=/, "the browser sent the session along");
     assert.equal(answer.status(), 403, `${name} from ${headers.origin}`);
-    await trap.close();
+    trap.close();
   }
   await stranger.close();
   assert.equal((await askToken(server.origin, id, secret)).status, 200, "the client is as it was");
@@ -117,7 +121,7 @@ guard("a form that another origin posts is refused and changes nothing, even wit
   assert.equal(await page.locator("tbody tr").count(), 1, "no secret was added");
 });
 
-test("a form without the token of the session, or before sign-in without the cookie of the browser, is refused", async () => {
+test("a form without the token of its session, or of its browser before there is one, is refused", async () => {
   const cookies = (await who.context.cookies()).map(({ name, value }) => `${name}=${value}`).join("; ");
   const post = (path, fields, cookie) =>
     fetch(who.console + path, {
@@ -143,7 +147,7 @@ test("the cookies of a session are out of reach of scripts and of other sites", 
   assert.equal(await who.page.evaluate(() => document.cookie), "", "scripts see no cookie");
 });
 
-test("reloading the page of a new secret shows no secret that was shown before, and makes nothing a second time", async () => {
+test("reloading the page of a new secret shows no earlier secret and makes nothing a second time", async () => {
   const { page } = who;
   const { id, secret } = await person.createClient(who, "reloaded", API.scope);
   who.expected.add(409);

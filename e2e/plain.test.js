@@ -91,7 +91,7 @@ keyboard("with the keyboard: set up, enroll an authenticator, sign out, sign in 
   keys = await open(origin);
   const { page } = keys;
   await page.goto(link);
-  for (const field of ["organization", "name", "email", "passphrase"]) await type(page, `#${field}`, person.OWNER[field]);
+  for (const [field, text] of Object.entries(person.OWNER)) await type(page, `#${field}`, text);
   await page.keyboard.press("Enter");
   await arrive(page, "**/console/account");
   await press(page, 'main a[href$="/account/authenticator"]');

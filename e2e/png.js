@@ -1,5 +1,5 @@
-// Pictures small enough for a repository: PNG with a palette of at most 256 colors, which is all that a page has but for
-// the edges of its letters; those get the nearest color.
+// Pictures small enough for a repository: PNG with a palette of at most 256 colors, which is all that a page has but
+// for the edges of its letters; those get the nearest color.
 import { deflateSync, inflateSync } from "node:zlib";
 
 const SIGNATURE = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
@@ -70,7 +70,8 @@ export function shrunk(png) {
   for (const color of byCount.slice(256)) {
     const distance = (other) =>
       [16, 8, 0].reduce((sum, shift) => sum + (((color >> shift) & 255) - ((other >> shift) & 255)) ** 2, 0);
-    place.set(color, palette.reduce((best, other, index) => (distance(other) < distance(palette[best]) ? index : best), 0));
+    const nearest = palette.reduce((best, other) => (distance(other) < distance(best) ? other : best));
+    place.set(color, place.get(nearest));
   }
   const lines = Buffer.alloc((width + 1) * height);
   for (let y = 0; y < height; y++) {

@@ -31,7 +31,10 @@ async function tryStart(hasApi, port) {
     BASTIONARY_MANAGEMENT_LISTEN: "off",
     BASTIONARY_LOG: "warn",
   };
-  if (hasApi) Object.assign(env, { BASTIONARY_ADMIN_CLIENT_ID: ADMIN.id, BASTIONARY_ADMIN_CLIENT_SECRET: ADMIN.secret });
+  if (hasApi) {
+    env.BASTIONARY_ADMIN_CLIENT_ID = ADMIN.id;
+    env.BASTIONARY_ADMIN_CLIENT_SECRET = ADMIN.secret;
+  }
   const words = ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", join(scratch, "data")];
   const child = spawn(BINARY, words, { env, stdio: ["ignore", out, out] });
   closeSync(out);
