@@ -90,7 +90,7 @@ export async function violations(page) {
     expression: `axe.run(document, { runOnly: ${JSON.stringify(RULES)} }).then((found) => ({
       passes: found.passes.length,
       violations: found.violations.map((rule) => rule.id + ": " + rule.help + ": "
-        + rule.nodes.slice(0, 3).map((node) => node.html.slice(0, 150) + " " + (node.any[0]?.message ?? "")).join("; ")),
+        + rule.nodes.slice(0, 3).map((at) => at.html.slice(0, 150) + " " + (at.any[0]?.message ?? "")).join("; ")),
     }))`,
   });
   const value = run.result.value;

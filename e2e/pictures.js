@@ -18,6 +18,8 @@ test("the pictures of the console", { timeout: 120_000 }, async () => {
   const { page } = who;
   const shoot = async (name, width = 1280) => {
     await page.setViewportSize({ width, height: width < 1280 ? 844 : 800 });
+    // Nothing shall look as if the pointer were on it.
+    await page.mouse.move(0, 0);
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
       await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
