@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let crate_dir = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
     let docs = crate_dir.join("../../docs").canonicalize()?;
-    println_cargo(&format!("rerun-if-changed={}", docs.display()));
+    println_cargo(&format!("rerun-if-changed={}", docs.join("SUMMARY.md").display()));
     println_cargo("rerun-if-changed=build");
     println_cargo("rerun-if-changed=assets");
     println_cargo("rerun-if-changed=templates");
