@@ -50,6 +50,7 @@ fn tags() -> Value {
         {"name": "tenants", "description": "Tenants, at the tenant `default` alone"},
         {"name": "limits", "description": "Limits of requests"},
         {"name": "audit", "description": "What was changed, issued and refused, with proofs"},
+        {"name": "events", "description": "What others hear of"},
         {"name": "about", "description": "The server about itself"}
     ])
 }
@@ -64,7 +65,7 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
     match route.path.split('/').nth(2) {
-        Some(segment @ ("clients" | "secrets" | "apis" | "keys" | "tenants" | "limits" | "audit")) => segment,
+        Some(segment @ ("clients" | "secrets" | "apis" | "keys" | "tenants" | "limits" | "audit" | "events")) => segment,
         _ => "about",
     }
 }

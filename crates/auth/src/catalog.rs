@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::error::OauthError;
 
 /// Management scopes of the built-in API `<issuer>/api`.
-pub const MANAGEMENT_SCOPES: [(&str, &str); 14] = [
+pub const MANAGEMENT_SCOPES: [(&str, &str); 15] = [
     ("admin", "Everything"),
     ("clients:read", "Read clients and their secrets' dates"),
     ("clients:write", "Create, change and delete clients and secrets"),
@@ -24,6 +24,7 @@ pub const MANAGEMENT_SCOPES: [(&str, &str); 14] = [
     ("tenants:read", "Read tenants"),
     ("tenants:write", "Create and change tenants"),
     ("audit:read", "Read the audit log and the issuance journal"),
+    ("events:read", "Read events"),
     ("limits:read", "Read limits"),
     ("limits:write", "Change limits"),
     ("tokens:introspect", "Introspect every token"),

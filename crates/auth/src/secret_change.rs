@@ -101,8 +101,9 @@ impl Auth {
             }
         }
         let id = credential.id.to_string();
-        let data = json!({"client_id": client_id, "secret_id": id, "label": credential.label});
-        let batch = batch.change(ChangeKind::Client, client_id).event(event(self, Type::SecretCreated, &data));
+        let facts = json!({"client_id": client_id, "label": credential.label});
+        let note = event(self, Type::SecretCreated, ("secret", &id), facts);
+        let batch = batch.change(ChangeKind::Client, client_id).event(note);
         let after = json!({
             "client_id": client_id, "label": credential.label, "secret": "changed",
             "expires_at": credential.expires_at.map(|t| t.to_string()),
@@ -205,8 +206,8 @@ impl Auth {
         if revoke_tokens {
             batch = self.raise_epoch(batch, tenant, id.clone());
         }
-        let data = json!({"client_id": client_id, "secret_id": id, "label": credential.label});
-        let batch = batch.event(event(self, Type::SecretRevoked, &data));
+        let facts = json!({"client_id": client_id, "label": credential.label});
+        let batch = batch.event(event(self, Type::SecretRevoked, ("secret", &id), facts));
         let before = json!({"status": credential.status(now)});
         let after = json!({"status": "revoked", "tokens_revoked": revoke_tokens, "families_ended": families.len()});
         let record =
@@ -252,14 +253,13 @@ impl Auth {
             if row.int_opt(5)?.is_some_and(|done| done <= days) {
                 continue;
             }
-            let data = json!({
-                "client_id": row.text(2)?, "secret_id": secret.to_string(), "label": row.text(3)?,
-                "expires_at": ends_at.to_string(), "days": days,
+            let facts = json!({
+                "client_id": row.text(2)?, "label": row.text(3)?, "expires_at": ends_at.to_string(), "days": days,
             });
-            let note = event(self, Type::SecretExpiring, &data);
+            let note = event(self, Type::SecretExpiring, ("secret", &secret.to_string()), facts);
             let batch = Batch::new()
                 .expect(1, &sql::CREDENTIAL_ANNOUNCED, params![tenant, secret, days])
-                .run(&sql::OUTBOX_INSERT, params![tenant, note.id, note.kind.name(), note.at, note.data]);
+                .announce(tenant, note);
             match self.store.upkeep(store::Upkeep::Announced, batch).await {
                 Ok(()) => {
                     self.counters.secrets_expiring.fetch_add(1, Ordering::Relaxed);

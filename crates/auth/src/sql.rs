@@ -65,8 +65,8 @@ store::statements! {
         "SELECT c.tenant_id, c.id, k.client_id, c.label, c.expires_at, c.announced_days FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.expires_at > ?1 AND c.expires_at <= ?2 AND c.revoked_at IS NULL ORDER BY c.expires_at LIMIT 1000";
     /// An announcement noted.
     CREDENTIAL_ANNOUNCED = "UPDATE credential SET announced_days = ?3 WHERE tenant_id = ?1 AND id = ?2 AND (announced_days IS NULL OR announced_days > ?3)";
-    /// An event of the announcing job.
-    OUTBOX_INSERT = "INSERT INTO outbox (tenant_id, id, kind, at, data) VALUES (?1, ?2, ?3, ?4, ?5)";
+    /// Forgets events older than a time.
+    PURGE_EVENT across_tenants("upkeep covers every tenant") = "DELETE FROM event WHERE at < ?1";
 
     /// The APIs of a tenant.
     APIS = "SELECT id, identifier, name, builtin, token_ttl_seconds, signing_alg, version, created_at, updated_at FROM api WHERE tenant_id = ?1 ORDER BY id LIMIT 10000";

@@ -9,6 +9,7 @@ pub mod canonical;
 pub mod checkpoint;
 pub mod entry;
 pub mod error;
+pub mod outbox;
 pub mod query;
 pub mod refusal;
 pub mod segment;

@@ -1,4 +1,4 @@
-//! Reading: the audit log, the journal across segments and blocks, proofs, checkpoints and the outbox.
+//! Reading: the audit log, the journal across segments and blocks, proofs and checkpoints.
 //!
 //! Lists are newest first and go on from a key, so what is folded or added between two pages neither repeats
 //! nor hides an entry.
@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use kernel::clock::Timestamp;
-use kernel::id::{self, Commit, Id};
+use kernel::id::{Commit, Id};
 use kernel::page::{MAX_LIMIT, Page};
 use kernel::tenant::TenantId;
 use store::{Store, params};
@@ -372,36 +372,4 @@ pub async fn entry_proof(store: &Store, tenant: TenantId, leaf: u64, entry: u64)
     let Some(at) = usize::try_from(entry).ok() else { return Ok(None) };
     let found = tree::inclusion_proof(&hashes, at).zip(entries.into_iter().nth(at));
     Ok(found.map(|(path, bytes)| EntryProof { bytes, index: entry, entries: count, path, root: tree::root(&hashes) }))
-}
-
-/// One event as the outbox holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventView {
-    /// Its id, kept across deliveries.
-    pub id: Id<id::Event>,
-    /// Its stable type name.
-    pub kind: String,
-    /// When it happened.
-    pub at: Timestamp,
-    /// JSON object with the details.
-    pub data: String,
-}
-
-/// Lists the outbox, oldest first, from after an event on.
-///
-/// # Errors
-/// Store errors.
-pub async fn events(
-    store: &Store,
-    tenant: TenantId,
-    after: Option<Id<id::Event>>,
-    limit: u32,
-) -> Result<Vec<EventView>, Error> {
-    let after = after.unwrap_or(Id::from_bytes([0; 16]));
-    let values = params![tenant, after, i64::from(limit.clamp(1, MAX_LIMIT))];
-    let rows = store.read_all(&sql::EVENTS_AFTER, values).await?;
-    let view = |row: &store::Row| -> Result<EventView, store::Error> {
-        Ok(EventView { id: row.id(0)?, kind: row.text(1)?.to_owned(), at: row.time(2)?, data: row.text(3)?.to_owned() })
-    };
-    Ok(rows.iter().map(view).collect::<Result<_, _>>()?)
 }

@@ -3,6 +3,7 @@
 mod apis;
 mod audit;
 mod clients;
+mod events;
 mod keys;
 mod secrets;
 mod tenants;
@@ -364,6 +365,8 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         "listJournal" => audit::journal(ask).await,
         "listCheckpoints" => audit::checkpoints(ask).await,
         "getAuditProof" => audit::proofs(ask).await,
+        "listEvents" => events::list(ask).await,
+        "getEvent" => events::get(ask).await,
         "whoami" => Ok(ask.whoami()),
         "getOpenapi" => Ok(Reply::ok(crate::openapi::document(&ask.tenant.issuer))),
         _ => Err(Problem::internal()),

@@ -28,6 +28,7 @@ pub(super) fn path_parameter(path: &str, name: &str) -> Value {
         "slug" => ("Slug of the tenant.", json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"})),
         "kid" => ("RFC 7638 thumbprint of the key.", text()),
         "name" => ("Name of the scope, percent-encoded.", text()),
+        "event_id" => ("Id of the event.", id("evt")),
         _ if path.contains("/secrets/") => ("Id of the secret.", id("sec")),
         _ if path.contains("/token-families/") => ("Id of the refresh family.", id("fam")),
         _ => ("Id of the API.", id("api")),
@@ -59,6 +60,8 @@ pub(super) fn parameters() -> Value {
         query("client_id", "Entries of this client.", text()),
         query("jti", "The entry of this token.", text()),
         query("outcome", "Issued or refused.", json!({"type": "string", "enum": ["issued", "refused"]})),
+        query("types", "Types of events between commas; `client.*` for all that begin so.", text()),
+        query("customer_id", "Events of this customer.", text()),
         query("leaf", "Index of a leaf of the tree.", integer(0)),
         query("from_size", "Size of an older tree.", integer(0)),
         header(

@@ -112,6 +112,7 @@ pub(super) fn all() -> Value {
         "IssuanceRecord",
         "AuditRecord",
         "Checkpoint",
+        "Event",
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }
@@ -514,6 +515,24 @@ fn records() -> Vec<(&'static str, Value)> {
                     ("reason", described(text(), "Why it was refused.")),
                     ("count", described(integer(1), "Equal refusals that this record stands for.")),
                 ],
+            ),
+        ),
+        (
+            "Event",
+            answer(
+                &[
+                    ("id", id("evt")),
+                    ("type", described(text(), "`object.past_participle`, never renamed; more types may come.")),
+                    ("timestamp", time()),
+                    ("tenant", text()),
+                    ("customer_id", or_null(text())),
+                    (
+                        "sequence",
+                        described(integer(1), "Rises by 1 per customer, or per tenant for events without one."),
+                    ),
+                    ("data", described(free(), "`object`, `id` and the facts that a receiver decides on.")),
+                ],
+                &[],
             ),
         ),
         (
