@@ -9,6 +9,7 @@ mod audit;
 mod authentication;
 mod client_credentials;
 mod console;
+mod events;
 mod forgery;
 mod grants;
 mod hostile;

@@ -42,6 +42,7 @@ pub const PLACES: &[(&str, &[Role])] = &[
     ("tenants:read", &[Owner]),
     ("tenants:write", &[Owner]),
     ("audit:read", &[Owner, Admin, ReadOnly]),
+    ("events:read", &[Owner, Admin, Developer, ReadOnly]),
     ("limits:read", &[Owner, Admin, Developer, Support, ReadOnly]),
     ("limits:write", &[Owner, Admin, Developer]),
     ("tokens:introspect", &[Owner, Admin, Developer]),

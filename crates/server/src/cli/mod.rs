@@ -7,6 +7,7 @@ mod body;
 mod clients;
 mod consent;
 mod doctor;
+mod events;
 mod keys;
 mod onsite;
 mod remote;
@@ -64,6 +65,8 @@ enum Command {
     /// What was changed, issued and refused
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// What others hear of
+    Events(events::Events),
     /// Commands of the user who runs the server
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -161,6 +164,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Apis(command) => command.carry_out().await,
         Command::Keys(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
+        Command::Events(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,
         Command::Doctor(command) => command.carry_out().await,
         Command::Completion { shell } => {
