@@ -74,7 +74,7 @@ on_both_engines! {
             path = format!("/api/audit/records?action=client.created&from=2026-06-01T12:00:05Z&limit=1&cursor={cursor}");
         }
         assert_eq!(seen, ["c", "b", "a"]);
-        for bad in ["from=yesterday", "limit=0", "limit=201", "cursor=x", "unknown=1"] {
+        for bad in ["from=yesterday", "limit=0", "limit=201", "cursor=x", "unknown=1", "object_kind=%00", "actor=a%00b"] {
             world.admin(Method::GET, &format!("/api/audit/records?{bad}"), Value::Null).await.expect(400);
         }
     }
