@@ -107,9 +107,6 @@ impl Auth {
         let mut limits = LimitState::default();
         let result = self.identify_within(tenant, presented, source, &mut limits).await;
         if let Err(error) = &result {
-            if matches!(error, OauthError::InvalidClient) {
-                self.counters.failed_authentications.fetch_add(1, Ordering::Relaxed);
-            }
             self.note_refusal(tenant, Some(&presented.client_id), source, error);
         }
         Outcome { limits, result }

@@ -17,6 +17,7 @@ pub mod key;
 pub mod limit;
 pub mod operator;
 pub mod plan;
+pub mod restore;
 pub mod revoke;
 pub mod secret_change;
 pub mod setup;

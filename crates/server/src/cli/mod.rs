@@ -3,11 +3,13 @@
 mod admin;
 mod apis;
 mod audit;
+mod backup;
 mod body;
 mod clients;
 mod consent;
 mod doctor;
 mod keys;
+mod migrate;
 mod onsite;
 mod remote;
 mod secrets;
@@ -64,6 +66,10 @@ enum Command {
     /// What was changed, issued and refused
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Backups
+    Backup(backup::Backup),
+    /// Versions of the schema
+    Migrate(migrate::Migrate),
     /// Commands of the user who runs the server
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -161,6 +167,8 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Apis(command) => command.carry_out().await,
         Command::Keys(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
+        Command::Backup(command) => command.carry_out().await,
+        Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,
         Command::Doctor(command) => command.carry_out().await,
         Command::Completion { shell } => {
