@@ -136,7 +136,7 @@ owner("after a rotation the old secret and the new one work, until the old one i
     assert.equal((await ask(secret)).status, 200, "both secrets work");
   }
   await page.goto(person.path(ada, client.id, "credentials"));
-  const row = page.locator("tbody tr", { hasText: client.secret.slice(-4) });
+  const row = page.locator("[aria-label=Secrets] tbody tr", { hasText: client.secret.slice(-4) });
   assert.equal(await row.count(), 1, "the old secret is found by its last characters");
   await row.locator("button.danger").click();
   await page.click("dialog[open] button[type=submit]");

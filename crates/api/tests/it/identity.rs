@@ -91,6 +91,36 @@ on_both_engines! {
         assert!(page.contains("The request would be refused: client authentication failed."), "{page}");
     }
 
+    async fn the_page_of_secrets_shows_who_used_which_last_and_dialogs_what_depends_on_them(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let grants = json!({"grant_types": ["client_credentials", "refresh_token"]});
+        let first = world.client("worker", grants).await;
+        world.token("worker", &first, "").await.expect(200);
+        let (page, rotate) = (format!("{CLIENTS}/worker/credentials"), format!("{CLIENTS}/worker/secrets"));
+        for keep in [[("expire_others_in_seconds", "custom"), ("hours", "")], [("expire_others_in_seconds", ""), ("hours", "2")]] {
+            ada.submit(&page, &rotate, &keep).await.expect(422);
+        }
+        let keep = [("expire_others_in_seconds", "custom"), ("hours", "2")];
+        let second = shown(&ada.submit(&page, &rotate, &keep).await.expect(200).text, "secret");
+        let ends = api(&world, "/api/clients/worker/secrets").await["data"][0]["expires_at"].clone();
+        assert_eq!(ends, "2026-06-01T14:00:00Z");
+        world.clock.advance_seconds(120);
+        world.token("worker", &second, "").await.expect(200);
+        let text = ada.get(&page).await.expect(200).text;
+        let callers = text.split("Callers of the last 24 hours").nth(1).unwrap();
+        assert!(callers.contains(&format!("…{}", second.get(second.len() - 4..).unwrap())), "{callers}");
+        assert!(text.contains("1 refresh family started with it."), "{text}");
+        let danger = ada.get(&format!("{CLIENTS}/worker/danger")).await.expect(200).text;
+        assert!(danger.contains("It has 2 live secrets") && danger.contains("got 2 tokens in the last hour and holds 2 refresh families."), "{danger}");
+        goes_to(&ada.submit(&page, &format!("{CLIENTS}/worker/disable"), &[]).await, &format!("{CLIENTS}/worker"));
+        let after = ada.get(&format!("{CLIENTS}/worker")).await.expect(200).text;
+        assert!(after.contains("worker is disabled") && after.contains("/worker/enable\""), "{after}");
+        assert!(!ada.get(&page).await.expect(200).text.contains("worker is disabled"), "it is said on the page that follows");
+        world.clock.advance_seconds(11);
+        assert!(!ada.get(&format!("{CLIENTS}/worker")).await.expect(200).text.contains("worker is disabled"), "and for ten seconds");
+    }
+
     async fn the_table_of_access_says_what_a_token_will_say_before_it_is_saved(world: World) {
         let world = relaxed(world.engine).await;
         let mut ada = owner(&world).await;

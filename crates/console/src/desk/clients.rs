@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
+use record::entry::Entry;
 use record::query::{self, JournalFilter, Outcome};
 use store::params;
 
@@ -18,7 +19,7 @@ use super::audit::limit;
 use super::refused::{Answer, Refused};
 use super::{client_access, client_form};
 use crate::form::Entered;
-use crate::pages::client::{self, Credential, Tab};
+use crate::pages::client::{self, Caller, Credential, Tab};
 use crate::pages::clients::{self, List, Row};
 
 const READ: &str = "clients:read";
@@ -129,6 +130,7 @@ pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Clie
         last_token_at: client.credentials.iter().filter_map(|credential| credential.last_used_at).max(),
         families: 0,
         issued_lately: None,
+        callers: Vec::new(),
         etag: client.version.to_string(),
         form: ask.new_form(),
     })
@@ -176,17 +178,26 @@ async fn reach(seat: &Seat, client: &Client, page: client::Client) -> Result<cli
     let families = rows.iter().map(Family::from_row).collect::<Result<Vec<_>, _>>()?;
     let filter = JournalFilter {
         client_id: Some(client.client_id.to_string()),
-        from: Some(ask.now.plus_seconds(-3_600)),
+        from: Some(ask.now.plus_seconds(-86_400)),
         outcome: Some(Outcome::Issued),
         limit: u32::try_from(most).unwrap_or(u32::MAX),
         ..JournalFilter::default()
     };
-    let issued = query::journal(store, ask.tenant.id, &filter).await?.items.len();
+    let mut callers: Vec<Caller> = Vec::new();
+    let mut issued = 0_usize;
+    for entry in query::journal(store, ask.tenant.id, &filter).await?.items {
+        let Entry::Issuance(token) = entry else { continue };
+        issued = issued.saturating_add(usize::from(ask.now.seconds_since(token.at) < 3_600));
+        let source = token.source.map(|source| source.to_canonical().to_string()).unwrap_or_default();
+        if callers.iter().all(|caller| caller.source != source) {
+            callers.push(Caller { source, secret: token.credential.to_string(), at: token.at });
+        }
+    }
     let mut credentials = page.credentials;
     for shown in &mut credentials {
         shown.families = families.iter().filter(|family| family.credential.to_string() == shown.id).count();
     }
-    Ok(client::Client { credentials, families: families.len(), issued_lately: Some(issued), ..page })
+    Ok(client::Client { credentials, families: families.len(), issued_lately: Some(issued), callers, ..page })
 }
 
 /// A part of the page; 422 when its form came back with something to correct.
@@ -217,8 +228,16 @@ async fn add_secret(seat: &Seat) -> Answer {
     if !ask.is_first_of_form() {
         return Ok(to(&format!("{}/identity/clients/{}/credentials", ask.root, ask.param("client"))));
     }
-    let keep = ask.field("expire_others_in_seconds").parse().ok();
-    let fields = SecretFields { expire_others_in_seconds: keep, ..SecretFields::default() };
+    let keep = match ask.field("expire_others_in_seconds") {
+        "custom" => ask.field("hours").trim().parse().ok().and_then(|hours: i64| hours.checked_mul(3_600)),
+        seconds => seconds.parse().ok(),
+    };
+    let Some(keep) = keep else {
+        ask.forget_form();
+        let sentence = "Say for how many hours the old secrets stay valid: a whole number up to 720.";
+        return Err(Refused::page(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", sentence));
+    };
+    let fields = SecretFields { expire_others_in_seconds: Some(keep), ..SecretFields::default() };
     let planned = ask.auth.add_secret(&seat.who, &ask.tenant, ask.param("client"), fields).await?;
     let made = ask.auth.run(planned).await?;
     let client = page_of(seat, &*read(seat).await?).await?;

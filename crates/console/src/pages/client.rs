@@ -34,6 +34,17 @@ pub struct Credential {
     pub families: usize,
 }
 
+/// An address that got a token, and the secret that it used last.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The address; empty when it is not known.
+    pub source: String,
+    /// Id of the secret.
+    pub secret: String,
+    /// When it got its last token.
+    pub at: Timestamp,
+}
+
 /// A client as the detail pages show it.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -71,6 +82,8 @@ pub struct Client {
     pub rate: Option<RateLimit>,
     /// Its token quota.
     pub quota: Option<TokenQuota>,
+    /// Who got tokens in the last day, the latest first, where that was asked.
+    pub callers: Vec<Caller>,
     /// Creation.
     pub created_at: Timestamp,
     /// Last change.
@@ -165,6 +178,8 @@ struct Page<'a> {
     limits: Vec<(&'static str, String)>,
     snippets: Vec<Snippet>,
     secrets: Vec<Secret<'a>>,
+    /// Address, label and end of the secret it used last, and when.
+    callers: Vec<(&'a str, String, Moment)>,
     rotate: Confirm,
     disable: Confirm,
     delete: Confirm,
@@ -271,6 +286,11 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         limits: limits(client),
         snippets: snippet::token(&client.issuer, &client.client_id, scope),
         secrets: secrets.collect(),
+        callers: client
+            .callers
+            .iter()
+            .map(|caller| (caller.source.as_str(), used(client, caller), moment(caller.at)))
+            .collect(),
         fields: fields(client, tab, entered),
         access: access::ticked(&client.access, entered),
         multi_audience: if entered.is_back() { entered.has("multi_audience", "true") } else { client.multi_audience },
@@ -284,6 +304,18 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         entered,
         refused,
     })
+}
+
+/// The secret of a caller, as people tell secrets apart.
+fn used(client: &Client, caller: &Caller) -> String {
+    let found = client.credentials.iter().find(|secret| secret.id == caller.secret);
+    found.map_or_else(
+        || "One that is gone".to_owned(),
+        |secret| match secret.hint.as_str() {
+            "" => secret.label.clone(),
+            hint => format!("{} …{hint}", secret.label),
+        },
+    )
 }
 
 /// Most rows that are counted for a sentence.

@@ -122,6 +122,10 @@ pub(crate) fn one_client() -> client::Client {
         last_token_at: Some(ago(90)),
         families: 1,
         issued_lately: Some(41),
+        callers: vec![
+            client::Caller { source: "203.0.113.9".to_owned(), secret: "secret_1".to_owned(), at: ago(90) },
+            client::Caller { source: "2001:db8::7".to_owned(), secret: "secret_2".to_owned(), at: ago(5_000) },
+        ],
         etag: "\"4\"".to_owned(),
         form: "form-1".to_owned(),
     }
