@@ -126,7 +126,7 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
   await person.setEnabled(who, client.id, "disable");
   await sees("a disabled client", null);
   await person.setEnabled(who, client.id, "enable");
-}, 120_000);
+}, 200_000);
 
 look("axe sees APIs, keys, team, audit log and account, with their dialogs", async () => {
   const { page } = who;
@@ -168,7 +168,7 @@ look("axe sees APIs, keys, team, audit log and account, with their dialogs", asy
     ["remove authenticator", "section[aria-label=Authenticator] button[commandfor]", "dialog[open]"],
   ]);
   await sees("step-up", `${who.console}/step-up?next=/console/team`);
-}, 90_000);
+}, 200_000);
 
 look("the chosen theme holds whatever the system prefers", async () => {
   const { page } = who;

@@ -167,6 +167,7 @@ owner("a weak secret and a past expiry are said while they are typed, as the ser
   for (const secret of judged) {
     await page.goto(`${ada.console}/identity/clients/new`);
     await page.click('summary:has-text("More settings")');
+    await page.fill("#name", "judged");
     await page.fill("#expires_at", "2020-01-01T00:00:00Z");
     assert.match(await page.textContent("#expires_at-live"), /expired from the start/);
     await page.fill("#secret", secret);
