@@ -28,5 +28,5 @@ pub use lease::Lease;
 pub use migrate::SchemaVersion;
 pub use sqlite::snapshot::{Snapshot, Table, survey};
 pub use stmt::Stmt;
-pub use store::{Committed, Location, Options, Space, Stats, Store, Trouble};
+pub use store::{Committed, Location, Options, Size, Space, Stats, Store, Trouble};
 pub use value::{Row, Value};

@@ -22,6 +22,7 @@ pub(crate) struct Migration {
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", min_reader: 1, sql: include_str!("../migrations/0001_initial.sql") },
     Migration { version: 2, name: "operators", min_reader: 1, sql: include_str!("../migrations/0002_operators.sql") },
+    Migration { version: 3, name: "reused", min_reader: 1, sql: include_str!("../migrations/0003_reused.sql") },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -144,10 +145,14 @@ mod tests {
             let versions = versions(applied).unwrap();
             versions.iter().map(|v| (v.version, v.name, v.applied_at.is_some())).collect()
         };
-        assert_eq!(states(&[]), [(1, "initial", false), (2, "operators", false)]);
-        assert_eq!(states(&[applied(1, 1)]), [(1, "initial", true), (2, "operators", false)]);
-        let newer = [applied(1, 1), applied(2, 1), applied(3, 1)];
-        assert_eq!(states(&newer), [(1, "initial", true), (2, "operators", true), (3, "", true)]);
+        let known = |done: i64| -> Vec<(i64, &str, bool)> {
+            MIGRATIONS.iter().map(|m| (m.version, m.name, m.version <= done)).collect()
+        };
+        assert_eq!(states(&[]), known(0));
+        assert_eq!(states(&[applied(1, 1)]), known(1));
+        let mut newer: Vec<Applied> = MIGRATIONS.iter().map(|m| applied(m.version, 1)).collect();
+        newer.push(applied(newest() + 1, 1));
+        assert_eq!(states(&newer), [known(newest()), vec![(newest() + 1, "", true)]].concat());
     }
 
     #[test]
@@ -169,10 +174,12 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
+        let [first, second, third] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
         assert_eq!(first.text(Dialect::Postgres), include_str!("../tests/expanded/0001_postgres.sql"));
         assert_eq!(second.text(Dialect::Sqlite), include_str!("../tests/expanded/0002_sqlite.sql"));
         assert_eq!(second.text(Dialect::Postgres), include_str!("../tests/expanded/0002_postgres.sql"));
+        assert_eq!(third.text(Dialect::Sqlite), include_str!("../tests/expanded/0003_sqlite.sql"));
+        assert_eq!(third.text(Dialect::Postgres), include_str!("../tests/expanded/0003_postgres.sql"));
     }
 }
