@@ -320,8 +320,8 @@ fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, Strin
             )));
         }
         if let Some(value) = form.get(name) {
-            // No store keeps it in a text, and one of them fails on being asked for it.
-            if value.contains('\0') {
+            // No store keeps it in a text, and one of them fails on being asked for it. A cursor is none of a store's.
+            if name != "cursor" && value.contains('\0') {
                 return Err(Problem::malformed(format!("{name} holds U+0000, which no text here does")));
             }
             query.insert(name.to_owned(), value.to_owned());
