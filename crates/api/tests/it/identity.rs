@@ -160,6 +160,20 @@ on_both_engines! {
         assert!(page.contains("value=\"orders:write\" checked disabled") && page.contains("Needs the scope clients:write"), "{page}");
     }
 
+    async fn a_table_of_many_scopes_is_saved_whole(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let scopes: Vec<String> = (0..600).map(|n| format!("s{n:03}")).collect();
+        world.client("worker", json!({"scopes": scopes})).await;
+        let path = format!("{CLIENTS}/worker/access");
+        let both = scopes.iter().flat_map(|scope| [("scope", scope.as_str()), ("default_scope", scope.as_str())]);
+        let etag = value(&ada.get(&path).await.expect(200).text, "etag").to_owned();
+        let ticks: Vec<_> = both.chain([("etag", etag.as_str())]).collect();
+        goes_to(&ada.submit(&path, &path, &ticks).await, &path);
+        let stored = api(&world, "/api/clients/worker").await;
+        assert_eq!((&stored["scopes"], &stored["default_scopes"]), (&json!(scopes), &json!(scopes)));
+    }
+
     async fn who_saves_too_late_sees_both_versions_and_keeps_what_was_typed(world: World) {
         let world = relaxed(world.engine).await;
         let mut ada = owner(&world).await;
