@@ -16,6 +16,7 @@ mod hostile_input;
 mod introspection;
 mod keys;
 mod limits;
+mod lists;
 mod matrix;
 mod metadata;
 mod mutation;

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use auth::operator::scope::AUDIT_EXPORT;
 use axum::response::IntoResponse as _;
 use kernel::clock::Timestamp;
 use kernel::id::{Commit, Id};
 use record::query::{self, AuditFilter, AuditView};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use store::params;
 
 use super::ask::Seat;
-use super::refused::{Answer, Refused};
+use super::export::{self, Format, Part, ROWS, Reading};
+use super::refused::Answer;
 use crate::pages::audit::{self, Difference, Log, Record};
 
 /// Rows of a list when nothing is asked, and the sizes that can be asked for.
@@ -64,8 +66,13 @@ pub(super) async fn list(seat: Seat) -> Answer {
     let ask = &seat.ask;
     let limit = limit(ask.query("limit"));
     let asked = |name: &str| Some(ask.query(name).to_owned()).filter(|text| !text.is_empty());
+    let name = ["audit log of the console", ask.query("actor"), ask.query("action")].join("\0");
     let after = match asked("cursor") {
-        Some(text) => Some(Id::<Commit>::parse(&text).map_err(|_| Refused::from(record::Error::Cursor))?),
+        Some(text) => {
+            let bytes = ask.auth.open_cursor(ask.tenant.id, &name, &text).ok();
+            let id = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+            Some(Id::<Commit>::from_bytes(id.ok_or(record::Error::Cursor)?))
+        }
         None => None,
     };
     let filter = AuditFilter {
@@ -78,11 +85,15 @@ pub(super) async fn list(seat: Seat) -> Answer {
         ..AuditFilter::default()
     };
     let store = &ask.auth.store;
+    if let Some(format) = Format::parse(ask.query("format")) {
+        return export(&seat, format, filter);
+    }
     let mut found = query::audit(store, ask.tenant.id, &filter).await?;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = found.len() > size;
     found.truncate(size);
-    let next = found.last().filter(|_| has_more).map(|last| last.commit.to_string());
+    let next = found.last().filter(|_| has_more).map(|last| last.commit);
+    let next = next.map(|commit| ask.auth.seal_cursor(ask.tenant.id, &name, commit.as_bytes()));
     let checkpoint = store.read(&record::sql::LAST_CHECKPOINT, params![ask.tenant.id]).await?;
     let signed_at: Option<Timestamp> = checkpoint.map(|row| row.time(3)).transpose()?;
     let log = Log {
@@ -95,4 +106,45 @@ pub(super) async fn list(seat: Seat) -> Answer {
         signed_at,
     };
     Ok(audit::log(&seat.visit(), &log).into_response())
+}
+
+const COLUMNS: &[&str] = &[
+    "at", "actor", "action", "object_kind", "object_id", "before", "after", "source", "credential", "request_id", "id", "leaf",
+];
+
+/// The records of a filter as a file, from the newest on.
+fn export(seat: &Seat, format: Format, filter: AuditFilter) -> Answer {
+    seat.need(AUDIT_EXPORT)?;
+    let (store, tenant) = (seat.ask.auth.store.clone(), seat.ask.tenant.id);
+    let filter = AuditFilter { limit: ROWS, after: None, ..filter };
+    let read = move |after: Option<Id<Commit>>| -> Reading<Id<Commit>> {
+        let (store, filter) = (store.clone(), AuditFilter { after, ..filter.clone() });
+        Box::pin(async move {
+            let found = query::audit(&store, tenant, &filter).await.map_err(|error| match error {
+                record::Error::Store(error) => error,
+                _ => store::Error::RowCorrupt,
+            })?;
+            let is_full = u32::try_from(found.len()).is_ok_and(|rows| rows == ROWS);
+            let next = found.last().filter(|_| is_full).map(|record| record.commit);
+            Ok(Part { rows: found.iter().map(values).collect(), next })
+        })
+    };
+    Ok(export::file(format, "audit-log", COLUMNS, read))
+}
+
+fn values(record: &AuditView) -> Vec<Value> {
+    vec![
+        json!(record.at.to_string()),
+        json!(record.actor),
+        json!(record.action),
+        json!(record.object_kind),
+        json!(record.object_id),
+        json!(record.before),
+        json!(record.after),
+        json!(record.source),
+        json!(record.credential.map(|id| id.to_string())),
+        json!(record.request.map(|id| id.to_string())),
+        json!(record.commit.to_string()),
+        json!(record.leaf),
+    ]
 }

@@ -1,6 +1,6 @@
 //! The first page.
 
-use auth::sql::CLIENT_LIST;
+use auth::client_list::Filter;
 use store::params;
 
 use super::ask::Seat;
@@ -13,7 +13,7 @@ use record::query::{self, AuditFilter, JournalFilter, Outcome};
 pub(super) async fn show(seat: Seat) -> Answer {
     let ask = &seat.ask;
     let (store, tenant) = (&ask.auth.store, ask.tenant.id);
-    let clients = store.read_all(&CLIENT_LIST, params![tenant, None::<Vec<u8>>, 1_i64]).await?;
+    let clients = ask.auth.count_clients(tenant, &Filter::default()).await?;
     let issued = JournalFilter { outcome: Some(Outcome::Issued), limit: 1, ..JournalFilter::default() };
     let has_token = !query::journal(store, tenant, &issued).await?.items.is_empty();
     let keys = ask.auth.key_shortfall(&ask.tenant).await?;
@@ -38,7 +38,7 @@ pub(super) async fn show(seat: Seat) -> Answer {
             "Make a client",
             "A program that asks for tokens: name, scopes, Create.",
             format!("{root}/identity/clients/new"),
-            !clients.is_empty(),
+            clients.number > 0,
         ),
         step(
             "Get the first token",

@@ -3,6 +3,7 @@
 use askama::Template;
 use kernel::clock::Timestamp;
 
+use super::client_log::{Log, Shown};
 use crate::badge::{self, Badge};
 use crate::form::{Confirm, Entered, Field};
 use crate::moment::{Grouped, Moment, duration};
@@ -86,6 +87,8 @@ pub struct Client {
     pub etag: String,
     /// Names the form for a new secret, so that sending it twice makes one.
     pub form: String,
+    /// What it asked for, where the page shows that.
+    pub log: Option<Log>,
 }
 
 /// The parts of the detail page; each has its own address.
@@ -99,6 +102,8 @@ pub enum Tab {
     Access,
     /// Rates and quotas.
     Limits,
+    /// Requests and why some were denied.
+    Logs,
     /// Name, lifetime, expiry.
     Settings,
     /// Disable and delete.
@@ -106,8 +111,8 @@ pub enum Tab {
 }
 
 impl Tab {
-    const ALL: [Self; 6] =
-        [Self::Overview, Self::Credentials, Self::Access, Self::Limits, Self::Settings, Self::Danger];
+    const ALL: [Self; 7] =
+        [Self::Overview, Self::Credentials, Self::Access, Self::Limits, Self::Logs, Self::Settings, Self::Danger];
 
     /// Reads [`Tab::path`].
     pub fn parse(path: &str) -> Option<Self> {
@@ -120,6 +125,7 @@ impl Tab {
             Self::Credentials => "Credentials",
             Self::Access => "Access",
             Self::Limits => "Limits",
+            Self::Logs => "Logs",
             Self::Settings => "Settings",
             Self::Danger => "Danger zone",
         }
@@ -132,6 +138,7 @@ impl Tab {
             Self::Credentials => "credentials",
             Self::Access => "access",
             Self::Limits => "limits",
+            Self::Logs => "logs",
             Self::Settings => "settings",
             Self::Danger => "danger",
         }
@@ -168,6 +175,7 @@ struct Page<'a> {
     disable: Confirm,
     delete: Confirm,
     fields: Vec<Field>,
+    log: Option<Shown<'a>>,
     entered: &'a Entered,
     refused: Option<String>,
 }
@@ -260,6 +268,7 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         snippets: snippet::token(&client.issuer, &client.client_id, scope),
         secrets: secrets.collect(),
         fields: fields(client, tab, entered),
+        log: client.log.as_ref().map(|log| Shown::new(visit, log, address(Tab::Logs))),
         rotate,
         disable,
         delete,

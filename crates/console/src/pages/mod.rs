@@ -4,6 +4,7 @@ pub mod account;
 pub mod apis;
 pub mod audit;
 pub mod client;
+pub mod client_log;
 pub mod clients;
 pub mod home;
 pub mod keys;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use console::pages::{account, apis, audit, client, clients, home, keys, refused, sign_in, team};
+use console::pages::{account, apis, audit, client, client_log, clients, home, keys, refused, sign_in, team};
 use console::{Document, Entered, Environment, Nonce, Role, Theme, Viewer, Visit};
 use kernel::clock::Timestamp;
 
@@ -49,15 +49,20 @@ fn list(is_empty: bool) -> clients::List {
         name: name.to_owned(),
         scopes: scopes.split(' ').map(str::to_owned).collect(),
         status,
+        expires_at: (status == "expired").then(|| ago(5 * 86_400)),
         created_at: ago(created),
     });
     clients::List {
         rows: if is_empty { Vec::new() } else { rows.to_vec() },
         q: String::new(),
         status: String::new(),
+        sort: "-created_at".to_owned(),
         limit: 50,
         is_first: true,
+        previous: None,
         next: (!is_empty).then(|| "b3BhcXVl".to_owned()),
+        counts: if is_empty { [(0, false); 2] } else { [(10_000, true); 2] },
+        window: None,
     }
 }
 
@@ -102,6 +107,24 @@ pub(crate) fn one_client() -> client::Client {
         live_tokens: Some(3),
         etag: "\"4\"".to_owned(),
         form: "form-1".to_owned(),
+        log: Some(client_log::Log {
+            entries: [None, Some(("invalid_secret", 12)), Some(("rate_limit", 1)), None]
+                .into_iter()
+                .zip([90, 300, 4_000, 86_400])
+                .map(|(denied, seconds)| client_log::Entry {
+                    at: ago(seconds),
+                    denied: denied.map(|(reason, _)| reason.to_owned()),
+                    count: denied.map_or(1, |(_, count)| count),
+                    issued: denied.is_none().then(|| ("client_credentials", "invoices:read".to_owned())),
+                    source: Some("192.0.2.7".to_owned()),
+                    request: "req_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned(),
+                })
+                .collect(),
+            outcome: String::new(),
+            limit: 50,
+            is_first: true,
+            next: Some("b3BhcXVl".to_owned()),
+        }),
     }
 }
 
@@ -420,6 +443,7 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
         ("client-credentials", client::Tab::Credentials),
         ("client-access", client::Tab::Access),
         ("client-limits", client::Tab::Limits),
+        ("client-logs", client::Tab::Logs),
         ("client-settings", client::Tab::Settings),
         ("client-danger", client::Tab::Danger),
     ] {
