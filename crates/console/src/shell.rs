@@ -153,7 +153,7 @@ pub(crate) struct Link {
 }
 
 /// Icon, text and path below the console; a path that begins with `/` is not of the console.
-type Place = (&'static str, &'static str, &'static str);
+pub(crate) type Place = (&'static str, &'static str, &'static str);
 
 /// Sections of the sidebar: title (none for the first) and places.
 const SECTIONS: &[(&str, &[Place])] = &[
@@ -169,6 +169,11 @@ const SECTIONS: &[(&str, &[Place])] = &[
     ("Developers", &[("book-open", "Docs", "/docs")]),
     ("Organization", &[("users", "Team", "team")]),
 ];
+
+/// Icon, text and path of every place of the sidebar.
+pub(crate) fn places() -> impl Iterator<Item = Place> {
+    SECTIONS.iter().flat_map(|(_, places)| places.iter().copied())
+}
 
 /// What every template of the console needs.
 pub(crate) struct Frame<'a> {

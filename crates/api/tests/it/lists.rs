@@ -331,7 +331,7 @@ fn value_for(stmt: &Stmt, number: usize) -> store::Value {
         (_, 2) => int,
         (name, 3) if name.starts_with("EDGE") || name == "COUNT_STATUS" => int,
         (_, 3) => text,
-        ("WIDTHS", _) => text,
+        ("WIDTHS" | "FIRST_NAMES" | "FIRST_IDS", _) => text,
         ("COUNT_SEARCH", 8 | 9) => text,
         ("EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 6) => text,
         ("OF_SCOPE" | "OF_SCOPE_DOWN" | "EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 4 | 5) => bytes(),

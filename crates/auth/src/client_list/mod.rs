@@ -305,6 +305,24 @@ impl Auth {
         Ok(Some(Key { id, ..last.clone() }))
     }
 
+    /// The first clients whose name begins with a text, then those whose id does.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_clients(&self, tenant: TenantId, q: &str, most: usize) -> Result<Vec<Client>, store::Error> {
+        let (low, high) = (fold(q), behind(&fold(q)));
+        let values = params![tenant, i64::try_from(most).unwrap_or(i64::MAX), low, high];
+        let asks = vec![(&sql::FIRST_NAMES, values.clone()), (&sql::FIRST_IDS, values)];
+        let mut found: Vec<Client> = Vec::new();
+        for row in self.store.read_many(asks).await?.iter().flatten() {
+            let client = Client::from_row(row, Vec::new())?;
+            if found.len() < most && found.iter().all(|known| known.id != client.id) {
+                found.push(client);
+            }
+        }
+        Ok(found)
+    }
+
     /// How many clients a filter finds, up to [`WINDOW`].
     ///
     /// # Errors

@@ -175,6 +175,13 @@ store::statements! {
     EDGE_SCOPE_DOWN =
         "SELECT client FROM client_scope WHERE tenant_id = ?1 AND scope = ?6 AND client < ?4 AND client >= ?5 ORDER BY client DESC LIMIT ?2 OFFSET ?3";
 
+    /// The first clients whose name begins with a prefix.
+    FIRST_NAMES =
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND name_key >= ?3 AND name_key < ?4 ORDER BY name_key, id LIMIT ?2";
+    /// The first clients whose id begins with a prefix.
+    FIRST_IDS =
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND client_id_key >= ?3 AND client_id_key < ?4 ORDER BY client_id_key LIMIT ?2";
+
     /// How many clients there are, up to a bound.
     COUNT = "SELECT COUNT(*) FROM (SELECT 1 FROM client WHERE tenant_id = ?1 LIMIT ?2) c";
     /// How many clients are in a state, up to a bound.

@@ -1,8 +1,10 @@
 //! The audit log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
+use auth::client::Client;
 use auth::operator::scope::AUDIT_EXPORT;
+use auth::sql::CLIENT_BY_CLIENT_ID;
 use axum::response::IntoResponse as _;
 use kernel::clock::Timestamp;
 use kernel::id::{Commit, Id};
@@ -12,11 +14,14 @@ use store::params;
 
 use super::ask::Seat;
 use super::export::{self, Format, Part, ROWS, Reading};
-use super::refused::Answer;
+use super::refused::{Answer, Refused};
 use crate::pages::audit::{self, Difference, Log, Record};
 
 /// Rows of a list when nothing is asked, and the sizes that can be asked for.
 const SIZES: [u32; 4] = [50, 25, 100, 200];
+
+/// Most people whose names are looked up.
+const PEOPLE: i64 = 500;
 
 /// The number of rows that a query asks for.
 pub(super) fn limit(text: &str) -> u32 {
@@ -24,11 +29,45 @@ pub(super) fn limit(text: &str) -> u32 {
     asked.filter(|size| SIZES.contains(size)).unwrap_or(SIZES[0])
 }
 
-/// A record as the page shows it.
-pub(super) fn record(view: &AuditView) -> Record {
+/// Records as pages show them, with the names of clients, APIs and people as they are now.
+pub(super) async fn records(seat: &Seat, views: &[AuditView]) -> Result<Vec<Record>, Refused> {
+    let ask = &seat.ask;
+    let mut names: HashMap<(&str, String), String> = HashMap::new();
+    if seat.viewer.may("clients:read") {
+        let actors = views.iter().filter_map(|view| view.actor.strip_prefix("client:"));
+        let objects = views.iter().filter(|view| view.object_kind == "client").map(|view| view.object_id.as_str());
+        let ids: BTreeSet<&str> = actors.chain(objects).collect();
+        let asks: Vec<_> = ids.iter().map(|id| (&CLIENT_BY_CLIENT_ID, params![ask.tenant.id, *id])).collect();
+        for row in ask.auth.store.read_many(asks).await?.iter().flatten() {
+            let client = Client::from_row(row, Vec::new())?;
+            if !client.settings.name.is_empty() {
+                names.insert(("client", client.client_id.to_string()), client.settings.name);
+            }
+        }
+    }
+    if views.iter().any(|view| view.object_kind == "api") {
+        let catalog = ask.auth.catalog(&ask.tenant).await?;
+        names.extend(catalog.apis.iter().map(|api| (("api", api.id.to_string()), api.name.clone())));
+    }
+    if seat.viewer.may("operators:read") && views.iter().any(|view| view.object_kind == "operator") {
+        let people = ask.auth.operators(&seat.who, &ask.tenant, None, PEOPLE).await?;
+        names.extend(people.into_iter().map(|person| (("operator", person.id.to_string()), person.name)));
+    }
+    let name = |kind: &str, id: &str| names.get(&(kind, id.to_owned())).cloned();
+    let named = |view: &AuditView| Record {
+        actor_name: view.actor.strip_prefix("client:").and_then(|id| name("client", id)),
+        object_name: name(&view.object_kind, &view.object_id),
+        ..record(view)
+    };
+    Ok(views.iter().map(named).collect())
+}
+
+fn record(view: &AuditView) -> Record {
     Record {
         id: view.commit.to_string(),
         actor: view.actor.clone(),
+        actor_name: None,
+        object_name: None,
         action: view.action.clone(),
         object: format!("{} {}", view.object_kind, view.object_id),
         at: view.at,
@@ -97,7 +136,7 @@ pub(super) async fn list(seat: Seat) -> Answer {
     let checkpoint = store.read(&record::sql::LAST_CHECKPOINT, params![ask.tenant.id]).await?;
     let signed_at: Option<Timestamp> = checkpoint.map(|row| row.time(3)).transpose()?;
     let log = Log {
-        records: found.iter().map(record).collect(),
+        records: records(&seat, &found).await?,
         action: ask.query("action").to_owned(),
         actor: ask.query("actor").to_owned(),
         limit,

@@ -39,7 +39,7 @@ fn row(client: &Client, now: Timestamp) -> Row {
 }
 
 /// The name for people, or the public id of a client that has none.
-fn name(client: &Client) -> String {
+pub(super) fn name(client: &Client) -> String {
     if client.settings.name.is_empty() { client.client_id.to_string() } else { client.settings.name.clone() }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn show(seat: Seat) -> Answer {
     let signed_at: Option<Timestamp> = checkpoint.map(|row| row.time(3)).transpose()?;
     let latest = if seat.who.holds("audit:read") {
         let filter = AuditFilter { limit: 8, ..AuditFilter::default() };
-        query::audit(store, tenant, &filter).await?.iter().map(super::audit::record).collect()
+        super::audit::records(&seat, &query::audit(store, tenant, &filter).await?).await?
     } else {
         Vec::new()
     };

@@ -18,6 +18,7 @@ mod keys;
 mod link;
 mod passkey;
 mod refused;
+mod search;
 mod team;
 
 use std::collections::HashMap;
@@ -90,6 +91,7 @@ where
             .route(&at("/team/{id}/disable"), post(team::disable))
             .route(&at("/team/{id}/enable"), post(team::enable))
             .route(&at("/team/{id}/remove"), post(team::remove))
+            .route(&at("/search"), get(search::show))
             .route(&at("/audit"), get(audit::list))
             .route(&at("/identity/apis"), get(apis::list))
             .route(&at("/identity/keys"), get(keys::list))

@@ -26,10 +26,14 @@ pub struct Record {
     pub id: String,
     /// Who.
     pub actor: String,
+    /// The name of a client that acted.
+    pub actor_name: Option<String>,
     /// What, for example `client.created`.
     pub action: String,
-    /// On which object.
+    /// On which object: its kind and id.
     pub object: String,
+    /// The object's name, where it has one.
+    pub object_name: Option<String>,
     /// When.
     pub at: Timestamp,
     /// From which address.

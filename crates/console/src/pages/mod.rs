@@ -9,5 +9,6 @@ pub mod clients;
 pub mod home;
 pub mod keys;
 pub mod refused;
+pub mod search;
 pub mod sign_in;
 pub mod team;

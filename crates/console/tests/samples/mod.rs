@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use console::pages::{account, apis, audit, client, client_log, clients, home, keys, refused, sign_in, team};
+use console::pages::{account, apis, audit, client, client_log, clients, home, keys, refused, search, sign_in, team};
 use console::{Document, Entered, Environment, Nonce, Role, Theme, Viewer, Visit};
 use kernel::clock::Timestamp;
 
@@ -194,6 +194,23 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             None,
         ),
     ];
+    let item = |text: &str, detail: &str, icon, refused: Option<&str>| search::Item {
+        text: text.to_owned(),
+        detail: detail.to_owned(),
+        href: "/console".to_owned(),
+        icon,
+        refused: refused.map(str::to_owned),
+    };
+    let found = search::Search {
+        q: "bi".to_owned(),
+        groups: vec![
+            search::Group { title: "Clients", items: vec![item("billing-worker", "client_06gx2k9v5q7m3t8w1z4c6b0dhr", "boxes", None)] },
+            search::Group {
+                title: "Actions",
+                items: vec![item("Invite a person", "", "user-plus", Some("Needs the scope operators:write."))],
+            },
+        ],
+    };
     let change = |field: &str, before: Option<&str>, after: Option<&str>| audit::Difference {
         field: field.to_owned(),
         before: before.map(str::to_owned),
@@ -203,7 +220,9 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
         id: format!("commit_06gx2k9v5q7m3t8w1z4c6b0d{n:02}"),
         actor: actor.to_owned(),
         action: action.to_owned(),
+        actor_name: None,
         object: object.to_owned(),
+        object_name: (object == "billing-worker").then(|| "Billing worker".to_owned()),
         at: ago(at),
         source: Some("203.0.113.9".to_owned()),
         request: Some("req_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned()),
@@ -429,6 +448,11 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
                 sentence: "This needs the scope keys:write, which your role does not hold.",
             }),
         ),
+        (
+            "not-found",
+            refused::refused(&refused::Refusal { status: 404, code: "not_found", sentence: "There is nothing here." }),
+        ),
+        ("search", search::search(&visit, &found)),
         ("sign-in", sign_in::sign_in(&door(&nothing), "/console")),
         ("sign-in-wrong", sign_in::sign_in(&door(&not_right), "/console")),
         ("totp", sign_in::second_factor(&door(&nothing), sign_in::Factor::Totp, "/console")),
