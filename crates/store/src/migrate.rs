@@ -21,7 +21,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", min_reader: 1, sql: include_str!("../migrations/0001_initial.sql") },
     Migration { version: 2, name: "operators", min_reader: 1, sql: include_str!("../migrations/0002_operators.sql") },
     // an older program would leave the keys as they are when it changes a client
-    Migration { version: 3, name: "client lists", min_reader: 3, sql: include_str!("../migrations/0003_client_lists.sql") },
+    Migration {
+        version: 3,
+        name: "client lists",
+        min_reader: 3,
+        sql: include_str!("../migrations/0003_client_lists.sql"),
+    },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

@@ -147,9 +147,9 @@ pub(crate) fn read(body: &Value) -> ClientFields {
 fn filter(ask: &Ask) -> Result<Filter, Problem> {
     let status = match ask.query.get("status") {
         None => None,
-        Some(text) => Some(
-            Status::parse(text).ok_or_else(|| Problem::malformed("status takes active, expired or disabled"))?,
-        ),
+        Some(text) => {
+            Some(Status::parse(text).ok_or_else(|| Problem::malformed("status takes active, expired or disabled"))?)
+        }
     };
     Ok(Filter { q: ask.query.get("q").cloned(), status, scope: ask.query.get("scope").cloned() })
 }

@@ -15,8 +15,7 @@ use testkit::SeededEntropy;
 use crate::on_both_engines;
 use crate::world::{Engine, World};
 
-const SORTS: [&str; 8] =
-    ["created_at", "-created_at", "name", "-name", "status", "-status", "expiry", "-expiry"];
+const SORTS: [&str; 8] = ["created_at", "-created_at", "name", "-name", "status", "-status", "expiry", "-expiry"];
 const COLORS: [&str; 8] = ["amber", "Blue", "coral", "denim", "ebony", "flax", "green", "hazel"];
 const THINGS: [&str; 8] = ["anchor", "bridge", "canal", "dock", "engine", "ferry", "gate", "harbor"];
 
@@ -84,7 +83,8 @@ fn rows(count: u64, now: i64) -> Vec<Row> {
                 _ => format!("{} {} {}", pick(COLORS, 20), pick(THINGS, 160), mixed % 1_000_000),
             };
             let client_id = if n % 5 == 0 { format!("{}-{n}", pick(THINGS, 7)) } else { id.to_string() };
-            let end = (mixed % 4 == 0).then(|| now + (i64::try_from(mixed % 2_000_000).unwrap() - 1_000_000) * 1_000_000);
+            let end =
+                (mixed % 4 == 0).then(|| now + (i64::try_from(mixed % 2_000_000).unwrap() - 1_000_000) * 1_000_000);
             Row {
                 id,
                 client_id,
@@ -128,8 +128,7 @@ async fn fill(world: &World, rows: &[Row], a_commit: usize) {
     for part in rows.chunks(a_commit) {
         let mut batch = Batch::new();
         for row in part {
-            let settings =
-                Settings { name: row.name.clone(), scopes: vec![row.scope.into()], ..settings.clone() };
+            let settings = Settings { name: row.name.clone(), scopes: vec![row.scope.into()], ..settings.clone() };
             let values = params![
                 tenant.id,
                 row.id,
@@ -143,16 +142,11 @@ async fn fill(world: &World, rows: &[Row], a_commit: usize) {
                 i64::from(row.is_disabled),
                 row.created_at,
             ];
-            batch = batch.run(&FILL, values).run(&auth::sql::CLIENT_SCOPE_INSERT, params![tenant.id, row.scope, row.id]);
+            batch =
+                batch.run(&FILL, values).run(&auth::sql::CLIENT_SCOPE_INSERT, params![tenant.id, row.scope, row.id]);
         }
-        let record = auth::plan::change_record(
-            &world.auth,
-            &who,
-            &tenant,
-            "client.created",
-            ("client", "many"),
-            (None, None),
-        );
+        let record =
+            auth::plan::change_record(&world.auth, &who, &tenant, "client.created", ("client", "many"), (None, None));
         world.auth.store.commit(batch, record).await.unwrap();
     }
 }
@@ -310,12 +304,23 @@ async fn walks_indices(world: &World) {
             .await
             .unwrap()
             .iter()
-            .map(|row| row.0.iter().find_map(|v| if let store::Value::Text(text) = v { Some(text.clone()) } else { None }).unwrap())
+            .map(|row| {
+                row.0
+                    .iter()
+                    .find_map(|v| if let store::Value::Text(text) = v { Some(text.clone()) } else { None })
+                    .unwrap()
+            })
             .collect();
         let whole = plan.join("\n");
         assert!(whole.contains("INDEX") || whole.contains("Index"), "{}: {whole}", stmt.name);
         for line in &plan {
-            let is_scan = line.contains("Seq Scan") || (line.contains("SCAN ") && !line.contains("INDEX") && line.split_whitespace().nth(1).is_some_and(|t| ["client", "k", "s", "client_scope"].contains(&t)));
+            let is_scan = line.contains("Seq Scan")
+                || (line.contains("SCAN ")
+                    && !line.contains("INDEX")
+                    && line
+                        .split_whitespace()
+                        .nth(1)
+                        .is_some_and(|t| ["client", "k", "s", "client_scope"].contains(&t)));
             assert!(!is_scan, "{}: {whole}", stmt.name);
         }
     }
@@ -330,10 +335,10 @@ fn value_for(stmt: &Stmt, number: usize) -> store::Value {
         (_, 1) => store::Value::from(DEFAULT),
         (_, 2) => int,
         (name, 3) if name.starts_with("EDGE") || name == "COUNT_STATUS" => int,
-        (_, 3) => text,
-        ("WIDTHS" | "FIRST_NAMES" | "FIRST_IDS", _) => text,
-        ("COUNT_SEARCH", 8 | 9) => text,
-        ("EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 6) => text,
+        (_, 3)
+        | ("WIDTHS" | "FIRST_NAMES" | "FIRST_IDS", _)
+        | ("COUNT_SEARCH", 8 | 9)
+        | ("EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 6) => text,
         ("OF_SCOPE" | "OF_SCOPE_DOWN" | "EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 4 | 5) => bytes(),
         (name, n) => {
             let is = |part: &str| name.contains(part);
@@ -356,7 +361,15 @@ async fn measure(world: &World, mass: &[Row], rounds: u64) -> Vec<(Duration, Str
     let mut at = 7_u64;
     for _ in 0..rounds {
         for sort in SORTS {
-            for filter in ["", "&status=disabled", "&status=active", "&status=expired", "&scope=rare", "&scope=read", "&scope=rare&status=disabled"] {
+            for filter in [
+                "",
+                "&status=disabled",
+                "&status=active",
+                "&status=expired",
+                "&scope=rare",
+                "&scope=read",
+                "&scope=rare&status=disabled",
+            ] {
                 at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let row = &mass[usize::try_from((at >> 33) % mass.len() as u64).unwrap()];
                 // the name of the list as the API seals it: its operation, and its query in order
@@ -368,7 +381,9 @@ async fn measure(world: &World, mass: &[Row], rounds: u64) -> Vec<(Duration, Str
                 let cursor = world.auth.seal_cursor(DEFAULT, &list, &row.place());
                 for limit in [50, 200] {
                     taken.push(timed(world, format!("/api/clients?sort={sort}&limit={limit}{filter}")).await);
-                    taken.push(timed(world, format!("/api/clients?sort={sort}&limit={limit}{filter}&cursor={cursor}")).await);
+                    taken.push(
+                        timed(world, format!("/api/clients?sort={sort}&limit={limit}{filter}&cursor={cursor}")).await,
+                    );
                 }
             }
             for length in [1, 3, 6, 9, 14] {
@@ -381,7 +396,16 @@ async fn measure(world: &World, mass: &[Row], rounds: u64) -> Vec<(Duration, Str
                 }
             }
         }
-        for query in ["", "status=active", "status=disabled", "scope=read", "scope=rare&status=active", "q=a", "q=blue%20f", "q=dock-1&status=active"] {
+        for query in [
+            "",
+            "status=active",
+            "status=disabled",
+            "scope=read",
+            "scope=rare&status=active",
+            "q=a",
+            "q=blue%20f",
+            "q=dock-1&status=active",
+        ] {
             taken.push(timed(world, format!("/api/clients/count?{query}")).await);
         }
     }

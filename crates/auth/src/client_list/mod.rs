@@ -274,7 +274,7 @@ impl Auth {
             };
             (self.store.read_all(stmt, values).await?, beyond, false)
         };
-        found(&rows, *limit, place.as_ref(), beyond, is_cut)
+        found(&rows, *limit, place.as_ref(), beyond.as_ref(), is_cut)
     }
 
     /// The last key of the window that begins at a place, when there are rows behind it.
@@ -372,7 +372,7 @@ fn found(
     rows: &[Row],
     limit: u32,
     place: Option<&Place>,
-    beyond: Option<Key>,
+    beyond: Option<&Key>,
     is_cut: bool,
 ) -> Result<Found, store::Error> {
     let keep = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -390,7 +390,7 @@ fn found(
     }
     let has_more = rows.len() > keep;
     // in the direction of reading
-    let onward = if has_more { list.last().map(|(key, _)| key.clone()) } else { beyond.clone() };
+    let onward = if has_more { list.last().map(|(key, _)| key.clone()) } else { beyond.cloned() };
     let onward = onward.map(|key| Place { key, is_before: is_back });
     let backward = list.first().filter(|_| place.is_some()).map(|(key, _)| key.clone());
     let backward = backward.map(|key| Place { key, is_before: !is_back });

@@ -4,46 +4,100 @@
 //! narrows it. A range begins behind its first end and reaches to its last one.
 
 macro_rules! key {
-    (created) => { "id" };
-    (name) => { "(name_key, id)" };
-    (expiry) => { "(expiry_key, id)" };
-    (status) => { "(disabled_key, expiry_key, id)" };
+    (created) => {
+        "id"
+    };
+    (name) => {
+        "(name_key, id)"
+    };
+    (expiry) => {
+        "(expiry_key, id)"
+    };
+    (status) => {
+        "(disabled_key, expiry_key, id)"
+    };
 }
 macro_rules! first {
-    (created) => { "?4" };
-    (name) => { "(?4, ?5)" };
-    (expiry) => { "(?4, ?5)" };
-    (status) => { "(?4, ?5, ?6)" };
+    (created) => {
+        "?4"
+    };
+    (name) => {
+        "(?4, ?5)"
+    };
+    (expiry) => {
+        "(?4, ?5)"
+    };
+    (status) => {
+        "(?4, ?5, ?6)"
+    };
 }
 macro_rules! last {
-    (created) => { "?5" };
-    (name) => { "(?6, ?7)" };
-    (expiry) => { "(?6, ?7)" };
-    (status) => { "(?7, ?8, ?9)" };
+    (created) => {
+        "?5"
+    };
+    (name) => {
+        "(?6, ?7)"
+    };
+    (expiry) => {
+        "(?6, ?7)"
+    };
+    (status) => {
+        "(?7, ?8, ?9)"
+    };
 }
 /// What a status adds to a range; the order by expiry has half of it in its range, the order by status all of it.
 macro_rules! of_status {
-    (created) => { " AND disabled_key >= ?6 AND disabled_key <= ?7 AND expiry_key > ?8 AND expiry_key <= ?9" };
-    (name) => { " AND disabled_key >= ?8 AND disabled_key <= ?9 AND expiry_key > ?10 AND expiry_key <= ?11" };
-    (expiry) => { " AND disabled_key >= ?8 AND disabled_key <= ?9" };
-    (status) => { "" };
+    (created) => {
+        " AND disabled_key >= ?6 AND disabled_key <= ?7 AND expiry_key > ?8 AND expiry_key <= ?9"
+    };
+    (name) => {
+        " AND disabled_key >= ?8 AND disabled_key <= ?9 AND expiry_key > ?10 AND expiry_key <= ?11"
+    };
+    (expiry) => {
+        " AND disabled_key >= ?8 AND disabled_key <= ?9"
+    };
+    (status) => {
+        ""
+    };
 }
 macro_rules! range {
-    ($by:ident asc) => { concat!(key!($by), " > ", first!($by), " AND ", key!($by), " <= ", last!($by)) };
-    ($by:ident desc) => { concat!(key!($by), " < ", first!($by), " AND ", key!($by), " >= ", last!($by)) };
+    ($by:ident asc) => {
+        concat!(key!($by), " > ", first!($by), " AND ", key!($by), " <= ", last!($by))
+    };
+    ($by:ident desc) => {
+        concat!(key!($by), " < ", first!($by), " AND ", key!($by), " >= ", last!($by))
+    };
 }
 macro_rules! order {
-    (created asc) => { "id" };
-    (created desc) => { "id DESC" };
-    (name asc) => { "name_key, id" };
-    (name desc) => { "name_key DESC, id DESC" };
-    (expiry asc) => { "expiry_key, id" };
-    (expiry desc) => { "expiry_key DESC, id DESC" };
-    (status asc) => { "disabled_key, expiry_key, id" };
-    (status desc) => { "disabled_key DESC, expiry_key DESC, id DESC" };
+    (created asc) => {
+        "id"
+    };
+    (created desc) => {
+        "id DESC"
+    };
+    (name asc) => {
+        "name_key, id"
+    };
+    (name desc) => {
+        "name_key DESC, id DESC"
+    };
+    (expiry asc) => {
+        "expiry_key, id"
+    };
+    (expiry desc) => {
+        "expiry_key DESC, id DESC"
+    };
+    (status asc) => {
+        "disabled_key, expiry_key, id"
+    };
+    (status desc) => {
+        "disabled_key DESC, expiry_key DESC, id DESC"
+    };
 }
 macro_rules! columns {
-    () => { "k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at, k.name_key" };
+    () => {
+        "k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at, k.name_key"
+    };
 }
 macro_rules! of_scope {
     ($client:literal) => {
@@ -86,10 +140,18 @@ macro_rules! begins {
     };
 }
 macro_rules! found {
-    (created) => { begins!("?10", "?11") };
-    (name) => { begins!("?12", "?13") };
-    (expiry) => { begins!("?10", "?11") };
-    (status) => { begins!("?10", "?11") };
+    (created) => {
+        begins!("?10", "?11")
+    };
+    (name) => {
+        begins!("?12", "?13")
+    };
+    (expiry) => {
+        begins!("?10", "?11")
+    };
+    (status) => {
+        begins!("?10", "?11")
+    };
 }
 /// A page of the clients that a prefix finds.
 macro_rules! search {
@@ -104,8 +166,12 @@ macro_rules! search {
 macro_rules! count_search {
     () => {
         concat!(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM ", begins!("?8", "?9"), " WHERE disabled_key >= ?4 AND disabled_key <= ?5 \
-            AND expiry_key > ?6 AND expiry_key <= ?7", of_scope!("w.id"), " LIMIT ?2) c"
+            "SELECT COUNT(*) FROM (SELECT 1 FROM ",
+            begins!("?8", "?9"),
+            " WHERE disabled_key >= ?4 AND disabled_key <= ?5 \
+            AND expiry_key > ?6 AND expiry_key <= ?7",
+            of_scope!("w.id"),
+            " LIMIT ?2) c"
         )
     };
 }

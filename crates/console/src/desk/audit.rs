@@ -148,7 +148,18 @@ pub(super) async fn list(seat: Seat) -> Answer {
 }
 
 const COLUMNS: &[&str] = &[
-    "at", "actor", "action", "object_kind", "object_id", "before", "after", "source", "credential", "request_id", "id", "leaf",
+    "at",
+    "actor",
+    "action",
+    "object_kind",
+    "object_id",
+    "before",
+    "after",
+    "source",
+    "credential",
+    "request_id",
+    "id",
+    "leaf",
 ];
 
 /// The records of a filter as a file, from the newest on.

@@ -162,7 +162,7 @@ async fn people(seat: &Seat, word: &str) -> Result<Vec<Item>, Refused> {
         return Ok(Vec::new());
     }
     let all = seat.ask.auth.operators(&seat.who, &seat.ask.tenant, None, LOOKED_AT).await?;
-    let found = all.iter().filter(|person| begins(&person.name, word) || begins(&person.email.to_string(), word));
+    let found = all.iter().filter(|person| begins(&person.name, word) || begins(person.email.as_ref(), word));
     let item = |person: &auth::operator::Operator| Item {
         text: person.name.clone(),
         detail: person.email.to_string(),

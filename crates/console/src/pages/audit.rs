@@ -98,7 +98,9 @@ pub fn log<'a>(visit: &Visit<'a>, log: &'a Log) -> Document {
             first: (!log.is_first).then(|| format!("{action}?{query}limit={}", log.limit)),
             previous: None,
             next: log.next.as_ref().map(at),
-            export: Some(visit.viewer.refused("audit:export").map_or_else(|| Ok(format!("{action}?{query}format=")), Err)),
+            export: Some(
+                visit.viewer.refused("audit:export").map_or_else(|| Ok(format!("{action}?{query}format=")), Err),
+            ),
             kept,
             action,
         },

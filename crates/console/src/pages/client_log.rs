@@ -58,10 +58,14 @@ pub(crate) struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// The log at an address.
     pub(crate) fn new(visit: &Visit<'_>, log: &'a Log, action: String) -> Self {
-        let kept: Vec<(String, String)> =
-            Some(log.outcome.clone()).filter(|text| !text.is_empty()).map(|text| ("outcome".to_owned(), text)).into_iter().collect();
+        let kept: Vec<(String, String)> = Some(log.outcome.clone())
+            .filter(|text| !text.is_empty())
+            .map(|text| ("outcome".to_owned(), text))
+            .into_iter()
+            .collect();
         let query = crate::address::query(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let to = |cursor: &String| format!("{action}?{query}limit={}&cursor={}", log.limit, crate::address::encoded(cursor));
+        let to =
+            |cursor: &String| format!("{action}?{query}limit={}&cursor={}", log.limit, crate::address::encoded(cursor));
         let line = |entry: &'a Entry| Line {
             at: Moment::new(entry.at, visit.now),
             badge: badge::of(if entry.denied.is_some() { "denied" } else { "issued" }),
@@ -77,7 +81,11 @@ impl<'a> Shown<'a> {
             log,
             lines: log.entries.iter().map(line).collect(),
             paging: Paging {
-                shown: if log.entries.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", log.entries.len()) },
+                shown: if log.entries.len() == 1 {
+                    "1 entry".to_owned()
+                } else {
+                    format!("{} entries", log.entries.len())
+                },
                 limit: log.limit,
                 first: (!log.is_first).then(|| format!("{action}?{query}limit={}", log.limit)),
                 previous: None,

@@ -41,10 +41,9 @@ pub struct Search {
 impl Search {
     /// The same for the palette.
     pub fn to_json(&self) -> Value {
-        let item = |item: &Item| {
-            json!({"text": item.text, "detail": item.detail, "href": item.href, "icon": item.icon, "refused": item.refused})
-        };
-        let group = |group: &Group| json!({"title": group.title, "items": group.items.iter().map(item).collect::<Vec<_>>()});
+        let item = |item: &Item| json!({"text": item.text, "detail": item.detail, "href": item.href, "icon": item.icon, "refused": item.refused});
+        let group =
+            |group: &Group| json!({"title": group.title, "items": group.items.iter().map(item).collect::<Vec<_>>()});
         json!({"groups": self.groups.iter().map(group).collect::<Vec<_>>()})
     }
 }

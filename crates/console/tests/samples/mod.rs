@@ -204,7 +204,10 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
     let found = search::Search {
         q: "bi".to_owned(),
         groups: vec![
-            search::Group { title: "Clients", items: vec![item("billing-worker", "client_06gx2k9v5q7m3t8w1z4c6b0dhr", "boxes", None)] },
+            search::Group {
+                title: "Clients",
+                items: vec![item("billing-worker", "client_06gx2k9v5q7m3t8w1z4c6b0dhr", "boxes", None)],
+            },
             search::Group {
                 title: "Actions",
                 items: vec![item("Invite a person", "", "user-plus", Some("Needs the scope operators:write."))],
