@@ -1,5 +1,7 @@
 //! Programs that get a token, filled with what a client has; the secret is always read from the environment.
 
+use crate::book;
+
 /// One program.
 pub(crate) struct Snippet {
     /// Value of the choice, and class.
@@ -27,6 +29,26 @@ const TEMPLATES: &[(&str, &str, &str)] = &[
     ("php", "PHP", include_str!("../snippets/token.php")),
     ("ruby", "Ruby", include_str!("../snippets/token.rb")),
 ];
+
+/// Language of a fence in the chapter on verifying tokens, key and name.
+const VERIFY: [(&str, &str, &str); 3] =
+    [("js", "node", "Node"), ("python", "python", "Python"), ("rust", "rust", "Rust")];
+
+/// The programs that verify tokens of an audience: those of the book, which the suite executes, with other values in them.
+pub(crate) fn verify(issuer: &str, audience: &str, alg: &str) -> Vec<Snippet> {
+    let chapter = book::page("verify-tokens").map_or("", |(_, page)| page.markdown);
+    // An audience may hold a quote or a backslash; each of these languages writes them alike.
+    let audience = audience.replace('\\', "\\\\").replace('"', "\\\"");
+    let fill = |text: &str| {
+        let text = text.replace("http://127.0.0.1:8080", issuer).replace("https://orders.example.com", &audience);
+        if alg.is_empty() { text } else { text.replace("ES256", alg) }
+    };
+    let fence = |language: &str| {
+        let (_, rest) = chapter.split_once(&format!("```{language}\n"))?;
+        rest.split_once("\n```").map(|(text, _)| fill(text))
+    };
+    VERIFY.iter().filter_map(|(fenced, key, name)| Some(Snippet { key, name, text: fence(fenced)? })).collect()
+}
 
 /// The programs for a client; `scope` is space-separated.
 pub(crate) fn token(issuer: &str, client_id: &str, scope: &str) -> Vec<Snippet> {
