@@ -6,7 +6,6 @@ use auth::client::Client;
 use auth::operator::scope::AUDIT_EXPORT;
 use auth::sql::CLIENT_BY_CLIENT_ID;
 use axum::response::IntoResponse as _;
-use kernel::clock::Timestamp;
 use kernel::id::{Commit, Id};
 use record::query::{self, AuditFilter, AuditView};
 use serde_json::{Map, Value, json};
@@ -84,7 +83,7 @@ fn members(text: Option<&str>) -> Map<String, Value> {
     }
 }
 
-fn differences(before: Option<&str>, after: Option<&str>) -> Vec<Difference> {
+pub(super) fn differences(before: Option<&str>, after: Option<&str>) -> Vec<Difference> {
     let (before, after) = (members(before), members(after));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -133,8 +132,7 @@ pub(super) async fn list(seat: Seat) -> Answer {
     found.truncate(size);
     let next = found.last().filter(|_| has_more).map(|last| last.commit);
     let next = next.map(|commit| ask.auth.seal_cursor(ask.tenant.id, &name, commit.as_bytes()));
-    let checkpoint = store.read(&record::sql::LAST_CHECKPOINT, params![ask.tenant.id]).await?;
-    let signed_at: Option<Timestamp> = checkpoint.map(|row| row.time(3)).transpose()?;
+    let signed_at = query::checkpoint_at(store, ask.tenant.id).await?;
     let log = Log {
         records: records(&seat, &found).await?,
         action: ask.query("action").to_owned(),

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod account;
+pub mod activity;
 pub mod api;
 pub mod apis;
 pub mod audit;
@@ -10,7 +11,11 @@ pub mod client_log;
 pub mod clients;
 pub mod home;
 pub mod keys;
+pub mod limits;
 pub mod refused;
 pub mod search;
+pub mod settings;
 pub mod sign_in;
 pub mod team;
+pub mod tenants;
+pub mod tokens;
