@@ -29,7 +29,6 @@ const SERVED: &[(&str, &str, &str, &[&str])] = &[
         ],
     ),
     ("BOOK_STYLE", "css", "text/css; charset=utf-8", &["css/tokens.css", "css/book.css"]),
-    ("CHART_STYLE", "css", "text/css; charset=utf-8", &["vendor/uplot.min.css"]),
     (
         "HTMX",
         "js",
@@ -38,7 +37,6 @@ const SERVED: &[(&str, &str, &str, &[&str])] = &[
     ),
     ("SCRIPT", "js", "text/javascript; charset=utf-8", &["js/console.js"]),
     ("KEYS", "js", "text/javascript; charset=utf-8", &["js/keys.js"]),
-    ("CHART_SCRIPT", "js", "text/javascript; charset=utf-8", &["vendor/uplot.iife.min.js"]),
     ("ICONS", "svg", "image/svg+xml", &["vendor/lucide.svg"]),
     ("MARK", "svg", "image/svg+xml", &["icon.svg"]),
 ];
