@@ -107,7 +107,7 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
   const rotate = ["rotate", ".page-head button[commandfor=rotate]", "dialog#rotate[open]"];
   await sees("client", at(""), [rotate]);
   await sees("credentials", at("credentials"), [["end", "tbody button.danger", "dialog[open]"]]);
-  for (const part of ["access", "limits", "settings"]) await sees(part, at(part));
+  for (const part of ["access", "limits", "logs", "settings"]) await sees(part, at(part));
   const late = await who.context.newPage();
   await late.goto(at("settings"));
   await page.fill("#name", "billing-worker-eu");

@@ -4,7 +4,6 @@
 
 pub mod admin;
 pub mod basic;
-pub mod cursor;
 mod edge;
 pub mod etag;
 pub mod fields;

@@ -185,8 +185,12 @@ pub static ROUTES: &[Route] = &[
     // Clients
     Route::get(CLIENTS, "listClients", "List clients")
         .scope("clients:read")
-        .query(&["limit", "cursor", "status", "scope", "q"])
+        .query(&["limit", "cursor", "sort", "status", "scope", "q"])
         .answers(200, "ClientList"),
+    Route::get("/api/clients/count", "countClients", "Count clients, up to 10,000")
+        .scope("clients:read")
+        .query(&["status", "scope", "q"])
+        .answers(200, "ClientCount"),
     Route::post(CLIENTS, "createClient", "Create a client")
         .scope("clients:write")
         .takes("ClientCreate")

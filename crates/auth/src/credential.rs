@@ -245,11 +245,11 @@ impl Authenticator {
         })
     }
 
-    /// Decides whether the presented credentials prove the client.
+    /// Decides whether the presented credentials prove the client. Why they do not is for the record alone: the caller
+    /// gets [`OauthError::InvalidClient`] whatever the cause.
     ///
     /// # Errors
-    /// [`OauthError::InvalidClient`] for every failure of proof, whatever its cause; [`OauthError::SlowDown`]
-    /// when a source fails too often; [`OauthError::Unavailable`] when the slow pool is full.
+    /// [`OauthError::SlowDown`] when a source fails too often; [`OauthError::Unavailable`] when the slow pool is full.
     pub async fn authenticate(
         &self,
         tenant: &Tenant,
@@ -257,18 +257,18 @@ impl Authenticator {
         presented: &Presented,
         source: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<Authenticated, OauthError> {
+    ) -> Result<Result<Authenticated, Denial>, OauthError> {
         let Some(secret) = &presented.secret else {
             // A public client is identified by its id alone (RFC 6749 §2.3.1 does not apply to it).
-            return match client {
+            return Ok(match client {
                 Some(client)
                     if client.settings.token_endpoint_auth_method == AuthMethod::None
                         && client.status(now) == Status::Active =>
                 {
                     Ok(Authenticated { client, credential: None, narrowed: None })
                 }
-                client => Err(self.fail(client.is_some(), false)),
-            };
+                other => Err(self.fail(Denial::of(other.as_deref(), Denial::NoSecret, now))),
+            });
         };
         let mut candidates = [Some(secret), presented.raw_secret.as_ref()];
         if presented.raw_secret.as_ref().is_some_and(|raw| is_not_form_encoded(raw.reveal())) {
@@ -277,11 +277,16 @@ impl Authenticator {
         }
         let mut slow_done = false;
         let mut found = None;
+        let mut denial = Denial::WrongSecret;
         for candidate in candidates.into_iter().flatten() {
             let text = candidate.reveal();
             if text.starts_with(CLIENT_SECRET) {
                 if has_good_checksum(CLIENT_SECRET, text) {
-                    found = found.or(match_generated(tenant, client.as_deref(), text, now));
+                    match match_generated(tenant, client.as_deref(), text) {
+                        Some(credential) if credential.is_live(now) => found = Some(credential.id),
+                        Some(_) => denial = Denial::EndedSecret,
+                        None => {}
+                    }
                 }
             } else if !slow_done {
                 slow_done = true;
@@ -294,22 +299,25 @@ impl Authenticator {
         match (client, found) {
             (Some(client), Some(id)) if usable(&client, presented.place, now) => {
                 let narrowed = client.credentials.iter().find(|c| c.id == id).and_then(|c| c.scopes.clone());
-                Ok(Authenticated { client, credential: Some(id), narrowed })
+                Ok(Ok(Authenticated { client, credential: Some(id), narrowed }))
             }
-            (client, found) => Err(self.fail(client.is_some(), found.is_some())),
+            (client, found) => {
+                let denial = if found.is_some() { Denial::WrongMethod } else { denial };
+                Ok(Err(self.fail(Denial::of(client.as_deref(), denial, now))))
+            }
         }
     }
 
-    /// The one answer to every failure of proof, counted by its cause.
-    fn fail(&self, is_known: bool, is_proven: bool) -> OauthError {
+    /// Counts a failure of proof by its cause.
+    fn fail(&self, denial: Denial) -> Denial {
         let failed = &self.failed;
-        let cause = match (is_known, is_proven) {
-            (false, _) => &failed.unknown_client,
-            (true, false) => &failed.wrong_secret,
-            (true, true) => &failed.not_allowed,
+        let cause = match denial {
+            Denial::UnknownClient => &failed.unknown_client,
+            Denial::NoSecret | Denial::EndedSecret | Denial::WrongSecret => &failed.wrong_secret,
+            Denial::ClientDisabled | Denial::ClientExpired | Denial::WrongMethod => &failed.not_allowed,
         };
         cause.fetch_add(1, Ordering::Relaxed);
-        OauthError::InvalidClient
+        denial
     }
 
     async fn match_chosen(
@@ -340,6 +348,50 @@ impl Authenticator {
                 Ok(Some(credential.id))
             }
             _ => Ok(None),
+        }
+    }
+}
+
+/// Why credentials prove nothing. Only the journal says it, to those who may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// There is no such client.
+    UnknownClient,
+    /// The client is disabled.
+    ClientDisabled,
+    /// The client has ended.
+    ClientExpired,
+    /// The client authenticates in another way.
+    WrongMethod,
+    /// No secret came with the request.
+    NoSecret,
+    /// The secret was this client's, and has ended or not begun.
+    EndedSecret,
+    /// It is no secret of this client.
+    WrongSecret,
+}
+
+impl Denial {
+    /// The stable name in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownClient => "unknown_client",
+            Self::ClientDisabled => "client_disabled",
+            Self::ClientExpired => "client_expired",
+            Self::WrongMethod => "wrong_auth_method",
+            Self::NoSecret => "no_secret",
+            Self::EndedSecret => "secret_ended",
+            Self::WrongSecret => "invalid_secret",
+        }
+    }
+
+    /// What stands in the way first: the client itself, else what was found wrong with the credentials.
+    fn of(client: Option<&Client>, credentials: Self, now: Timestamp) -> Self {
+        match client.map(|client| client.status(now)) {
+            None => Self::UnknownClient,
+            Some(Status::Disabled) => Self::ClientDisabled,
+            Some(Status::Expired) => Self::ClientExpired,
+            Some(Status::Active) => credentials,
         }
     }
 }
@@ -382,14 +434,11 @@ fn usable(client: &Client, place: Place, now: Timestamp) -> bool {
     method && (client.status(now) == Status::Active || mutant::is("C04-disabled"))
 }
 
-fn match_generated(tenant: &Tenant, client: Option<&Client>, text: &str, now: Timestamp) -> Option<Id<id::Secret>> {
+/// The secret that a text is, whether it is live or not.
+fn match_generated<'a>(tenant: &Tenant, client: Option<&'a Client>, text: &str) -> Option<&'a Credential> {
     let tag = tenant.pepper.tag(text.as_bytes());
     let credentials = client.map(|c| c.credentials.as_slice()).unwrap_or_default();
-    credentials
-        .iter()
-        .filter(|c| c.kind == SecretKind::Generated && c.is_live(now))
-        .find(|c| jose::constant_time_eq(&tag, &c.hash))
-        .map(|c| c.id)
+    credentials.iter().find(|c| c.kind == SecretKind::Generated && jose::constant_time_eq(&tag, &c.hash))
 }
 
 /// Argon2id in a bounded pool, with a memory of what it verified.

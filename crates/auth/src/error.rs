@@ -57,7 +57,12 @@ impl OauthError {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
-            Self::SlowDown { .. } => "slow_down",
+            Self::SlowDown { policy, .. } => match policy.as_bytes() {
+                b"client" => "rate_limit",
+                b"authentication-failures" => "too_many_failures",
+                b"source address" => "source_limit",
+                _ => "quota",
+            },
             Self::Unavailable => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }

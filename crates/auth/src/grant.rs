@@ -25,7 +25,7 @@ use crate::client::{
     CLIENT_CREDENTIALS, Client, REFRESH_IDLE_DEFAULT_SECONDS, REFRESH_TOKEN, REFRESH_TTL_DEFAULT_SECONDS,
     REUSE_WINDOW_DEFAULT_SECONDS, Settings, Status, TokenFormat,
 };
-use crate::credential::{Authenticated, Presented};
+use crate::credential::{Authenticated, Denial, Presented};
 use crate::directory::Auth;
 use crate::error::OauthError;
 use crate::family::{Family, Judgment, RefreshToken, new_handle, token_text};
@@ -149,9 +149,11 @@ impl Auth {
         source: Option<IpAddr>,
     ) -> Outcome<Authenticated> {
         let mut limits = LimitState::default();
-        let result = self.identify_within(tenant, presented, source, &mut limits).await;
+        let mut denial = None;
+        let result = self.identify_within(tenant, presented, source, &mut limits, &mut denial).await;
         if let Err(error) = &result {
-            self.note_refusal(tenant, Some(&presented.client_id), source, error);
+            let reason = denial.map_or_else(|| error.reason(), Denial::name);
+            self.note(tenant, Some(&presented.client_id), source, reason);
         }
         Outcome { limits, result }
     }
@@ -162,10 +164,17 @@ impl Auth {
         presented: &Presented,
         source: Option<IpAddr>,
         limits: &mut LimitState,
+        denial: &mut Option<Denial>,
     ) -> Result<Authenticated, OauthError> {
         let now = self.clock.now();
         let client = self.client(tenant.id, &presented.client_id).await?;
-        let who = self.authenticator.authenticate(tenant, client, presented, source, now).await?;
+        let who = match self.authenticator.authenticate(tenant, client, presented, source, now).await? {
+            Ok(who) => who,
+            Err(found) => {
+                *denial = Some(found);
+                return Err(OauthError::InvalidClient);
+            }
+        };
         let (rate, enforce) = rate_of(who.client.settings.rate_limit, self.default_rate(tenant));
         if rate.limit > 0 {
             let verdict = self.client_rates.count(&who.client.id, rate, now);

@@ -23,15 +23,6 @@ store::statements! {
     /// Credentials of the client with a public id, in no order: sorting here would walk all of a tenant's credentials.
     CREDENTIALS_BY_CLIENT_ID =
         "SELECT c.id, c.client, c.label, c.kind, c.hash, c.root_version, c.hint, c.scopes, c.not_before, c.expires_at, c.revoked_at, c.last_used_at, c.created_at FROM client k JOIN credential c ON c.client = k.id WHERE k.tenant_id = ?1 AND k.client_id = ?2 AND c.tenant_id = ?1";
-    /// Clients in the order of creation, newest first, with optional filters.
-    CLIENT_LIST =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3";
-    /// Clients whose folded public id or name begins with a prefix.
-    CLIENT_LIST_PREFIX =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR id < ?2) AND id IN (SELECT id FROM client WHERE tenant_id = ?1 AND client_id_key >= ?4 AND client_id_key < ?5 UNION SELECT id FROM client WHERE tenant_id = ?1 AND name_key >= ?4 AND name_key < ?5) ORDER BY id DESC LIMIT ?3";
-    /// Clients that may request a scope.
-    CLIENT_LIST_SCOPE =
-        "SELECT k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at FROM client_scope s JOIN client k ON k.tenant_id = s.tenant_id AND k.id = s.client WHERE s.tenant_id = ?1 AND s.scope = ?4 AND (CAST(?2 AS {bytes}) IS NULL OR s.client < ?2) ORDER BY s.client DESC LIMIT ?3";
     /// Any client that does not administer this server.
     CLIENT_PLAIN =
         "SELECT k.id FROM client k WHERE k.tenant_id = ?1 AND NOT EXISTS (SELECT s.client FROM client_scope s WHERE s.tenant_id = ?1 AND s.scope = 'admin' AND s.client = k.id) LIMIT 1";
@@ -40,10 +31,10 @@ store::statements! {
         "SELECT c.id FROM credential c WHERE c.tenant_id = ?1 AND c.last_used_at IS NOT NULL AND NOT EXISTS (SELECT s.client FROM client_scope s WHERE s.tenant_id = ?1 AND s.scope = 'admin' AND s.client = c.client) LIMIT 1";
     /// A new client. Its versions begin at its time of creation, so that no later client of the same name repeats one.
     CLIENT_INSERT =
-        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, disabled_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?8, ?8)";
+        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, expiry_key, disabled_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, COALESCE(CAST(?7 AS {int}), 9223372036854775807), NULL, ?8, ?8, ?8)";
     /// A changed client, guarded by its version.
     CLIENT_UPDATE =
-        "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, disabled_at = ?6, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";
+        "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, expiry_key = COALESCE(CAST(?5 AS {int}), 9223372036854775807), disabled_at = ?6, disabled_key = CASE WHEN CAST(?6 AS {int}) IS NULL THEN 0 ELSE 1 END, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";
     /// A deleted client, guarded by its version.
     CLIENT_DELETE = "DELETE FROM client WHERE tenant_id = ?1 AND id = ?2 AND version = ?3";
     /// The version of a client raised, so that concurrent changes of its credentials meet a guard.

@@ -36,6 +36,7 @@ const SERVED: &[(&str, &str, &str, &[&str])] = &[
         &["vendor/htmx.min.js", "vendor/hx-csp.min.js", "vendor/hx-sse.min.js"],
     ),
     ("SCRIPT", "js", "text/javascript; charset=utf-8", &["js/console.js"]),
+    ("KEYS", "js", "text/javascript; charset=utf-8", &["js/keys.js"]),
     ("ICONS", "svg", "image/svg+xml", &["vendor/lucide.svg"]),
     ("MARK", "svg", "image/svg+xml", &["icon.svg"]),
 ];

@@ -14,6 +14,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("active", "Active", "ok"),
     ("verified", "Verified", "ok"),
     ("accepted", "Accepted", "ok"),
+    ("issued", "Issued", "ok"),
     ("live", "Live", "ok"),
     ("sandbox", "Sandbox", "warn"),
     ("pending", "Not valid yet", "violet"),

@@ -139,12 +139,34 @@ pub(crate) struct Confirm {
 /// A column head.
 pub(crate) struct Column {
     pub(crate) text: &'static str,
+    /// Address of the list in the order of this column; the other direction when it is in this order now.
+    pub(crate) href: Option<String>,
+    /// `ascending` or `descending` when the list is in the order of this column.
+    pub(crate) order: Option<&'static str>,
 }
 
 impl Column {
     /// A head that does not sort.
     pub(crate) const fn plain(text: &'static str) -> Self {
-        Self { text }
+        Self { text, href: None, order: None }
+    }
+
+    /// A head that sorts: `first` is what a click asks for at first, `now` the present order, `to` the address of one.
+    pub(crate) fn sorting(text: &'static str, first: &str, now: &str, to: impl Fn(&str) -> String) -> Self {
+        let by = |order: &str| order.trim_start_matches('-').to_owned();
+        let is_now = by(first) == by(now);
+        let turned = now.strip_prefix('-').map_or_else(|| format!("-{now}"), str::to_owned);
+        let order = is_now.then_some(if now.starts_with('-') { "descending" } else { "ascending" });
+        Self { text, href: Some(if is_now { to(&turned) } else { to(first) }), order }
+    }
+
+    /// The symbol beside the text.
+    pub(crate) fn icon(&self) -> &'static str {
+        match self.order {
+            None => "chevrons-up-down",
+            Some("descending") => "arrow-down",
+            Some(_) => "arrow-up",
+        }
     }
 }
 
@@ -160,5 +182,10 @@ pub(crate) struct Paging {
     pub(crate) kept: Vec<(String, String)>,
     /// Address of the first page, when this is another one.
     pub(crate) first: Option<String>,
+    /// Address of the page before.
+    pub(crate) previous: Option<String>,
     pub(crate) next: Option<String>,
+    /// Address of the whole list as a file, up to the value of `format`, or why the operator may not have it; `None`
+    /// for a list that has no such file.
+    pub(crate) export: Option<Result<String, String>>,
 }

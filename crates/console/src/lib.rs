@@ -4,6 +4,7 @@
 //! book is rendered by the build step from `docs/`; the error pages come from one table.
 
 mod address;
+mod agent;
 mod answer;
 mod assets;
 mod badge;

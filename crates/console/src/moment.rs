@@ -15,6 +15,7 @@ pub(crate) struct Moment {
     pub(crate) exact: String,
     /// `2 min ago`, `in 6 d`.
     pub(crate) relative: String,
+    is_today: bool,
 }
 
 impl Moment {
@@ -25,7 +26,14 @@ impl Moment {
             Some((seconds, _)) => format!("{seconds}Z"),
             None => exact,
         };
-        Self { exact, relative: relative(at.seconds_since(now)) }
+        let is_today = now.to_string().get(..10) == exact.get(..10);
+        Self { exact, relative: relative(at.seconds_since(now)), is_today }
+    }
+
+    /// `12:04 UTC`, with the date in front when it is not the day of the look.
+    pub(crate) fn clock(&self) -> String {
+        let time = self.exact.get(11..16).unwrap_or_default();
+        if self.is_today { format!("{time} UTC") } else { format!("{} {time} UTC", self.day()) }
     }
 
     /// The date alone.

@@ -138,7 +138,7 @@ pub(crate) struct Link {
 }
 
 /// Icon, text and path below the console; a path that begins with `/` is not of the console.
-type Place = (&'static str, &'static str, &'static str);
+pub(crate) type Place = (&'static str, &'static str, &'static str);
 
 /// The page of tenants, which the first one has alone.
 const TENANTS: &str = "/console/tenants";
@@ -175,6 +175,11 @@ const SECTIONS: &[(&str, &[Place])] = &[
         &[("building-2", "Tenants", TENANTS), ("users", "Team", "team"), ("settings", "Settings", "settings")],
     ),
 ];
+
+/// Icon, text and path of every place of the sidebar.
+pub(crate) fn places() -> impl Iterator<Item = Place> {
+    SECTIONS.iter().flat_map(|(_, places)| places.iter().copied())
+}
 
 /// What every template of the console needs.
 pub(crate) struct Frame<'a> {

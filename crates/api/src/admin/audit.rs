@@ -16,9 +16,7 @@ use crate::problem::{Problem, from_admin};
 fn refuse(error: record::Error) -> Problem {
     match error {
         record::Error::Store(error) => from_admin(&error.into()),
-        record::Error::Cursor => {
-            Problem::new(http::StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")
-        }
+        record::Error::Cursor => super::bad_cursor(),
         other => {
             tracing::error!(code = "audit_unreadable", error = %other, "the record could not be read");
             Problem::internal()

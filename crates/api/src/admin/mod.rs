@@ -40,7 +40,7 @@ use crate::peer::{ClientAddress, is_body_too_slow};
 use crate::problem::{Problem, from_admin};
 use crate::request_id::RequestId;
 use crate::route::{ROUTES, Route, Verb};
-use crate::{App, cursor, etag, json as strict};
+use crate::{App, etag, json as strict};
 
 /// Seconds an answer is kept for a repeated `Idempotency-Key`.
 const KEPT_SECONDS: i64 = 86_400;
@@ -333,6 +333,7 @@ fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, Strin
 async fn operate(ask: &Ask) -> Result<Reply, Problem> {
     let result = match ask.route.operation_id {
         "listClients" => clients::list(ask).await,
+        "countClients" => clients::count(ask).await,
         "createClient" => clients::create(ask).await,
         "getClient" => clients::get(ask).await,
         "updateClient" => clients::update(ask).await,
@@ -417,10 +418,6 @@ impl Ask {
         }
     }
 
-    fn cursor_key(&self) -> HmacKey {
-        HmacKey::new(self.app.auth.keyring.derive(Purpose::Cursor, self.tenant.id, b"lists").reveal())
-    }
-
     /// The list with its filters: a cursor goes on in that list alone.
     fn list_name(&self) -> String {
         let mut filters: Vec<String> = self
@@ -437,22 +434,19 @@ impl Ask {
 
     fn position(&self) -> Result<Option<Vec<u8>>, Problem> {
         let Some(text) = self.query.get("cursor") else { return Ok(None) };
-        cursor::decode(&self.cursor_key(), &self.list_name(), self.tenant.id, text).map(Some).map_err(|_| {
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")
-        })
+        let position = self.app.auth.open_cursor(self.tenant.id, &self.list_name(), text);
+        position.map(Some).map_err(|_| bad_cursor())
     }
 
     fn position_id(&self) -> Result<Option<[u8; 16]>, Problem> {
         match self.position()? {
             None => Ok(None),
-            Some(bytes) => <[u8; 16]>::try_from(bytes).map(Some).map_err(|_| {
-                Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")
-            }),
+            Some(bytes) => <[u8; 16]>::try_from(bytes).map(Some).map_err(|_| bad_cursor()),
         }
     }
 
     fn page(&self, data: &[Value], next: Option<&[u8]>) -> Reply {
-        let next = next.map(|position| cursor::encode(&self.cursor_key(), &self.list_name(), self.tenant.id, position));
+        let next = next.map(|position| self.app.auth.seal_cursor(self.tenant.id, &self.list_name(), position));
         Reply::ok(json!({"data": data, "has_more": next.is_some(), "next_cursor": next}))
     }
 
@@ -556,6 +550,10 @@ impl Ask {
             (Err(error), _) => Err(error.into()),
         }
     }
+}
+
+fn bad_cursor() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", "cursor is not one that this list gave")
 }
 
 /// Carries out a change: decides, commits, and decides again when another change came first, three times at most.

@@ -45,6 +45,11 @@ pub(super) fn parameters() -> Value {
     let list = [
         query("limit", "Items of a page.", json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50})),
         query("cursor", "`next_cursor` of the page before.", text()),
+        query(
+            "sort",
+            "Order, with `-` in front for the last first.",
+            json!({"type": "string", "pattern": "^-?(created_at|name|status|expiry)$", "default": "-created_at"}),
+        ),
         query("status", "Clients in this state.", json!({"type": "string", "enum": ["active", "expired", "disabled"]})),
         query("scope", "Clients that may request this scope.", text()),
         query("q", "Beginning of a name or an id, in any letter case.", text()),

@@ -115,6 +115,10 @@ pub(super) fn all() -> Value {
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }
+    let window = "Only when the filters looked at so many rows and there are more of them.";
+    if let Some(Value::Object(members)) = schemas.get_mut("ClientList").and_then(|list| list.get_mut("properties")) {
+        members.insert("window".to_owned(), described(integer(0), window));
+    }
     Value::Object(schemas)
 }
 
@@ -184,6 +188,16 @@ fn clients() -> Vec<(&'static str, Value)> {
         ("ClientPatch", request(&[], patch)),
         ("Client", answer(&shown(), &[("warnings", described(warnings(), "Only in the answer to a change."))])),
         ("ClientCreated", answer(&created, &[("client_secret", secret), ("client_secret_expires_at", ends)])),
+        (
+            "ClientCount",
+            answer(
+                &[
+                    ("count", described(ranged(0, 10_000), "At most 10000.")),
+                    ("is_capped", described(flag(), "Whether there may be more.")),
+                ],
+                &[],
+            ),
+        ),
         ("Warning", answer(&[("code", text()), ("detail", text())], &[])),
         (
             "RateLimit",

@@ -116,7 +116,7 @@ on_both_engines! {
         }
         let refused = get(&world, "/api/audit/journal?client_id=two&outcome=refused").await;
         let reasons: Vec<_> = refused["data"].as_array().unwrap().iter().map(|r| r["reason"].as_str().unwrap()).collect();
-        assert!(reasons.contains(&"invalid_scope") && reasons.contains(&"invalid_client"), "{reasons:?}");
+        assert!(reasons.contains(&"invalid_scope") && reasons.contains(&"invalid_secret"), "{reasons:?}");
         let tokens = get(&world, "/api/clients/one/tokens").await;
         assert_eq!(tokens["data"].as_array().unwrap().len(), 2);
         for bad in ["jti=x", "outcome=maybe", "cursor=x"] {
@@ -228,6 +228,7 @@ on_both_engines! {
 
     async fn every_statement_can_be_prepared(world: World) {
         world.auth.store.prepare_all(auth::sql::ALL).await.unwrap();
+        world.auth.store.prepare_all(auth::client_list::sql::ALL).await.unwrap();
         world.auth.store.prepare_all(auth::operator::sql::ALL).await.unwrap();
         world.auth.store.prepare_all(record::sql::ALL).await.unwrap();
     }

@@ -277,6 +277,92 @@ on_both_engines! {
         assert!(log.contains("client.deleted") && log.contains("ada@example.com (passphrase)"), "{log}");
     }
 
+    async fn a_list_is_put_in_order_goes_back_and_leaves_as_a_file(world: World) {
+        let world = relaxed(world.engine).await;
+        for n in 0..30 {
+            world.clock.advance_micros(1_000);
+            world.client(&format!("c{n:02}"), serde_json::json!({"name": format!("={n:02}\"")})).await;
+        }
+        let mut ada = owner(&world).await;
+        let names = |page: &str| -> Vec<String> { page.split("<code class=\"sub\">").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect() };
+        let link = |page: &str, rel: &str| page.split(&format!("rel=\"{rel}\" href=\"")).nth(1).map(|rest| rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&"));
+        let first = ada.get("/console/identity/clients?q=%3D&sort=-name&limit=25").await.expect(200).text;
+        assert!(first.contains("aria-sort=\"descending\"") && first.contains("25 clients of 30"), "{first}");
+        assert_eq!((names(&first)[0].as_str(), link(&first, "prev")), ("c29", None));
+        let second = ada.get(&link(&first, "next").unwrap()).await.expect(200).text;
+        assert_eq!((names(&second), link(&second, "next")), (vec!["c04".to_owned(), "c03".to_owned(), "c02".to_owned(), "c01".to_owned(), "c00".to_owned()], None));
+        assert_eq!(names(&ada.get(&link(&second, "prev").unwrap()).await.expect(200).text), names(&first));
+        ada.get(&link(&second, "prev").unwrap().replace("-name", "name")).await.expect(400);
+
+        let csv = ada.get("/console/identity/clients?q=%3D&sort=name&format=csv").await.expect(200);
+        assert!(csv.header("content-type").starts_with("text/csv") && csv.header("content-disposition").contains("clients.csv"));
+        assert_eq!((csv.header("cache-control"), csv.text.lines().count()), ("no-store", 31));
+        assert!(csv.text.lines().nth(1).unwrap().starts_with("\"c00\",\"'=00\"\"\",\"active\""), "{}", csv.text);
+        let json = ada.get("/console/identity/clients?format=json").await.expect(200).json();
+        assert_eq!(json.as_array().unwrap().len(), 31, "with the administrator's");
+
+        for n in 0..250 {
+            world.admin(Method::PATCH, "/api/clients/c00", serde_json::json!({"name": format!("n{n}")})).await.expect(200);
+        }
+        let all = ada.get("/console/audit?action=client.updated&format=json").await.expect(200).json();
+        assert_eq!(all.as_array().unwrap().len(), 250);
+        assert_eq!(all[0]["after"], "{\"name\":\"n249\"}");
+        let log = ada.get("/console/audit?limit=25").await.expect(200).text;
+        ada.get(&link(&log, "next").unwrap()).await.expect(200);
+        ada.get("/console/audit?cursor=x").await.expect(400);
+        let mut sam = member(&world, Role::ReadOnly).await;
+        assert!(sam.get("/console/audit").await.expect(200).text.contains("Needs the scope audit:export"));
+        sam.get("/console/audit?format=csv").await.expect(403);
+        sam.get("/console/identity/clients?format=csv").await.expect(200);
+    }
+
+    async fn the_log_of_a_client_says_why_each_request_was_denied(world: World) {
+        let world = relaxed(world.engine).await;
+        let old = world.client("demo", serde_json::json!({})).await;
+        let rotated = world.admin(Method::POST, "/api/clients/demo/secrets", serde_json::json!({"expire_others_in_seconds": 0})).await;
+        let good = rotated.expect(201).json()["client_secret"].as_str().unwrap().to_owned();
+        let quota = serde_json::json!({"token_quota": {"per_hour": 1, "per_day": null, "enforce": true}});
+        world.token("demo", &good, "").await.expect(200);
+        world.token("demo", &good, "&scope=nope").await.expect(400);
+        world.token("demo", &old, "").await.expect(401);
+        for _ in 0..3 {
+            world.token("demo", "bst_cs_wrong", "").await.expect(401);
+        }
+        world.token("nobody", &good, "").await.expect(401);
+        world.admin(Method::PATCH, "/api/clients/demo", quota).await.expect(200);
+        world.token("demo", &good, "").await.expect(200);
+        world.token("demo", &good, "").await.expect(429);
+        world.admin(Method::POST, "/api/clients/demo/disable", serde_json::Value::Null).await.expect(200);
+        world.token("demo", &good, "").await.expect(401);
+        world.admin(Method::POST, "/api/clients/demo/enable", serde_json::Value::Null).await.expect(200);
+        world.admin(Method::PATCH, "/api/clients/demo", serde_json::json!({"expiry": "2026-06-01T11:00:00Z"})).await.expect(200);
+        world.token("demo", &good, "").await.expect(401);
+        let mut sam = member(&world, Role::Developer).await;
+        let page = "/console/identity/clients/demo/logs";
+        let reasons = ["invalid_scope", "secret_ended", "invalid_secret", "quota", "client_disabled", "client_expired"];
+        for is_journaled in [false, true] {
+            if is_journaled {
+                crate::audit::fold(&world).await;
+            }
+            let all = sam.get(page).await.expect(200).text;
+            for reason in reasons {
+                assert!(all.contains(&format!("<code class=\"sub\">{reason}</code>")), "{reason}, {is_journaled}: {all}");
+            }
+            assert!(all.contains("3 times within a minute") && all.contains("Token by client_credentials"), "{all}");
+            assert!(!all.contains("unknown_client"), "another id is no entry of this client");
+            let issued = sam.get(&format!("{page}?outcome=issued")).await.expect(200).text;
+            assert!(!issued.contains("invalid_secret") && issued.contains("2 entries"), "{issued}");
+        }
+        let journal = world.admin(Method::GET, "/api/audit/journal?client_id=demo&outcome=refused", serde_json::Value::Null).await;
+        let mut found: Vec<String> = journal.expect(200).json()["data"].as_array().unwrap().iter().map(|e| e["reason"].as_str().unwrap().to_owned()).collect();
+        found.sort_unstable();
+        let mut expected = reasons.map(str::to_owned).to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        let first = sam.get(&format!("{page}?limit=25")).await.expect(200).text;
+        assert!(!first.contains("rel=\"next\""), "everything is on the first page");
+    }
+
     async fn what_does_not_come_from_our_pages_is_refused_and_counted(world: World) {
         let world = relaxed(world.engine).await;
         let mut ada = owner(&world).await;

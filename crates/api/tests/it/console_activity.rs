@@ -53,9 +53,9 @@ on_both_engines! {
         assert_eq!(all[0], "Client Billing API was disabled · by ada@example.com (setup link)");
         let rest = all[1..].join("\n");
         for sentence in [
-            "Client Billing API was denied · it did not authenticate, or is disabled or expired · 2 times within a minute",
+            "Client Billing API was denied · the secret was none of its own · 2 times within a minute",
             "Client Billing API was denied · it may not have the scope",
-            "Unknown client nobody was denied · it did not authenticate, or is disabled or expired",
+            "Unknown client nobody was denied · there is no client with this id",
             "Client Billing API got a token · scope read",
             "Client Billing API was created · by client Admin",
         ] {

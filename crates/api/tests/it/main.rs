@@ -20,6 +20,7 @@ mod identity;
 mod introspection;
 mod keys;
 mod limits;
+mod lists;
 mod matrix;
 mod metadata;
 mod mutation;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kernel::principal::Principal;
 
-use super::scope::{OPERATORS_READ, OPERATORS_WRITE};
+use super::scope::{AUDIT_EXPORT, OPERATORS_READ, OPERATORS_WRITE};
 
 /// What an operator may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,7 @@ pub const PLACES: &[(&str, &[Role])] = &[
     ("tenants:read", &[Owner]),
     ("tenants:write", &[Owner]),
     ("audit:read", &[Owner, Admin, ReadOnly]),
+    (AUDIT_EXPORT, &[Owner, Admin]),
     ("limits:read", &[Owner, Admin, Developer, Support, ReadOnly]),
     ("limits:write", &[Owner, Admin, Developer]),
     ("tokens:introspect", &[Owner, Admin, Developer]),
@@ -117,7 +118,7 @@ mod tests {
         for (scope, roles) in PLACES {
             assert!(roles.contains(&Owner), "{scope}");
             let is_known = MANAGEMENT_SCOPES.iter().any(|(known, _)| known == scope);
-            assert!(is_known || [OPERATORS_READ, OPERATORS_WRITE].contains(scope), "{scope}");
+            assert!(is_known || [AUDIT_EXPORT, OPERATORS_READ, OPERATORS_WRITE].contains(scope), "{scope}");
         }
     }
 

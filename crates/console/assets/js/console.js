@@ -1,4 +1,4 @@
-// What scripts add to pages that are complete without them: copy buttons, the theme without a reload, keys, toasts,
+// What scripts add to pages that are complete without them: copy buttons, the theme without a reload, toasts,
 // remembered languages, passkeys, and dialogs where `command` is not known.
 const $ = (selector, root = document) => root.querySelector(selector);
 const on = (type, handle) => document.addEventListener(type, handle);
@@ -143,15 +143,3 @@ for (const choice of document.querySelectorAll("[data-remember]")) {
   try { kept = localStorage.getItem(choice.dataset.remember); } catch {}
   if (choice.value === kept) choice.checked = true;
 }
-
-let first = "";
-on("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
-  const root = $(".brand")?.getAttribute("href");
-  const go = { c: "/identity/clients", k: "/identity/keys", a: "/audit", h: "" };
-  if (event.key === "/") {
-    event.preventDefault();
-    ($("#filter") ?? $(".find input"))?.focus();
-  } else if (first === "g" && event.key in go && root) location.assign(root + go[event.key]);
-  first = event.key;
-});

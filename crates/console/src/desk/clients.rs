@@ -2,30 +2,31 @@
 
 use std::sync::Arc;
 
-use auth::client::{Client, TokenFormat};
+use auth::client::{Client, Status, TokenFormat};
+use auth::client_list::{Asked, Filter, Order, Place};
 use auth::family::Family;
 use auth::secret_change::SecretFields;
-use auth::sql::{CLIENT_LIST, CLIENT_LIST_PREFIX, FAMILIES_OF_CLIENT};
+use auth::sql::FAMILIES_OF_CLIENT;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
 use record::entry::Entry;
 use record::query::{self, JournalFilter, Outcome};
+use serde_json::json;
 use store::params;
 
 use super::ask::{Seat, to};
 use super::audit::limit;
+use super::export::{self, Format, Part, ROWS, Reading};
 use super::refused::{Answer, Refused};
-use super::{client_access, client_form};
+use super::{client_access, client_form, client_log};
 use crate::form::Entered;
 use crate::pages::client::{self, Caller, Credential, Tab};
 use crate::pages::clients::{self, List, Row};
 
 const READ: &str = "clients:read";
 pub(super) const WRITE: &str = "clients:write";
-/// Reads of the list that a filter by status may take.
-const READS: usize = 50;
 
 fn row(client: &Client, now: Timestamp) -> Row {
     Row {
@@ -33,6 +34,7 @@ fn row(client: &Client, now: Timestamp) -> Row {
         name: name(client),
         scopes: client.settings.scopes.iter().map(ToString::to_string).collect(),
         status: client.status(now).name(),
+        expires_at: client.expires_at,
         created_at: client.created_at,
     }
 }
@@ -45,52 +47,81 @@ pub(super) fn name(client: &Client) -> String {
 pub(super) async fn list(seat: Seat) -> Answer {
     seat.need(READ)?;
     let ask = &seat.ask;
-    let (q, status, size) = (ask.query("q").trim(), ask.query("status"), limit(ask.query("limit")));
-    let cursor = ask.query("cursor");
-    let mut after = if cursor.is_empty() {
+    let (auth, tenant) = (&ask.auth, ask.tenant.id);
+    let (q, size, cursor) = (ask.query("q").trim(), limit(ask.query("limit")), ask.query("cursor"));
+    let status = Status::parse(ask.query("status"));
+    let order = Order::parse(ask.query("sort"));
+    let sort = if order.is_some() { ask.query("sort") } else { "-created_at" };
+    let status_name = status.map_or("", Status::name);
+    let name = ["clients of the console", q, status_name, sort].join("\0");
+    let place = if cursor.is_empty() {
         None
     } else {
-        let id = Id::<id::Client>::parse(cursor).map_err(|_| Refused::from(record::Error::Cursor))?;
-        Some(id.as_bytes().to_vec())
+        let bytes = auth.open_cursor(tenant, &name, cursor).ok();
+        Some(bytes.and_then(|bytes| Place::from_bytes(&bytes)).ok_or(record::Error::Cursor)?)
     };
-    let keep = usize::try_from(size).unwrap_or(usize::MAX);
-    let more = i64::from(size).saturating_add(1);
-    let mut found: Vec<Client> = Vec::new();
-    // Status is derived, so its filter narrows a bounded window of rows.
-    for _ in 0..READS {
-        let place = params![ask.tenant.id, after.clone(), more];
-        let rows = if q.is_empty() {
-            ask.auth.store.read_all(&CLIENT_LIST, place).await?
-        } else {
-            let low = auth::client::fold(q);
-            let high = format!("{low}\u{10ffff}");
-            let place = params![ask.tenant.id, after.clone(), more, low, high];
-            ask.auth.store.read_all(&CLIENT_LIST_PREFIX, place).await?
-        };
-        let is_last = rows.len() <= keep;
-        for row in &rows {
-            let client = Client::from_row(row, Vec::new())?;
-            after = Some(client.id.as_bytes().to_vec());
-            if status.is_empty() || status == client.status(ask.now).name() {
-                found.push(client);
-            }
-        }
-        if is_last || found.len() > keep {
-            break;
-        }
+    let filter = Filter { q: Some(q.to_owned()).filter(|q| !q.is_empty()), status, scope: None };
+    let asked = Asked { order: order.unwrap_or_default(), limit: size, place, filter: filter.clone() };
+    if let Some(format) = Format::parse(ask.query("format")) {
+        return export(&seat, format, asked).await;
     }
-    let has_more = found.len() > keep;
-    found.truncate(keep);
-    let next = found.last().filter(|_| has_more).map(|client| client.id.to_string());
+    let found = auth.list_clients(tenant, &asked).await?;
+    let all = auth.count_clients(tenant, &Filter::default()).await?;
+    let of = if filter == Filter::default() { all } else { auth.count_clients(tenant, &filter).await? };
+    let window = match (found.is_windowed, q.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some(
+            "The filter looks at 10,000 clients at a time, and there are more of them. Choose the order by status to see all of one status.",
+        ),
+        (true, false) => Some(
+            "More than 10,000 clients begin with this. The first 10,000 by name and by id are here; type more to see fewer.",
+        ),
+    };
+    let seal = |place: Place| auth.seal_cursor(tenant, &name, &place.to_bytes());
     let data = List {
-        rows: found.iter().map(|client| row(client, ask.now)).collect(),
+        rows: found.clients.iter().map(|client| row(client, ask.now)).collect(),
         q: q.to_owned(),
-        status: status.to_owned(),
+        status: status_name.to_owned(),
+        sort: sort.to_owned(),
         limit: size,
-        next,
         is_first: cursor.is_empty(),
+        previous: found.previous.map(seal),
+        next: found.next.map(seal),
+        counts: [all, of].map(|count| (count.number, count.is_capped)),
+        window,
     };
     Ok(clients::list(&seat.visit(), &data).into_response())
+}
+
+const COLUMNS: &[&str] =
+    &["client_id", "name", "status", "scopes", "expiry", "grant_types", "created_at", "updated_at"];
+
+/// The clients of a filter as a file, from the first on.
+async fn export(seat: &Seat, format: Format, asked: Asked) -> Answer {
+    let (auth, tenant, now) = (Arc::clone(&seat.ask.auth), seat.ask.tenant.id, seat.ask.now);
+    let asked = Asked { limit: ROWS, place: None, ..asked };
+    // what a prefix leaves out has no next page, so the name of the file says that there is more
+    let is_cut = asked.filter.q.is_some() && auth.list_clients(tenant, &asked).await?.is_windowed;
+    let read = move |place: Option<Place>| -> Reading<Place> {
+        let (auth, asked) = (Arc::clone(&auth), Asked { place, ..asked.clone() });
+        Box::pin(async move {
+            let found = auth.list_clients(tenant, &asked).await?;
+            let values = |client: &Client| {
+                vec![
+                    json!(&*client.client_id),
+                    json!(client.settings.name),
+                    json!(client.status(now).name()),
+                    json!(client.settings.scopes),
+                    json!(client.expires_at.map(|at| at.to_string())),
+                    json!(client.settings.grant_types),
+                    json!(client.created_at.to_string()),
+                    json!(client.updated_at.to_string()),
+                ]
+            };
+            Ok(Part { rows: found.clients.iter().map(values).collect(), next: found.next })
+        })
+    };
+    Ok(export::file(format, if is_cut { "clients-not-all" } else { "clients" }, COLUMNS, read))
 }
 
 pub(super) async fn read(seat: &Seat) -> Result<Arc<Client>, Refused> {
@@ -133,6 +164,7 @@ pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Clie
         callers: Vec::new(),
         etag: client.version.to_string(),
         form: ask.new_form(),
+        log: None,
     })
 }
 
@@ -164,7 +196,11 @@ async fn draw(seat: &Seat, tab: Tab, entered: &Entered) -> Answer {
     seat.need(READ)?;
     let client = read(seat).await?;
     let page = page_of(seat, &client).await?;
-    let page = if tab == Tab::Danger || tab == Tab::Credentials { reach(seat, &client, page).await? } else { page };
+    let page = match tab {
+        Tab::Danger | Tab::Credentials => reach(seat, &client, page).await?,
+        Tab::Logs => client::Client { log: Some(client_log::read(seat, &client).await?), ..page },
+        _ => page,
+    };
     Ok(answered(seat, &page, tab, entered))
 }
 

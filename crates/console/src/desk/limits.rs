@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use auth::client::Client;
 use auth::client_change::{ClientFields, Field};
+use auth::client_list::Asked;
 use auth::error::FieldProblem;
 use auth::limit::Rate;
-use auth::sql::CLIENT_LIST;
 use axum::response::IntoResponse as _;
 use http::StatusCode;
-use kernel::id::{self, Id};
 use record::entry::Entry;
 use record::query::{self, JournalFilter, Outcome};
-use store::params;
 
 use super::ask::{Seat, to};
 use super::refused::{Answer, Refused, problems};
@@ -23,7 +21,7 @@ const READ: &str = "limits:read";
 const WRITE: &str = "limits:write";
 /// Clients that are looked through for limits of their own, a read at a time.
 const WINDOW: usize = 10_000;
-const READ_SIZE: i64 = 500;
+const READ_SIZE: u32 = 500;
 /// Clients with limits of their own that the page draws.
 const SHOWN: usize = 200;
 /// Refusals that are looked through, of the last day.
@@ -66,24 +64,23 @@ fn named(client: &Client) -> String {
 async fn own(seat: &Seat) -> Result<(Vec<Own>, bool), Refused> {
     let ask = &seat.ask;
     let mut found = Vec::new();
-    let mut after: Option<Vec<u8>> = None;
+    let mut asked = Asked { limit: READ_SIZE, ..Asked::default() };
     let mut seen = 0_usize;
     while seen < WINDOW {
-        let rows = ask.auth.store.read_all(&CLIENT_LIST, params![ask.tenant.id, after, READ_SIZE]).await?;
-        seen = seen.saturating_add(rows.len());
-        after = rows.last().map(|row| row.id::<id::Client>(0)).transpose()?.map(|id: Id<_>| id.as_bytes().to_vec());
-        for row in &rows {
-            let client = Client::from_row(row, Vec::new())?;
+        let page = ask.auth.list_clients(ask.tenant.id, &asked).await?;
+        seen = seen.saturating_add(page.clients.len());
+        for client in &page.clients {
             if client.settings.rate_limit.is_some() || client.settings.token_quota.is_some() {
                 if found.len() >= SHOWN {
                     return Ok((found, false));
                 }
-                found.push(shown(seat, &client).await?);
+                found.push(shown(seat, client).await?);
             }
         }
-        if i64::try_from(rows.len()).unwrap_or(i64::MAX) < READ_SIZE {
+        if page.next.is_none() {
             return Ok((found, true));
         }
+        asked.place = page.next;
     }
     Ok((found, false))
 }
@@ -121,7 +118,7 @@ async fn met(seat: &Seat) -> Result<Vec<Met>, Refused> {
         let Some(client_id) = refusal.client_id else { continue };
         let count = u64::from(refusal.count);
         match &*refusal.reason {
-            "slow_down" => {
+            "rate_limit" | "quota" => {
                 let counted = counts.entry(client_id).or_default();
                 counted.0 = counted.0.saturating_add(count);
             }

@@ -11,15 +11,18 @@ mod ask;
 mod audit;
 mod client_access;
 mod client_form;
+mod client_log;
 mod clients;
 mod cookie;
 mod door;
+mod export;
 mod home;
 mod keys;
 mod limits;
 mod link;
 mod passkey;
 mod refused;
+mod search;
 mod settings;
 mod team;
 mod tenants;
@@ -99,6 +102,7 @@ where
             .route(&at("/team/{id}/disable"), post(team::disable))
             .route(&at("/team/{id}/enable"), post(team::enable))
             .route(&at("/team/{id}/remove"), post(team::remove))
+            .route(&at("/search"), get(search::show))
             .route(&at("/tenants"), get(tenants::list).post(tenants::create))
             .route(&at("/tenants/{slug}/enter"), post(tenants::enter))
             .route(&at("/activity"), get(activity::list))

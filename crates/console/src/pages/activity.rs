@@ -126,6 +126,8 @@ pub fn list<'a>(visit: &Visit<'a>, list: &'a List) -> Document {
                 .next
                 .as_ref()
                 .map(|cursor| format!("{action}?{query}limit={}&cursor={}", asked.limit, encoded(cursor))),
+            previous: None,
+            export: None,
             kept,
             action,
         },

@@ -5,6 +5,7 @@ use auth::client::{RateLimit, TokenQuota};
 use kernel::clock::Timestamp;
 
 use super::access::{self, Api, Says};
+use super::client_log::{Log, Shown};
 use crate::badge::{self, Badge};
 use crate::form::{Confirm, Entered, Field};
 use crate::moment::{Grouped, Moment, duration};
@@ -100,6 +101,8 @@ pub struct Client {
     pub etag: String,
     /// Names the form for a new secret, so that sending it twice makes one.
     pub form: String,
+    /// What it asked for, where the page shows that.
+    pub log: Option<Log>,
 }
 
 /// The parts of the detail page; each has its own address.
@@ -113,6 +116,8 @@ pub enum Tab {
     Access,
     /// Rates and quotas.
     Limits,
+    /// Requests and why some were denied.
+    Logs,
     /// Name, lifetime, expiry.
     Settings,
     /// Disable and delete.
@@ -120,8 +125,8 @@ pub enum Tab {
 }
 
 impl Tab {
-    const ALL: [Self; 6] =
-        [Self::Overview, Self::Credentials, Self::Access, Self::Limits, Self::Settings, Self::Danger];
+    const ALL: [Self; 7] =
+        [Self::Overview, Self::Credentials, Self::Access, Self::Limits, Self::Logs, Self::Settings, Self::Danger];
 
     /// Reads [`Tab::path`].
     pub fn parse(path: &str) -> Option<Self> {
@@ -134,6 +139,7 @@ impl Tab {
             Self::Credentials => "Credentials",
             Self::Access => "Access",
             Self::Limits => "Limits",
+            Self::Logs => "Logs",
             Self::Settings => "Settings",
             Self::Danger => "Danger zone",
         }
@@ -146,6 +152,7 @@ impl Tab {
             Self::Credentials => "credentials",
             Self::Access => "access",
             Self::Limits => "limits",
+            Self::Logs => "logs",
             Self::Settings => "settings",
             Self::Danger => "danger",
         }
@@ -184,6 +191,7 @@ struct Page<'a> {
     disable: Confirm,
     delete: Confirm,
     fields: Vec<Field>,
+    log: Option<Shown<'a>>,
     access: Vec<Api>,
     multi_audience: bool,
     preview_scope: String,
@@ -292,6 +300,7 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
             .map(|caller| (caller.source.as_str(), used(client, caller), moment(caller.at)))
             .collect(),
         fields: fields(client, tab, entered),
+        log: client.log.as_ref().map(|log| Shown::new(visit, log, address(Tab::Logs))),
         access: access::ticked(&client.access, entered),
         multi_audience: if entered.is_back() { entered.has("multi_audience", "true") } else { client.multi_audience },
         preview_scope: entered.value("preview_scope"),

@@ -6,7 +6,7 @@ use kernel::clock::Timestamp;
 use super::client::limit_fields;
 use crate::badge::{self, Badge};
 use crate::form::{Column, Entered, Field, Paging};
-use crate::moment::Moment;
+use crate::moment::{Grouped, Moment};
 use crate::shell::{Document, Frame, Visit};
 
 /// One client of the list.
@@ -20,6 +20,8 @@ pub struct Row {
     pub scopes: Vec<String>,
     /// `active`, `expired` or `disabled`.
     pub status: &'static str,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
     /// Creation.
     pub created_at: Timestamp,
 }
@@ -27,23 +29,44 @@ pub struct Row {
 /// What the list needs.
 #[derive(Debug, Clone)]
 pub struct List {
-    /// The rows of this page, the newest client first.
+    /// The rows of this page, in order.
     pub rows: Vec<Row>,
     /// The filter `q`.
     pub q: String,
     /// The filter `status`; empty for all.
     pub status: String,
+    /// The order as addresses have it: `name`, or `-name` for the last first.
+    pub sort: String,
     /// Rows on a page.
     pub limit: u32,
     /// Whether this is the first page.
     pub is_first: bool,
+    /// Cursor of the page before.
+    pub previous: Option<String>,
     /// Cursor of the page after.
     pub next: Option<String>,
+    /// How many clients there are, and how many of them the filter finds; whether there may be more.
+    pub counts: [(u32, bool); 2],
+    /// What the filter did not look at.
+    pub window: Option<&'static str>,
 }
+
+/// The orders that can be chosen where there are no column heads.
+const ORDERS: [(&str, &str); 8] = [
+    ("-created_at", "Newest first"),
+    ("created_at", "Oldest first"),
+    ("name", "Name, A to Z"),
+    ("-name", "Name, Z to A"),
+    ("status", "Expired first"),
+    ("-status", "Disabled first"),
+    ("expiry", "Ends soonest first"),
+    ("-expiry", "Ends last first"),
+];
 
 struct Shown<'a> {
     row: &'a Row,
     badge: Badge,
+    expires: Option<Moment>,
     created: Moment,
     href: String,
 }
@@ -55,8 +78,10 @@ struct Page<'a> {
     data: &'a List,
     refused: Option<String>,
     columns: Vec<Column>,
+    orders: [(&'static str, &'static str); 8],
     rows: Vec<Shown<'a>>,
     paging: Paging,
+    total: String,
     is_filtered: bool,
 }
 
@@ -64,36 +89,59 @@ struct Page<'a> {
 pub fn list<'a>(visit: &Visit<'a>, data: &'a List) -> Document {
     let frame = Frame::new(visit, "identity/clients", "Clients");
     let action = format!("{}/identity/clients", frame.root);
-    let kept: Vec<(String, String)> = [("q", &data.q), ("status", &data.status)]
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.to_owned(), value.clone()))
-        .collect();
-    let query = crate::address::query(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let in_order = |order: &str| -> Vec<(String, String)> {
+        let all = [("q", &*data.q), ("status", &*data.status), ("sort", order)];
+        let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+        given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let kept = in_order(&data.sort);
+    let query_of = |pairs: &[(String, String)]| {
+        crate::address::query(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    };
+    let query = query_of(&kept);
     let at =
         |cursor: &String| format!("{action}?{query}limit={}&cursor={}", data.limit, crate::address::encoded(cursor));
+    let sorted = |order: &str| format!("{action}?{}limit={}", query_of(&in_order(order)), data.limit);
+    let head = |text, first| Column::sorting(text, first, &data.sort, sorted);
     let shown = |row: &'a Row| Shown {
         badge: badge::of(row.status),
+        expires: row.expires_at.map(|at| Moment::new(at, visit.now)),
         created: Moment::new(row.created_at, visit.now),
         href: format!("{action}/{}", row.client_id),
         row,
     };
+    let [total, of] = data.counts.map(|(number, is_capped)| capped(number, is_capped));
     Document::of(&Page {
         refused: visit.viewer.refused("clients:write"),
-        columns: ["Client", "Scopes", "Status", "Created"].map(Column::plain).into(),
+        columns: vec![
+            head("Client", "name"),
+            Column::plain("Scopes"),
+            head("Status", "status"),
+            head("Expiry", "expiry"),
+            head("Created", "-created_at"),
+        ],
+        orders: ORDERS,
         rows: data.rows.iter().map(shown).collect(),
         paging: Paging {
-            shown: crate::address::counted(data.rows.len(), "client"),
+            shown: format!("{} of {of}", crate::address::counted(data.rows.len(), "client")),
             limit: data.limit,
             first: (!data.is_first).then(|| format!("{action}?{query}limit={}", data.limit)),
+            previous: data.previous.as_ref().map(at),
             next: data.next.as_ref().map(at),
+            export: Some(Ok(format!("{action}?{query}format="))),
             kept,
             action,
         },
+        total,
         is_filtered: !data.q.is_empty() || !data.status.is_empty(),
         frame,
         data,
     })
+}
+
+/// `42`, or `10 000+` when there may be more.
+fn capped(number: u32, is_capped: bool) -> String {
+    format!("{}{}", Grouped(u64::from(number)), if is_capped { "+" } else { "" })
 }
 
 /// What the form for a new client needs.

@@ -104,6 +104,8 @@ pub fn list<'a>(visit: &Visit<'a>, list: &'a List, made: Option<&'a Made>, enter
             limit: list.limit,
             first: (!list.is_first).then(|| format!("{here}?limit={}", list.limit)),
             next: list.next.as_ref().map(|slug| format!("{here}?limit={}&cursor={}", list.limit, encoded(slug))),
+            previous: None,
+            export: None,
             kept: Vec::new(),
             action: here.clone(),
         },

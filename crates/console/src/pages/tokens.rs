@@ -228,6 +228,8 @@ pub fn list<'a>(visit: &Visit<'a>, data: &'a List) -> Document {
             limit: data.limit,
             first: (!data.is_first).then(|| format!("{here}?{query}limit={}", data.limit)),
             next: data.next.as_ref().map(|id| format!("{here}?{query}limit={}&cursor={}", data.limit, encoded(id))),
+            previous: None,
+            export: None,
             kept,
             action: here,
         },

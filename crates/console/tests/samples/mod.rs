@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use auth::client::{RateLimit, TokenQuota};
 use auth::operator::Role;
-use console::pages::{access, account, api, apis, audit, client, clients, home, keys, refused, sign_in, team};
+use console::pages::{
+    access, account, api, apis, audit, client, client_log, clients, home, keys, refused, search, sign_in, team,
+};
 use console::{Document, Entered, Environment, Nonce, Theme, Viewer, Visit};
 use kernel::clock::Timestamp;
 
@@ -57,15 +59,20 @@ fn list(is_empty: bool) -> clients::List {
         name: name.to_owned(),
         scopes: scopes.split(' ').map(str::to_owned).collect(),
         status,
+        expires_at: (status == "expired").then(|| ago(5 * 86_400)),
         created_at: ago(created),
     });
     clients::List {
         rows: if is_empty { Vec::new() } else { rows.to_vec() },
         q: String::new(),
         status: String::new(),
+        sort: "-created_at".to_owned(),
         limit: 50,
         is_first: true,
+        previous: None,
         next: (!is_empty).then(|| "b3BhcXVl".to_owned()),
+        counts: if is_empty { [(0, false); 2] } else { [(10_000, true); 2] },
+        window: None,
     }
 }
 
@@ -133,6 +140,24 @@ pub(crate) fn one_client() -> client::Client {
         ],
         etag: "\"4\"".to_owned(),
         form: "form-1".to_owned(),
+        log: Some(client_log::Log {
+            entries: [None, Some(("invalid_secret", 12)), Some(("rate_limit", 1)), None]
+                .into_iter()
+                .zip([90, 300, 4_000, 86_400])
+                .map(|(denied, seconds)| client_log::Entry {
+                    at: ago(seconds),
+                    denied: denied.map(|(reason, _)| reason.to_owned()),
+                    count: denied.map_or(1, |(_, count)| count),
+                    issued: denied.is_none().then(|| ("client_credentials", "invoices:read".to_owned())),
+                    source: Some("192.0.2.7".to_owned()),
+                    request: "req_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned(),
+                })
+                .collect(),
+            outcome: String::new(),
+            limit: 50,
+            is_first: true,
+            next: Some("b3BhcXVl".to_owned()),
+        }),
     }
 }
 
@@ -205,6 +230,26 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             None,
         ),
     ];
+    let item = |text: &str, detail: &str, icon, refused: Option<&str>| search::Item {
+        text: text.to_owned(),
+        detail: detail.to_owned(),
+        href: "/console".to_owned(),
+        icon,
+        refused: refused.map(str::to_owned),
+    };
+    let found = search::Search {
+        q: "bi".to_owned(),
+        groups: vec![
+            search::Group {
+                title: "Clients",
+                items: vec![item("billing-worker", "client_06gx2k9v5q7m3t8w1z4c6b0dhr", "boxes", None)],
+            },
+            search::Group {
+                title: "Actions",
+                items: vec![item("Invite a person", "", "user-plus", Some("Needs the scope operators:write."))],
+            },
+        ],
+    };
     let change = |field: &str, before: Option<&str>, after: Option<&str>| audit::Difference {
         field: field.to_owned(),
         before: before.map(str::to_owned),
@@ -214,7 +259,9 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
         id: format!("commit_06gx2k9v5q7m3t8w1z4c6b0d{n:02}"),
         actor: actor.to_owned(),
         action: action.to_owned(),
+        actor_name: None,
         object: object.to_owned(),
+        object_name: (object == "billing-worker").then(|| "Billing worker".to_owned()),
         at: ago(at),
         source: Some("203.0.113.9".to_owned()),
         request: Some("req_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned()),
@@ -480,6 +527,11 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
                 sentence: "This needs the scope keys:write, which your role does not hold.",
             }),
         ),
+        (
+            "not-found",
+            refused::refused(&refused::Refusal { status: 404, code: "not_found", sentence: "There is nothing here." }),
+        ),
+        ("search", search::search(&visit, &found)),
         ("sign-in", sign_in::sign_in(&door(&nothing), "/console")),
         ("sign-in-wrong", sign_in::sign_in(&door(&not_right), "/console")),
         ("totp", sign_in::second_factor(&door(&nothing), sign_in::Factor::Totp, "/console")),
@@ -494,6 +546,7 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
         ("client-credentials", client::Tab::Credentials),
         ("client-access", client::Tab::Access),
         ("client-limits", client::Tab::Limits),
+        ("client-logs", client::Tab::Logs),
         ("client-settings", client::Tab::Settings),
         ("client-danger", client::Tab::Danger),
     ] {

@@ -19,7 +19,7 @@ use crate::outbound::encoded;
 use crate::terminal;
 
 const RECORD_COLUMNS: [&str; 5] = ["at", "actor", "action", "object_kind", "object_id"];
-const JOURNAL_COLUMNS: [&str; 5] = ["at", "client_id", "outcome", "scope", "jti"];
+const JOURNAL_COLUMNS: [&str; 7] = ["at", "client_id", "outcome", "reason", "count", "scope", "jti"];
 
 /// What was changed, issued and refused
 #[derive(clap::Subcommand)]
@@ -83,6 +83,9 @@ pub(crate) struct List {
     /// The client of journal entries
     #[arg(long, requires = "journal")]
     client_id: Option<String>,
+    /// `issued` or `refused`
+    #[arg(long, requires = "journal")]
+    outcome: Option<String>,
     /// From this time on, RFC 3339
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -107,18 +110,22 @@ pub(crate) async fn carry_out(command: Audit) -> Result<Exit, Failure> {
 
 impl List {
     async fn carry_out(self) -> Result<Exit, Failure> {
-        let (path, columns) =
-            if self.journal { ("/api/audit/journal", JOURNAL_COLUMNS) } else { ("/api/audit/records", RECORD_COLUMNS) };
+        let (path, columns): (_, &[&str]) = if self.journal {
+            ("/api/audit/journal", &JOURNAL_COLUMNS)
+        } else {
+            ("/api/audit/records", &RECORD_COLUMNS)
+        };
         let pairs = [
             ("actor", self.actor),
             ("action", self.action),
             ("client_id", self.client_id),
+            ("outcome", self.outcome),
             ("from", self.from),
             ("to", self.to),
         ];
         let query: Vec<(&str, String)> = pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let session = self.remote.session("audit:read").await?;
-        print(&session.list(path, &query, Some(self.limit)).await?, self.output, &columns);
+        print(&session.list(path, &query, Some(self.limit)).await?, self.output, columns);
         Ok(Exit::Done)
     }
 }
