@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use kernel::clock::Timestamp;
 
+use crate::code::{self, Shown};
 use crate::protect::Nonce;
 
 /// What an operator may do, in one word; the scopes decide, the role is shown.
@@ -87,6 +88,8 @@ pub struct Viewer {
     pub tenant_slug: String,
     /// Name of the tenant.
     pub tenant_name: String,
+    /// The issuer of the tenant.
+    pub issuer: String,
     /// Live or sandbox.
     pub environment: Environment,
     /// The token that each form sends back, bound to the session.
@@ -95,6 +98,8 @@ pub struct Viewer {
     pub holds: BTreeSet<String>,
     /// Chosen colors.
     pub theme: Theme,
+    /// Chosen language of code, by its key.
+    pub language: &'static str,
 }
 
 impl Viewer {
@@ -166,7 +171,7 @@ const SECTIONS: &[(&str, &[Place])] = &[
             ("key-round", "Keys", "identity/keys"),
         ],
     ),
-    ("Developers", &[("book-open", "Docs", "/docs")]),
+    ("Developers", &[("code-xml", "API reference", "/docs/api"), ("book-open", "Docs", "/docs")]),
     ("Organization", &[("users", "Team", "team")]),
 ];
 
@@ -184,6 +189,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) sections: Vec<(&'static str, Vec<Link>)>,
     /// Text and address of what lies above the page.
     pub(crate) crumbs: Vec<(String, String)>,
+    /// The operations of the API behind the page.
+    pub(crate) code: Vec<Shown>,
 }
 
 impl<'a> Frame<'a> {
@@ -218,6 +225,7 @@ impl<'a> Frame<'a> {
             sections: SECTIONS.iter().map(|(title, links)| (*title, links.iter().map(link).collect())).collect(),
             root,
             crumbs,
+            code: code::of_section(section, &visit.viewer.issuer),
         }
     }
 }

@@ -10,8 +10,10 @@ mod openapi;
 mod output;
 mod packages;
 mod proof;
+mod reference;
 mod size;
 mod snapshots;
+mod snippets;
 mod statements;
 mod step;
 mod suite;
@@ -33,7 +35,7 @@ cargo xtask bench              a sitting of the load generator against the build
 cargo xtask interop            other people's clients against the binary
 cargo xtask e2e                the console in a browser; E2E_SCREENSHOTS=1 also draws docs/images
 cargo xtask examples           the examples of the README and of the book
-cargo xtask openapi [--write]  compare or replace openapi/bastionary.json";
+cargo xtask openapi [--write]  compare or replace openapi/bastionary.json and docs/api.md";
 
 fn main() -> ExitCode {
     match start() {
@@ -58,6 +60,7 @@ fn start() -> Result<()> {
         ["shape"] => lint::shape(),
         ["proof"] => proof::run(""),
         ["proof", "mutants"] => proof::note("cargo xtask proof mutants", &[mutants::run()?]),
+        ["proof", "snippets"] => proof::note("cargo xtask proof snippets", &snippets::prove()?),
         ["proof", name] => proof::run(name),
         ["mutants"] => mutants::run().map(drop),
         ["bench"] => bench(),

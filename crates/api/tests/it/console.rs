@@ -13,7 +13,7 @@ const PASSPHRASE: &str = "correct horse battery staple nine";
 
 /// A browser with its cookies.
 #[derive(Clone)]
-struct Browser {
+pub(crate) struct Browser {
     world: World,
     cookies: BTreeMap<String, String>,
 }
@@ -25,7 +25,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// The value of a field of the page's first form that has it.
-fn value<'a>(page: &'a str, name: &str) -> &'a str {
+pub(crate) fn value<'a>(page: &'a str, name: &str) -> &'a str {
     let start = format!("name=\"{name}\" value=\"");
     page.split(&start).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default()
 }
@@ -53,18 +53,18 @@ impl Browser {
         answer
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[], "").await
     }
 
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
         self.ask(Method::POST, path, &headers, &pairs.join("&")).await
     }
 
     /// Sends the form of a page: its token, and the fields given.
-    async fn submit(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let page = self.get(page).await.text;
         let mut all = vec![("csrf", value(&page, "csrf")), ("form", value(&page, "form"))];
         all.extend_from_slice(fields);
@@ -82,7 +82,7 @@ fn goes_to(answer: &Answer, path: &str) {
 }
 
 /// A world in which a second factor is not asked of owners.
-async fn relaxed(engine: Engine) -> World {
+pub(crate) async fn relaxed(engine: Engine) -> World {
     let settings =
         Settings { issuer: "https://id.example".to_owned(), second_factor_required: false, ..Settings::default() };
     World::with(engine, settings).await
@@ -102,7 +102,7 @@ const OWNER: [(&str, &str); 4] = [
     ("passphrase", PASSPHRASE),
 ];
 
-async fn owner(world: &World) -> Browser {
+pub(crate) async fn owner(world: &World) -> Browser {
     let path = setup_path(world).await;
     let mut browser = Browser::new(world);
     goes_to(&browser.submit(&path, &path, &OWNER).await, "/console");
@@ -122,9 +122,10 @@ async fn member(world: &World, role: Role) -> Browser {
 }
 
 /// Every address that changes something, with the fields that a browser would send.
-const CHANGES: [(&str, &[(&str, &str)]); 17] = [
+const CHANGES: [(&str, &[(&str, &str)]); 18] = [
     ("/console/identity/clients", &[("name", "x"), ("scope", "read")]),
     ("/console/identity/clients/demo/secrets", &[("expire_others_in_seconds", "0")]),
+    ("/console/identity/clients/demo/token", &[("secret", "anything")]),
     ("/console/identity/clients/demo/settings", &[("name", "other")]),
     ("/console/identity/clients/demo/limits", &[("rate_limit", "1")]),
     ("/console/identity/clients/demo/disable", &[]),

@@ -9,6 +9,8 @@ mod audit;
 mod authentication;
 mod client_credentials;
 mod console;
+mod developer;
+mod examples;
 mod forgery;
 mod grants;
 mod hostile;

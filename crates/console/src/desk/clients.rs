@@ -21,9 +21,10 @@ use super::refused::{Answer, Refused, problems};
 use crate::form::Entered;
 use crate::pages::client::{self, Access, Credential, Tab};
 use crate::pages::clients::{self, List, New, Row};
+use crate::pages::reveal::{Made, reveal};
 
-const READ: &str = "clients:read";
-const WRITE: &str = "clients:write";
+pub(super) const READ: &str = "clients:read";
+pub(super) const WRITE: &str = "clients:write";
 /// Seconds that a token lives when neither the client nor its API says.
 const TOKEN_SECONDS: u32 = 900;
 /// Reads of the list that a filter by status may take.
@@ -191,7 +192,7 @@ pub(super) async fn create(seat: Seat) -> Answer {
         Ok(view) => {
             let shown = page_of(&seat, &view.client).await?;
             match &view.secret {
-                Some(secret) => Ok(client::reveal(&seat.visit(), &shown, secret.reveal(), true).into_response()),
+                Some(secret) => Ok(reveal(&seat.visit(), &shown, secret.reveal(), Made::Client).into_response()),
                 None => Ok(to(&format!("{}/identity/clients/{}", ask.root, view.client.client_id))),
             }
         }
@@ -223,13 +224,13 @@ fn returned(error: AdminError) -> Result<Vec<(String, String)>, Refused> {
     }
 }
 
-async fn read(seat: &Seat) -> Result<Arc<Client>, Refused> {
+pub(super) async fn read(seat: &Seat) -> Result<Arc<Client>, Refused> {
     let found = seat.ask.auth.read_client(seat.ask.tenant.id, seat.ask.param("client")).await?;
     found.ok_or_else(Refused::not_found)
 }
 
 /// The client as the pages show it.
-async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused> {
+pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused> {
     let (ask, settings) = (&seat.ask, &client.settings);
     let catalog = ask.auth.catalog(&ask.tenant).await?;
     let texts = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -248,13 +249,13 @@ async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused
         })
         .filter(|access| !access.scopes.is_empty() || settings.audiences.iter().any(|a| **a == *access.audience))
         .collect();
-    let default_scopes = texts(&settings.default_scopes);
     let seconds = settings.access_token_ttl_seconds.unwrap_or(TOKEN_SECONDS);
-    let audience = settings.audiences.first().map(ToString::to_string);
-    let audience = audience.or_else(|| access.first().map(|access| access.audience.clone()));
-    // Without default scopes a request names its own; the snippets name the first.
-    let first = settings.scopes.first().map(ToString::to_string);
-    let scope = if default_scopes.is_empty() { first.unwrap_or_default() } else { default_scopes.join(" ") };
+    let granted = catalog.grantable(client);
+    let scope = granted.as_ref().map(|granted| granted.scope.to_string()).unwrap_or_default();
+    let audience = granted.map(|granted| match granted.audience.as_slice() {
+        [one] => json!(**one),
+        several => several.iter().map(|audience| json!(**audience)).collect(),
+    });
     let claims = json!({
         "iss": &*ask.tenant.issuer,
         "sub": &*client.client_id,
@@ -272,7 +273,7 @@ async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused
         grants: settings.grant_types.clone(),
         auth_method: settings.token_endpoint_auth_method.name(),
         scopes: texts(&settings.scopes),
-        default_scopes,
+        scope,
         access,
         claims: serde_json::to_string_pretty(&claims).unwrap_or_default(),
         credentials: client.credentials.iter().map(|credential| shown(credential, ask.now)).collect(),
@@ -286,6 +287,7 @@ async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused
         live_tokens: None,
         etag: client.version.to_string(),
         form: ask.new_form(),
+        ran: None,
     })
 }
 
@@ -346,7 +348,7 @@ async fn add_secret(seat: &Seat) -> Answer {
     let planned = ask.auth.add_secret(&seat.who, &ask.tenant, ask.param("client"), fields).await?;
     let made = ask.auth.run(planned).await?;
     let client = page_of(seat, &*read(seat).await?).await?;
-    Ok(client::reveal(&seat.visit(), &client, made.text.reveal(), false).into_response())
+    Ok(reveal(&seat.visit(), &client, made.text.reveal(), Made::Secret).into_response())
 }
 
 async fn save(seat: &Seat, tab: Tab) -> Answer {

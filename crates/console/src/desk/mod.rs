@@ -16,6 +16,7 @@ mod keys;
 mod link;
 mod passkey;
 mod refused;
+mod run;
 mod team;
 
 use std::collections::HashMap;
@@ -95,6 +96,8 @@ where
             .route(&at("/identity/clients"), get(clients::list).post(clients::create))
             .route(&at("/identity/clients/new"), get(clients::new))
             .route(&at("/identity/clients/{client}"), get(clients::show))
+            .route(&at("/identity/clients/{client}/token"), post(run::run))
+            .route(&at("/identity/clients/{client}/first-token"), get(run::first_token))
             .route(&at("/identity/clients/{client}/{part}"), get(clients::show_part).post(clients::change))
             .route(&at("/identity/clients/{client}/secrets/{secret}/end"), post(clients::end_secret));
     }

@@ -1,11 +1,13 @@
-//! One client: overview, credentials, access, limits, settings, danger zone; and the reveal of a new secret.
+//! One client: overview, credentials, access, limits, settings, danger zone.
 
 use askama::Template;
 use kernel::clock::Timestamp;
 
 use crate::badge::{self, Badge};
+use crate::code;
 use crate::form::{Confirm, Entered, Field};
 use crate::moment::{Grouped, Moment, duration};
+use crate::pages::run::Ran;
 use crate::shell::{Document, Frame, Visit};
 use crate::snippet::{self, Snippet};
 
@@ -58,8 +60,8 @@ pub struct Client {
     pub auth_method: &'static str,
     /// Scopes it may request.
     pub scopes: Vec<String>,
-    /// What a request without `scope` gets.
-    pub default_scopes: Vec<String>,
+    /// Scopes, separated by spaces, that one token of it can have; empty when it has none.
+    pub scope: String,
     /// APIs and the scopes of each.
     pub access: Vec<Access>,
     /// The claims of a token that it would get, as JSON.
@@ -86,6 +88,8 @@ pub struct Client {
     pub etag: String,
     /// Names the form for a new secret, so that sending it twice makes one.
     pub form: String,
+    /// What came of getting a token from this page.
+    pub ran: Option<Ran>,
 }
 
 /// The parts of the detail page; each has its own address.
@@ -122,6 +126,16 @@ impl Tab {
             Self::Limits => "Limits",
             Self::Settings => "Settings",
             Self::Danger => "Danger zone",
+        }
+    }
+
+    /// The operations of the API behind it.
+    const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Overview => &["getClient", "listTokens"],
+            Self::Credentials => &["listSecrets", "createSecret", "deleteSecret"],
+            Self::Access | Self::Limits | Self::Settings => &["getClient", "updateClient"],
+            Self::Danger => &["disableClient", "enableClient", "revokeClientTokens", "deleteClient"],
         }
     }
 
@@ -174,7 +188,8 @@ struct Page<'a> {
 
 /// One part of the detail page; `entered` is what came back from its form.
 pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -> Document {
-    let frame = Frame::new(visit, "identity/clients", &client.name);
+    let mut frame = Frame::new(visit, "identity/clients", &client.name);
+    frame.code = code::shown(tab.operations(), &client.issuer, &[("client_id", &client.client_id)]);
     let here = format!("{}/identity/clients/{}", frame.root, client.client_id);
     let address = |tab: Tab| if tab.path().is_empty() { here.clone() } else { format!("{here}/{}", tab.path()) };
     let moment = |at: Timestamp| Moment::new(at, visit.now);
@@ -246,7 +261,6 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         }),
         row,
     });
-    let scope = client.default_scopes.first().or_else(|| client.scopes.first()).map_or("", String::as_str);
     Document::of(&Page {
         tab,
         tabs: Tab::ALL.map(|each| (each.word(), address(each), each == tab)).to_vec(),
@@ -257,7 +271,7 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         last: client.last_token_at.map(moment),
         ttl: duration(client.token_ttl_seconds),
         limits: limits(client),
-        snippets: snippet::token(&client.issuer, &client.client_id, scope),
+        snippets: programs(client, None),
         secrets: secrets.collect(),
         fields: fields(client, tab, entered),
         rotate,
@@ -269,6 +283,12 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         entered,
         refused,
     })
+}
+
+/// The programs that get a token; without the secret they read it from the environment.
+pub(crate) fn programs(client: &Client, secret: Option<&str>) -> Vec<Snippet> {
+    let Client { issuer, client_id, scope, .. } = client;
+    snippet::token(&snippet::Values { issuer, client_id, scope, secret })
 }
 
 fn limits(client: &Client) -> Vec<(&'static str, String)> {
@@ -328,36 +348,4 @@ fn fields(client: &Client, tab: Tab, entered: &Entered) -> Vec<Field> {
         ],
         _ => Vec::new(),
     }
-}
-
-#[derive(Template)]
-#[template(path = "reveal.html")]
-struct RevealPage<'a> {
-    frame: Frame<'a>,
-    title: String,
-    secret: &'a str,
-    client_id: &'a str,
-    curl: String,
-    env: String,
-    back: String,
-}
-
-/// The one page that shows a new secret. It is the answer to the POST that made it and has no address of its own, so
-/// neither Back nor reload brings it again.
-pub fn reveal(visit: &Visit<'_>, client: &Client, secret: &str, is_new_client: bool) -> Document {
-    let frame = Frame::new(visit, "identity/clients", &client.name);
-    let scope = client.default_scopes.first().or_else(|| client.scopes.first()).map_or("", String::as_str);
-    let curl = snippet::token(&client.issuer, &client.client_id, scope).into_iter().next().map(|s| s.text);
-    Document::of(&RevealPage {
-        title: format!("{}: {}", if is_new_client { "Client created" } else { "New secret" }, client.name),
-        back: format!("{}/identity/clients/{}", frame.root, client.client_id),
-        curl: curl.unwrap_or_default(),
-        env: format!(
-            "BASTIONARY_ISSUER={}\nBASTIONARY_CLIENT_ID={}\nBASTIONARY_CLIENT_SECRET={secret}",
-            client.issuer, client.client_id
-        ),
-        client_id: &client.client_id,
-        frame,
-        secret,
-    })
 }

@@ -8,5 +8,7 @@ pub mod clients;
 pub mod home;
 pub mod keys;
 pub mod refused;
+pub mod reveal;
+pub mod run;
 pub mod sign_in;
 pub mod team;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use console::pages::{account, apis, audit, client, clients, home, keys, refused, sign_in, team};
+use console::pages::{account, apis, audit, client, clients, home, keys, refused, reveal, run, sign_in, team};
 use console::{Document, Entered, Environment, Nonce, Role, Theme, Viewer, Visit};
 use kernel::clock::Timestamp;
 
@@ -21,10 +21,12 @@ pub(crate) fn viewer(role: Role, scopes: &[&str], environment: Environment, them
         role,
         tenant_slug: "default".to_owned(),
         tenant_name: "Northwind Energy".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
         environment,
         csrf: "csrf-token".to_owned(),
         holds: scopes.iter().map(|scope| (*scope).to_owned()).collect::<BTreeSet<_>>(),
         theme,
+        language: "curl",
     }
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn one_client() -> client::Client {
         grants: vec!["client_credentials".to_owned()],
         auth_method: "client_secret_basic",
         scopes: vec!["invoices:read".to_owned(), "usage:write".to_owned()],
-        default_scopes: vec!["invoices:read".to_owned()],
+        scope: "invoices:read".to_owned(),
         access: vec![
             client::Access { api: "Billing".to_owned(), audience: "https://billing.example.com".to_owned(), scopes: vec!["invoices:read".to_owned()] },
             client::Access { api: "Metering".to_owned(), audience: "https://meter.example.com".to_owned(), scopes: vec!["usage:write".to_owned()] },
@@ -102,6 +104,7 @@ pub(crate) fn one_client() -> client::Client {
         live_tokens: Some(3),
         etag: "\"4\"".to_owned(),
         form: "form-1".to_owned(),
+        ran: None,
     }
 }
 
@@ -343,6 +346,9 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
         ),
     ];
     let client = one_client();
+    let ran = |outcome| client::Client { ran: Some(run::Ran { outcome, micros: 1_449 }), ..one_client() };
+    let shown = run::Shown { masked: "eyJhbGciOi…3kQw".to_owned(), claims: client.claims.clone(), expires_in: 900 };
+    let failure = run::Failure { code: "invalid_client", description: "client authentication failed".to_owned() };
     let door = |entered| sign_in::Door {
         root: "/console",
         tenant_name: "Northwind Energy",
@@ -376,7 +382,17 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
                 &clients::New { scopes, management: Vec::new(), entered: wrong.clone(), form: "form-1".to_owned() },
             ),
         ),
-        ("reveal", client::reveal(&visit, &client, "bst_cs_7Qm2vX4kP9rT1yB6nC8wZ3dF5hJ0aLs2KxE4uR9tY1b3XyZ", true)),
+        ("client-ran", client::detail(&visit, &ran(Ok(shown)), client::Tab::Overview, &nothing)),
+        ("client-run-refused", client::detail(&visit, &ran(Err(failure)), client::Tab::Overview, &nothing)),
+        (
+            "reveal",
+            reveal::reveal(
+                &visit,
+                &client,
+                "bst_cs_7Qm2vX4kP9rT1yB6nC8wZ3dF5hJ0aLs2KxE4uR9tY1b3XyZ",
+                reveal::Made::Client,
+            ),
+        ),
         ("apis", apis::list(&visit, &all_apis)),
         (
             "keys",
