@@ -88,6 +88,10 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
   await page.fill("#name", "billing-worker");
   await page.click("main button[type=submit]");
   await sees("new client with a problem", null);
+  await page.fill("#client_id", "");
+  await page.fill("#secret", "twelve-letters");
+  await page.click("main button[type=submit]");
+  await sees("new client with a warning", null);
   who.expected.delete(422);
   client = await person.createClient(who, "billing-worker", API.scope);
   await page.click("#reveal .run button[type=submit]");
@@ -115,19 +119,41 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
   await sees("operations of the API", `${server.origin}/docs/api`);
   await sees("credentials", at("credentials"), [["end", "tbody button.danger", "dialog[open]"]]);
   for (const part of ["access", "limits", "settings"]) await sees(part, at(part));
+  const late = await who.context.newPage();
+  await late.goto(at("settings"));
+  await page.fill("#name", "billing-worker-eu");
+  await page.click('button:text-is("Save")');
+  await sees("what was saved", null);
+  who.expected.add(422);
+  await late.fill("#name", "billing-worker-us");
+  await late.click('button:text-is("Save")');
+  await inspects(late, "both versions");
+  who.expected.delete(422);
+  await late.close();
   await sees("danger zone", at("danger"), [
-    ["disable", "button[commandfor=disable]", "dialog#disable[open]"],
+    ["disable", ".zone button[commandfor=disable]", "dialog#disable[open]"],
     ["delete", "button[commandfor=delete]", "dialog#delete[open]"],
   ]);
   await person.setEnabled(who, client.id, "disable");
   await sees("a disabled client", null);
   await person.setEnabled(who, client.id, "enable");
-}, 120_000);
+}, 200_000);
 
 look("axe sees APIs, keys, team, audit log and account, with their dialogs", async () => {
   const { page } = who;
   await sees("apis", `${who.console}/identity/apis`);
-  await sees("keys", `${who.console}/identity/keys`, [["rotate", "button[commandfor=rotate]", "dialog#rotate[open]"]]);
+  const api = await person.createApi(who, "https://ledger.example", "Ledger", "ledger:read");
+  await sees("an API", null);
+  for (const part of ["clients", "verify", "settings", "danger"]) await sees(`an API, ${part}`, `${api}/${part}`);
+  await page.goto(api);
+  await page.click('form[action$="/withdraw"] button');
+  await sees("an API without a scope", null);
+  await sees("an API that can be deleted", `${api}/danger`, [["delete", "button[commandfor=delete]", "dialog#delete[open]"]]);
+  await sees("new API", `${who.console}/identity/apis/new`);
+  await sees("keys", `${who.console}/identity/keys`, [
+    ["rotate", "button[commandfor=rotate]", "dialog#rotate[open]"],
+    ["revoke", "button[commandfor^=revoke-]", "dialog[id^=revoke-][open]"],
+  ]);
   await page.goto(`${who.console}/team`);
   await page.fill("#email", "sam@example.com");
   await page.click('main button:has-text("Make invitation link")');
@@ -153,7 +179,7 @@ look("axe sees APIs, keys, team, audit log and account, with their dialogs", asy
     ["remove authenticator", "section[aria-label=Authenticator] button[commandfor]", "dialog[open]"],
   ]);
   await sees("step-up", `${who.console}/step-up?next=/console/team`);
-}, 90_000);
+}, 200_000);
 
 look("the chosen theme holds whatever the system prefers", async () => {
   const { page } = who;

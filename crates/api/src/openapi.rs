@@ -130,7 +130,7 @@ fn responses(route: &Route) -> Value {
     };
     responses.insert(route.status.to_string(), success(route, description));
     if route.operation_id == "rotateKey" {
-        let description = "The staged key is too young; `promotes_at` says when it will sign.";
+        let description = "The staged key does not sign yet; `promotes_at` says when it will.";
         responses.insert("202".to_owned(), success(route, description));
     }
     if route.conditional && !route.idempotent {

@@ -72,6 +72,12 @@ store::statements! {
     APIS = "SELECT id, identifier, name, builtin, token_ttl_seconds, signing_alg, version, created_at, updated_at FROM api WHERE tenant_id = ?1 ORDER BY id LIMIT 10000";
     /// The scopes of a tenant.
     SCOPES = "SELECT name, api, description, created_at FROM scope WHERE tenant_id = ?1 ORDER BY name LIMIT 100000";
+    /// Clients that may request a scope of an API, newest first.
+    API_CLIENTS =
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND id IN (SELECT u.client FROM scope s JOIN client_scope u ON u.tenant_id = s.tenant_id AND u.scope = s.name WHERE s.tenant_id = ?1 AND s.api = ?2) ORDER BY id DESC LIMIT ?3";
+    /// The scopes of an API that a client may request.
+    API_SCOPES_USED =
+        "SELECT s.name FROM scope s WHERE s.tenant_id = ?1 AND s.api = ?2 AND EXISTS (SELECT 1 FROM client_scope u WHERE u.tenant_id = ?1 AND u.scope = s.name) ORDER BY s.name LIMIT 100000";
     /// A new API.
     API_INSERT =
         "INSERT INTO api (tenant_id, id, identifier, name, builtin, token_ttl_seconds, signing_alg, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?8)";
@@ -83,7 +89,7 @@ store::statements! {
     /// A new scope.
     SCOPE_INSERT = "INSERT INTO scope (tenant_id, name, api, description, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
     /// A scope described anew.
-    SCOPE_UPDATE = "UPDATE scope SET description = ?3 WHERE tenant_id = ?1 AND name = ?2";
+    SCOPE_UPDATE = "UPDATE scope SET description = ?3 WHERE tenant_id = ?1 AND name = ?2 AND description = ?4";
     /// A deleted scope.
     SCOPE_DELETE = "DELETE FROM scope WHERE tenant_id = ?1 AND name = ?2";
     /// Whether a client may still request a scope.

@@ -19,7 +19,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("", &["listClients", "listAuditRecords", "listJournal", "whoami"]),
     ("audit", &["listAuditRecords", "listJournal", "listCheckpoints"]),
     ("identity/clients", &["listClients", "createClient"]),
-    ("identity/apis", &["listApis", "createApi", "createScope"]),
+    ("identity/apis", &["listApis", "createApi"]),
     ("identity/keys", &["listKeys", "rotateKey", "getJwks"]),
 ];
 

@@ -36,7 +36,7 @@ pub use desk::Caller;
 pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
 pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};
-pub use shell::{Document, Environment, Role, Theme, Viewer, Visit};
+pub use shell::{Document, Done, Environment, Theme, Viewer, Visit};
 
 /// The version that pages show.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -2,41 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use auth::operator::Role;
 use kernel::clock::Timestamp;
 
 use crate::code::{self, Shown};
 use crate::protect::Nonce;
-
-/// What an operator may do, in one word; the scopes decide, the role is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Everything.
-    Owner,
-    /// Everything but owners and restore.
-    Admin,
-    /// Clients, APIs, flags, webhooks.
-    Developer,
-    /// Customers, plans, invoices.
-    Billing,
-    /// Reads, revokes tokens.
-    Support,
-    /// Reads.
-    ReadOnly,
-}
-
-impl Role {
-    /// The word that people read.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Owner => "Owner",
-            Self::Admin => "Admin",
-            Self::Developer => "Developer",
-            Self::Billing => "Billing",
-            Self::Support => "Support",
-            Self::ReadOnly => "Read-only",
-        }
-    }
-}
 
 /// Whether what happens here is for real.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +70,17 @@ pub struct Viewer {
     pub theme: Theme,
     /// Chosen language of code, by its key.
     pub language: &'static str,
+    /// What they did a moment ago.
+    pub done: Option<Done>,
+}
+
+/// What was done a moment ago, as the next page says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// A sentence without its full stop.
+    pub sentence: String,
+    /// Address and fields of the form that undoes it.
+    pub undo: Option<(String, Vec<(&'static str, String)>)>,
 }
 
 impl Viewer {
@@ -155,10 +136,21 @@ pub(crate) struct Link {
     pub(crate) href: String,
     /// Whether the page stands below it.
     pub(crate) is_current: bool,
+    /// The scope that the page needs and the viewer does not hold.
+    pub(crate) lacks: Option<&'static str>,
 }
 
 /// Icon, text and path below the console; a path that begins with `/` is not of the console.
 type Place = (&'static str, &'static str, &'static str);
+
+/// The scope that a page of the sidebar reads with; the others are for everybody.
+const READS: &[(&str, &str)] = &[
+    ("audit", "audit:read"),
+    ("identity/clients", "clients:read"),
+    ("identity/apis", "apis:read"),
+    ("identity/keys", "keys:read"),
+    ("team", "operators:read"),
+];
 
 /// Sections of the sidebar: title (none for the first) and places.
 const SECTIONS: &[(&str, &[Place])] = &[
@@ -206,6 +198,7 @@ impl<'a> Frame<'a> {
                 path => format!("{root}/{path}"),
             },
             is_current: *path == section,
+            lacks: READS.iter().find(|(page, scope)| page == path && !visit.viewer.may(scope)).map(|(_, scope)| *scope),
         };
         let mut crumbs = Vec::new();
         if let Some((group, links)) =

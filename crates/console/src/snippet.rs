@@ -1,6 +1,8 @@
 //! Programs that get a token, filled with what a client has. The secret is read from the environment, except on the one
 //! page that shows it.
 
+use crate::book;
+
 /// One program.
 pub(crate) struct Snippet {
     /// Value of the choice, and class.
@@ -70,6 +72,37 @@ const TEMPLATES: [Template; 9] = [
 /// Whether a text names one of the languages.
 pub(crate) fn language(key: &str) -> Option<&'static str> {
     TEMPLATES.iter().map(|template| template.key).find(|known| *known == key)
+}
+
+/// The language that a group of programs shows first: the chosen one, when the group has it.
+pub(crate) fn shown_first(list: &[Snippet], chosen: &str) -> &'static str {
+    let found = list.iter().find(|snippet| snippet.key == chosen).or_else(|| list.first());
+    found.map_or(FIRST, |snippet| snippet.key)
+}
+
+/// Language of a fence in the chapter on verifying tokens, key and name.
+const VERIFY: [(&str, &str, &str); 5] = [
+    ("js", "node", "Node"),
+    ("python", "python", "Python"),
+    ("go", "go", "Go"),
+    ("rust", "rust", "Rust"),
+    ("java", "java", "Java"),
+];
+
+/// The programs that verify tokens of an audience: those of the book, which the suite executes, with other values in them.
+pub(crate) fn verify(issuer: &str, audience: &str, alg: &str) -> Vec<Snippet> {
+    let chapter = book::page("verify-tokens").map_or("", |(_, page)| page.markdown);
+    // An audience may hold a quote or a backslash; each of these languages writes them alike.
+    let audience = audience.replace('\\', "\\\\").replace('"', "\\\"");
+    let fill = |text: &str| {
+        let text = text.replace("http://127.0.0.1:8080", issuer).replace("https://orders.example.com", &audience);
+        if alg.is_empty() { text } else { text.replace("ES256", alg) }
+    };
+    let fence = |language: &str| {
+        let (_, rest) = chapter.split_once(&format!("```{language}\n"))?;
+        rest.split_once("\n```").map(|(text, _)| fill(text))
+    };
+    VERIFY.iter().filter_map(|(fenced, key, name)| Some(Snippet { key, name, text: fence(fenced)? })).collect()
 }
 
 /// What a program is filled with.

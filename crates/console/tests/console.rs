@@ -10,9 +10,10 @@ mod samples;
 use std::collections::BTreeSet;
 use std::fs;
 
+use auth::operator::Role;
 use axum::Router;
 use axum::body::Body;
-use console::{Document, Entered, Environment, Nonce, Protection, Role, Theme, Transport, Viewer, Visit};
+use console::{Document, Entered, Environment, Nonce, Protection, Theme, Transport, Viewer, Visit};
 use http::Request;
 use http_body_util::BodyExt as _;
 use kernel::clock::Timestamp;
@@ -115,6 +116,7 @@ fn a_role_without_the_scope_sees_the_control_and_the_reason() {
     }
     let html = &all(&reader)[0].1;
     assert!(html.contains("Needs the scope clients:write, which the role Read-only does not hold."));
+    assert!(html.contains("Needs keys:read") && !html.contains("href=\"/console/identity/keys\""), "{html}");
     assert!(html.contains("data-theme=\"dark\"") && html.contains("Live") && !html.contains("Sandbox"));
 }
 
@@ -126,7 +128,7 @@ fn names_with_markup_are_inert() {
     let visit = Visit { viewer: &viewer, nonce: &nonce, now: Timestamp::from_seconds(0) };
     let client = console::pages::client::Client {
         name: hostile.to_owned(),
-        claims: hostile.to_owned(),
+        says: console::pages::access::Says::Refusal { code: "invalid_scope", sentence: hostile.to_owned() },
         ..samples::one_client()
     };
     let page: Document =

@@ -2,7 +2,7 @@
 
 use auth::client_change::Field;
 use auth::error::FieldProblem;
-use auth::key::{KeyPurpose, KeyRecord, Rotation};
+use auth::key::{KeyPurpose, KeyRecord, RotateAt, Rotation};
 use http::StatusCode;
 use jose::Alg;
 use serde_json::{Value, json};
@@ -74,14 +74,22 @@ pub(super) async fn rotate(ask: &Ask) -> Result<Reply, Problem> {
         Field::Absent | Field::Null => KeyPurpose::Token,
     };
     let alg = if purpose == KeyPurpose::Checkpoint { Alg::EdDsa } else { alg };
-    let force = matches!(reader.boolean("force"), Field::Value(true));
+    let when = match (reader.boolean("force"), reader.time("at")) {
+        (Field::Value(true), Field::Value(_)) => {
+            problems.push(FieldProblem::new("at", "bad_value", "at cannot be given with force"));
+            RotateAt::Now
+        }
+        (Field::Value(true), _) => RotateAt::Now,
+        (_, Field::Value(at)) => RotateAt::Time(at),
+        _ => RotateAt::Published,
+    };
     reader.absorb(problems);
     refused(reader.finish())?;
     // The key that this call read is the one it replaces; whoever came first has given the answer.
     let auth = &ask.app.auth;
     let keys = auth.keys(&ask.tenant).await.map_err(|e| from_admin(&e.into()))?;
     let before = keys.active(purpose, alg).map(|k| k.key.kid().to_owned());
-    let planned = auth.rotate_key(&ask.who, &ask.tenant, purpose, alg, force).await;
+    let planned = auth.rotate_key(&ask.who, &ask.tenant, purpose, alg, when).await;
     let outcome = match planned {
         Ok(planned) => ask.commit(planned, |rotation| answer(&rotation)).await,
         Err(error) => Err(error),

@@ -312,6 +312,7 @@ fn keys() -> Vec<(&'static str, Value)> {
                     ("alg", refer("Algorithm")),
                     ("purpose", purpose()),
                     ("force", described(flag(), "Promote now, although resource servers may not know the key yet.")),
+                    ("at", described(time(), "Promote at this time, or later when the staged key is too young then.")),
                 ],
             ),
         ),

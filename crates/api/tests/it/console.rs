@@ -9,17 +9,17 @@ use http::{Method, StatusCode};
 use crate::on_both_engines;
 use crate::world::{Answer, Engine, World};
 
-const PASSPHRASE: &str = "correct horse battery staple nine";
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple nine";
 
 /// A browser with its cookies.
 #[derive(Clone)]
 pub(crate) struct Browser {
     world: World,
-    cookies: BTreeMap<String, String>,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 /// A text as a form or a query carries it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
@@ -31,7 +31,7 @@ pub(crate) fn value<'a>(page: &'a str, name: &str) -> &'a str {
 }
 
 impl Browser {
-    fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         Self { world: world.clone(), cookies: BTreeMap::new() }
     }
 
@@ -77,7 +77,7 @@ impl Browser {
 }
 
 #[track_caller]
-fn goes_to(answer: &Answer, path: &str) {
+pub(crate) fn goes_to(answer: &Answer, path: &str) {
     assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, path), "{}", answer.text);
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn owner(world: &World) -> Browser {
 }
 
 /// A person of a role, who joined by an invitation.
-async fn member(world: &World, role: Role) -> Browser {
+pub(crate) async fn member(world: &World, role: Role) -> Browser {
     let tenant = world.tenant().await;
     let system = world.auth.system(&tenant, "test");
     let link = world.auth.invite_operator(&system, &tenant, "sam@example.com", role).await.unwrap();
@@ -122,17 +122,25 @@ async fn member(world: &World, role: Role) -> Browser {
 }
 
 /// Every address that changes something, with the fields that a browser would send.
-const CHANGES: [(&str, &[(&str, &str)]); 18] = [
+const CHANGES: &[(&str, &[(&str, &str)])] = &[
     ("/console/identity/clients", &[("name", "x"), ("scope", "read")]),
     ("/console/identity/clients/demo/secrets", &[("expire_others_in_seconds", "0")]),
     ("/console/identity/clients/demo/token", &[("secret", "anything")]),
     ("/console/identity/clients/demo/settings", &[("name", "other")]),
     ("/console/identity/clients/demo/limits", &[("rate_limit", "1")]),
+    ("/console/identity/clients/demo/access", &[("scope", "read")]),
     ("/console/identity/clients/demo/disable", &[]),
     ("/console/identity/clients/demo/enable", &[]),
     ("/console/identity/clients/demo/delete", &[("confirm", "demo")]),
     ("/console/identity/clients/demo/secrets/SECRET/end", &[]),
-    ("/console/identity/keys/rotate", &[]),
+    ("/console/identity/apis", &[("identifier", "https://new.example")]),
+    ("/console/identity/apis/API/settings", &[("name", "other")]),
+    ("/console/identity/apis/API/scopes", &[("new_scope", "more")]),
+    ("/console/identity/apis/API/describe", &[("scope", "read"), ("description", "other")]),
+    ("/console/identity/apis/API/withdraw", &[("scope", "read")]),
+    ("/console/identity/apis/API/delete", &[("confirm", "https://demo.example")]),
+    ("/console/identity/keys/rotate", &[("key", "token ES256")]),
+    ("/console/identity/keys/KID/revoke", &[("confirm", "KID")]),
     ("/console/team/invitations", &[("email", "eve@example.com"), ("role", "owner")]),
     ("/console/team/invitations/lnk_00000000000000000000000000/withdraw", &[]),
     ("/console/team/OPERATOR/role", &[("role", "read_only")]),
@@ -143,10 +151,36 @@ const CHANGES: [(&str, &[(&str, &str)]); 18] = [
     ("/console/account/recovery-codes", &[]),
 ];
 
+/// Addresses that everybody may post to: sign-in, and what is one's own.
+const OPEN: &[&str] = &["/sign-in", "/sign-out", "/setup/", "/join/", "/step-up", "/preferences", "/account"];
+
+#[test]
+fn every_address_that_takes_a_form_is_among_the_changes() {
+    let routes = include_str!("../../../console/src/desk/mod.rs");
+    let posted = routes.lines().filter(|line| line.contains(".route(&at(") && line.contains("post("));
+    let paths: Vec<&str> = posted.filter_map(|line| line.split('"').nth(1)).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths.into_iter().filter(|path| !OPEN.iter().any(|open| path.starts_with(open))) {
+        let is_tried = CHANGES.iter().any(|(tried, _)| {
+            let (pattern, tried) = (path.split('/'), tried.trim_start_matches("/console").split('/'));
+            pattern.clone().count() == tried.clone().count()
+                && pattern.zip(tried).all(|(a, b)| a.starts_with('{') || a == b)
+        });
+        assert!(is_tried, "{path}");
+    }
+}
+
 /// What the changes would change.
 async fn state(world: &World) -> String {
     let mut all = String::new();
-    for path in ["/api/clients", "/api/clients/demo", "/api/clients/demo/secrets", "/api/keys", "/api/audit/records"] {
+    for path in [
+        "/api/clients",
+        "/api/clients/demo",
+        "/api/clients/demo/secrets",
+        "/api/keys",
+        "/api/apis",
+        "/api/audit/records",
+    ] {
         all.push_str(&world.admin(Method::GET, path, serde_json::Value::Null).await.expect(200).text);
     }
     all
@@ -158,7 +192,12 @@ async fn filled_in(world: &World, path: &str) -> String {
     let who = world.auth.system(&tenant, "test");
     let owner = world.auth.operators(&who, &tenant, None, 1).await.unwrap().remove(0);
     let secret = secrets["data"][0]["id"].as_str().unwrap();
-    path.replace("SECRET", secret).replace("OPERATOR", &owner.id.to_string())
+    let apis = world.admin(Method::GET, "/api/apis", serde_json::Value::Null).await.json();
+    let keys = world.admin(Method::GET, "/api/keys", serde_json::Value::Null).await.json();
+    path.replace("SECRET", secret)
+        .replace("OPERATOR", &owner.id.to_string())
+        .replace("API", apis["data"][0]["id"].as_str().unwrap())
+        .replace("KID", keys["data"][0]["kid"].as_str().unwrap())
 }
 
 /// How often requests were refused for a reason since the last call.
@@ -178,7 +217,7 @@ on_both_engines! {
         let new = format!("{list}/new");
         let wrong = ada.submit(&new, list, &[("name", "worker"), ("expires_at", "soon")]).await.expect(422);
         assert!(wrong.text.contains("value=\"worker\"") && wrong.text.contains("id=\"expires_at-error\""), "{}", wrong.text);
-        let fields = [("name", "worker"), ("client_id", "worker"), ("scope", "read"), ("access_token_ttl_seconds", "")];
+        let fields = [("name", "worker"), ("client_id", "worker"), ("scope", "read"), ("defaults", "true")];
         let made = ada.submit(&new, list, &fields).await.expect(200);
         assert_eq!(made.header("cache-control"), "no-store");
         let secret_of = |text: &str| text.split("<code id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
@@ -315,13 +354,15 @@ on_both_engines! {
         let door = thief.cookies["__Host-bst_door_default"].clone();
         let mut fields = vec![("csrf", door.as_str())];
         fields.extend_from_slice(&OWNER);
+        refused(&world, "");
         goes_to(&thief.post(&path, &fields).await, &path);
         assert!(thief.session().is_none());
+        assert_eq!(refused(&world, "link_gone"), 1);
     }
 
     async fn steps_out_of_order_lead_to_the_first(world: World) {
         let world = relaxed(world.engine).await;
-        owner(&world).await;
+        let mut ada = owner(&world).await;
         let mut eve = Browser::new(&world);
         for path in ["/console/sign-in/second-factor", "/console/sign-in/recovery"] {
             goes_to(&eve.get(path).await, "/console/sign-in");
@@ -332,6 +373,11 @@ on_both_engines! {
         goes_to(&eve.post("/console/sign-in/second-factor", &code).await, "/console/sign-in");
         eve.cookies.insert("__Host-bst_step_default".to_owned(), "bst_ot_forged".to_owned());
         goes_to(&eve.post("/console/sign-in/second-factor", &code).await, "/console/sign-in");
+        // what was given out for another step is good for that step alone
+        let page = ada.get("/console/account/authenticator").await.expect(200).text;
+        eve.cookies.insert("__Host-bst_step_default".to_owned(), value(&page, "ticket").to_owned());
+        goes_to(&eve.post("/console/sign-in/second-factor", &code).await, "/console/sign-in");
+        assert_eq!(refused(&world, "sign_in_step"), 3);
         for path in ["/console", "/console/team", "/console/identity/clients?q=a"] {
             goes_to(&eve.get(path).await, &format!("/console/sign-in?next={}", encoded(path)));
         }
@@ -343,6 +389,9 @@ on_both_engines! {
         owner(&world).await;
         let mut ada = Browser::new(&world);
         ada.cookies.insert("__Host-bst_default".to_owned(), "bst_os_chosen_by_somebody_else".to_owned());
+        refused(&world, "");
+        goes_to(&ada.get("/console/team").await, "/console/sign-in?next=%2Fconsole%2Fteam");
+        assert_eq!(refused(&world, "session_unknown"), 1);
         let wrong = [("email", "ada@example.com"), ("passphrase", "several wrong words in a row")];
         let refused = ada.submit("/console/sign-in", "/console/sign-in", &wrong).await.expect(422).text;
         let nobody = [("email", "nobody@example.com"), ("passphrase", "several wrong words in a row")];

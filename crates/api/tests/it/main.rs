@@ -15,6 +15,7 @@ mod forgery;
 mod grants;
 mod hostile;
 mod hostile_input;
+mod identity;
 mod introspection;
 mod keys;
 mod limits;

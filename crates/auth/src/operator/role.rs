@@ -66,6 +66,18 @@ impl Role {
         }
     }
 
+    /// The word that people read.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Owner => "Owner",
+            Self::Admin => "Admin",
+            Self::Developer => "Developer",
+            Self::Billing => "Billing",
+            Self::Support => "Support",
+            Self::ReadOnly => "Read-only",
+        }
+    }
+
     /// Reads the stable name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.name() == text)

@@ -123,7 +123,24 @@ on("submit", (event) => {
   delete form.dataset.changed;
 });
 
+// As the server judges a chosen secret (`estimated_bits`): below 128 it warns.
+function bits(text) {
+  const signs = [...text];
+  const sizes = [[/[a-z]/, 26], [/[A-Z]/, 26], [/[0-9]/, 10], [/[^a-zA-Z0-9]/, 33]];
+  const alphabet = sizes.reduce((sum, [used, size]) => sum + (used.test(text) ? size : 0), 0);
+  return signs.length * Math.min(Math.log2(alphabet), Math.log2(new Set(signs).size));
+}
+
+const isPast = (text) => Date.parse(text) <= Date.now();
+const live = {
+  strength: (text) => text && `About ${Math.floor(bits(text))} bits${bits(text) < 128 ? ": weak_secret, easier to guess than 128 random bits" : ""}`,
+  first: (text) => (isPast(text) ? "This client will be expired from the start" : ""),
+  later: (text) => (isPast(text) ? "This client will be expired at once" : ""),
+};
+
 on("input", (event) => {
+  const words = live[event.target.dataset.live];
+  if (words) $(`#${event.target.id}-live`).textContent = words(event.target.value);
   const form = event.target.closest("form[data-guard]");
   if (form) form.dataset.changed = "";
   const kept = event.target.closest("form[data-kept]");

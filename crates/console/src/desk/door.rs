@@ -28,7 +28,9 @@ pub(super) fn page(ask: &Ask, entered: &Entered, draw: impl FnOnce(&Door<'_>) ->
 /// Gives the browser what a completed sign-in leaves with it.
 pub(super) fn seat(ask: &Ask, done: &SignedIn, response: &mut Response) {
     let headers = response.headers_mut();
-    ask.jar.set(headers, cookie::SESSION, done.token.reveal());
+    if ask.cookie(cookie::SESSION).is_none() || !kernel::mutant::is("S-29-fixed") {
+        ask.jar.set(headers, cookie::SESSION, done.token.reveal());
+    }
     ask.jar.set(headers, cookie::DEVICE, done.device.reveal());
     ask.jar.clear(headers, cookie::STEP);
     ask.jar.clear(headers, cookie::DOOR);
@@ -93,7 +95,10 @@ fn second(ask: &Ask, factor: Factor, next: &str, entered: &Entered) -> Answer {
 
 pub(super) async fn sign_in_code(ask: Ask) -> Answer {
     ask.check_door(ask.field("csrf"))?;
-    let start_again = || Refused::Elsewhere(format!("{}/sign-in", ask.root));
+    let start_again = || {
+        ask.count_refusal("sign_in_step");
+        Refused::Elsewhere(format!("{}/sign-in", ask.root))
+    };
     let ticket = ask.cookie(cookie::STEP).ok_or_else(start_again)?;
     let is_recovery = !ask.field("recovery_code").is_empty();
     let code = if is_recovery { Code::Recovery(ask.field("recovery_code")) } else { Code::Totp(ask.field("code")) };

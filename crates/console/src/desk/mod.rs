@@ -8,6 +8,8 @@ mod account;
 mod apis;
 mod ask;
 mod audit;
+mod client_access;
+mod client_form;
 mod clients;
 mod cookie;
 mod door;
@@ -44,6 +46,8 @@ pub(crate) struct Desk {
     pub(crate) auth: Arc<Auth>,
     /// Forms that were sent, with their time: a double click or a reload sends one again.
     sent: Arc<Mutex<HashMap<String, Timestamp>>>,
+    /// What people did in the last seconds, for the page that comes after.
+    done: Arc<Mutex<Vec<ask::Noted>>>,
 }
 
 /// The page while the server cannot answer.
@@ -90,16 +94,20 @@ where
             .route(&at("/team/{id}/enable"), post(team::enable))
             .route(&at("/team/{id}/remove"), post(team::remove))
             .route(&at("/audit"), get(audit::list))
-            .route(&at("/identity/apis"), get(apis::list))
+            .route(&at("/identity/apis"), get(apis::list).post(apis::create))
+            .route(&at("/identity/apis/new"), get(apis::new))
+            .route(&at("/identity/apis/{api}"), get(apis::show))
+            .route(&at("/identity/apis/{api}/{part}"), get(apis::show_part).post(apis::change))
             .route(&at("/identity/keys"), get(keys::list))
             .route(&at("/identity/keys/rotate"), post(keys::rotate))
-            .route(&at("/identity/clients"), get(clients::list).post(clients::create))
-            .route(&at("/identity/clients/new"), get(clients::new))
+            .route(&at("/identity/keys/{kid}/revoke"), post(keys::revoke))
+            .route(&at("/identity/clients"), get(clients::list).post(client_form::create))
+            .route(&at("/identity/clients/new"), get(client_form::new))
             .route(&at("/identity/clients/{client}"), get(clients::show))
             .route(&at("/identity/clients/{client}/token"), post(run::run))
             .route(&at("/identity/clients/{client}/first-token"), get(run::first_token))
             .route(&at("/identity/clients/{client}/{part}"), get(clients::show_part).post(clients::change))
             .route(&at("/identity/clients/{client}/secrets/{secret}/end"), post(clients::end_secret));
     }
-    router.with_state(Desk { auth, sent: Arc::default() })
+    router.with_state(Desk { auth, sent: Arc::default(), done: Arc::default() })
 }

@@ -6,7 +6,7 @@ use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::id;
 
-use super::ask::{Seat, role, to};
+use super::ask::{Seat, to};
 use super::refused::{Answer, Refused, back};
 use crate::form::Entered;
 use crate::pages::team::{self, Invitation, Member};
@@ -30,7 +30,7 @@ fn member(operator: &Operator) -> Member {
         id: operator.id.to_string(),
         name: operator.name.clone(),
         email: operator.email.to_string(),
-        role: role(operator.role),
+        role: operator.role,
         status: if operator.disabled_at.is_some() { "disabled" } else { "active" },
         factors,
         last_seen_at: operator.signed_in_at,
@@ -48,7 +48,7 @@ async fn draw(seat: &Seat, entered: &Entered, link: Option<&str>) -> Answer {
         .map(|link| Invitation {
             id: link.id.to_string(),
             email: link.email,
-            role: role(link.role),
+            role: link.role,
             made_by: link.made_by,
             expires_at: link.expires_at,
         })
@@ -93,9 +93,20 @@ pub(super) async fn withdraw(seat: Seat) -> Answer {
 
 async fn change(seat: &Seat, change: OperatorChange) -> Answer {
     may(seat)?;
-    let operator = seat.ask.id::<id::Operator>("id")?;
-    seat.ask.auth.change_operator(&seat.who, &seat.ask.tenant, operator, change).await?;
-    Ok(to(&page(seat)))
+    let (ask, page) = (&seat.ask, page(seat));
+    let operator = ask.id::<id::Operator>("id")?;
+    let before = ask.auth.operator(ask.tenant.id, operator).await?.ok_or_else(Refused::not_found)?;
+    let after = ask.auth.change_operator(&seat.who, &ask.tenant, operator, change).await?;
+    let back = |verb: &str| format!("{page}/{operator}/{verb}");
+    let (word, undo) = match (before.disabled_at.is_some(), after.disabled_at.is_some()) {
+        (false, true) => ("disabled".to_owned(), (back("enable"), Vec::new())),
+        (true, false) => ("enabled".to_owned(), (back("disable"), Vec::new())),
+        _ => {
+            let word = format!("{} now", after.role.word());
+            (word, (back("role"), vec![("role", before.role.name().to_owned())]))
+        }
+    };
+    Ok(seat.done(&page, format!("{} is {word}", after.name), Some(undo)))
 }
 
 pub(super) async fn change_role(seat: Seat) -> Answer {

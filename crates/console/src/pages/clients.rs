@@ -3,6 +3,7 @@
 use askama::Template;
 use kernel::clock::Timestamp;
 
+use super::client::limit_fields;
 use crate::badge::{self, Badge};
 use crate::form::{Column, Entered, Field, Paging};
 use crate::moment::Moment;
@@ -102,8 +103,12 @@ pub struct New {
     pub scopes: Vec<(String, String)>,
     /// Scopes of this server's own API.
     pub management: Vec<(String, String)>,
+    /// Audience and name of each API.
+    pub apis: Vec<(String, String)>,
     /// What came back.
     pub entered: Entered,
+    /// Code and sentence of what deserves a second thought before the client is made.
+    pub warnings: Vec<(&'static str, String)>,
     /// Names this form, so that sending it twice makes one client.
     pub form: String,
 }
@@ -115,6 +120,7 @@ struct NewPage<'a> {
     data: &'a New,
     name: Field,
     folded: Vec<Field>,
+    limits: Vec<Field>,
     is_open: bool,
     is_management_open: bool,
 }
@@ -124,27 +130,32 @@ pub fn new(visit: &Visit<'_>, data: &New) -> Document {
     let entered = &data.entered;
     let folded: Vec<Field> = [
         Field::new("client_id", "Client ID", "text")
-            .hint("Left empty, an id is made. 1 to 100 letters, digits and . _ ~ -"),
+            .hint("Left empty, an id is made. 1 to 128 letters, digits and . _ ~ -"),
         Field::new("secret", "Own secret", "password")
+            .live("strength")
             .hint("Left empty, a secret of 256 bits is made, which is the safer choice."),
-        Field::new("expires_at", "Expiry", "text")
-            .hint("A time such as 2027-01-31T00:00:00Z. A past one makes a client that is expired from the start."),
-        Field::new("audiences", "Audiences", "text")
-            .hint("Identifiers of APIs, separated by spaces. Left empty: the APIs that own the scopes."),
+        Field::new("expires_at", "Expiry", "text").live("first").hint("A time such as 2027-01-31T00:00:00Z."),
         Field::new("access_token_ttl_seconds", "Token lifetime in seconds", "number")
-            .hint("60 to 86400. Left empty: 900."),
+            .hint("60 to 86400. Left empty: as the API, else 900."),
     ]
     .map(|field| field.optional().autocomplete("off").filled(entered))
     .into();
+    let limits = limit_fields(None, None).map(|(field, stored)| {
+        let typed = entered.value(field.name);
+        let field = field.filled(entered);
+        if typed.is_empty() { Field { value: stored, ..field } } else { field }
+    });
+    let is_used = |field: &Field| field.error.is_some() || (field.choices.is_empty() && !field.value.is_empty());
     Document::of(&NewPage {
         frame: Frame::new(visit, "identity/clients", "New client"),
         name: Field::new("name", "Name", "text")
             .hint("What people call it, for example billing-worker.")
             .autocomplete("off")
             .filled(entered),
-        is_open: folded.iter().any(|field| field.error.is_some() || !field.value.is_empty()),
+        is_open: folded.iter().chain(&limits).any(is_used) || !data.warnings.is_empty(),
         is_management_open: data.management.iter().any(|(scope, _)| entered.has("scope", scope)),
         folded,
+        limits: limits.into(),
         data,
     })
 }

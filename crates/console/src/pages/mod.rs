@@ -1,6 +1,8 @@
 //! The pages of the console: each a function over plain data, beside the structs that it takes.
 
+pub mod access;
 pub mod account;
+pub mod api;
 pub mod apis;
 pub mod audit;
 pub mod client;

@@ -1,12 +1,13 @@
 //! The people who may sign in, and those who are invited.
 
 use askama::Template;
+use auth::operator::Role;
 use kernel::clock::Timestamp;
 
 use crate::badge::{self, Badge};
 use crate::form::{Confirm, Entered, Field};
 use crate::moment::Moment;
-use crate::shell::{Document, Frame, Role, Visit};
+use crate::shell::{Document, Frame, Visit};
 
 /// One person.
 #[derive(Debug, Clone)]
@@ -58,7 +59,6 @@ struct Page<'a> {
     invitations: Vec<(&'a Invitation, Moment)>,
     link: Option<&'a str>,
     fields: Vec<Field>,
-    roles: [(&'static str, Role); 6],
     entered: &'a Entered,
     refused: Option<String>,
 }
@@ -99,14 +99,6 @@ pub fn list<'a>(
         invitations: invitations.iter().map(|open| (open, Moment::new(open.expires_at, visit.now))).collect(),
         link,
         fields: vec![Field::new("email", "E-mail", "email").autocomplete("off").filled(entered)],
-        roles: [
-            ("owner", Role::Owner),
-            ("admin", Role::Admin),
-            ("developer", Role::Developer),
-            ("billing", Role::Billing),
-            ("support", Role::Support),
-            ("read_only", Role::ReadOnly),
-        ],
         frame,
         entered,
         refused,

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use console::pages::{account, apis, audit, client, clients, home, keys, refused, reveal, run, sign_in, team};
-use console::{Document, Entered, Environment, Nonce, Role, Theme, Viewer, Visit};
+use auth::client::{RateLimit, TokenQuota};
+use auth::operator::Role;
+use console::pages::{
+    access, account, api, apis, audit, client, clients, home, keys, refused, reveal, run, sign_in, team,
+};
+use console::{Document, Entered, Environment, Nonce, Theme, Viewer, Visit};
 use kernel::clock::Timestamp;
 
 /// Seconds of `2026-03-10T14:25:00Z`.
@@ -27,6 +31,7 @@ pub(crate) fn viewer(role: Role, scopes: &[&str], environment: Environment, them
         holds: scopes.iter().map(|scope| (*scope).to_owned()).collect::<BTreeSet<_>>(),
         theme,
         language: "curl",
+        done: None,
     }
 }
 
@@ -74,6 +79,7 @@ pub(crate) fn one_client() -> client::Client {
         created_at: ago(created),
         expires_at: expires.map(ago),
         last_used_at: used.map(ago),
+        families: 1,
     };
     client::Client {
         client_id: "client_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned(),
@@ -84,24 +90,46 @@ pub(crate) fn one_client() -> client::Client {
         auth_method: "client_secret_basic",
         scopes: vec!["invoices:read".to_owned(), "usage:write".to_owned()],
         scope: "invoices:read".to_owned(),
-        access: vec![
-            client::Access { api: "Billing".to_owned(), audience: "https://billing.example.com".to_owned(), scopes: vec!["invoices:read".to_owned()] },
-            client::Access { api: "Metering".to_owned(), audience: "https://meter.example.com".to_owned(), scopes: vec!["usage:write".to_owned()] },
-        ],
-        claims: "{\n  \"iss\": \"https://id.example.com\",\n  \"sub\": \"client_06gx2k9v5q7m3t8w1z4c6b0dhr\",\n  \"aud\": \"https://billing.example.com\",\n  \"scope\": \"invoices:read\",\n  \"exp\": 1773153600\n}".to_owned(),
+        access: [("Billing", "invoices:read", true), ("Metering", "usage:write", false)]
+            .map(|(name, scope, is_default)| access::Api {
+                name: name.to_owned(),
+                audience: format!("https://{}.example.com", name.to_lowercase()),
+                is_management: false,
+                is_listed: false,
+                scopes: vec![access::Scope {
+                    name: scope.to_owned(),
+                    text: "What it allows".to_owned(),
+                    is_allowed: true,
+                    is_default,
+                }],
+            })
+            .into(),
+        multi_audience: false,
+        says: access::Says::Token {
+            claims: "{\n  \"iss\": \"https://id.example.com\",\n  \"scope\": \"invoices:read\"\n}".to_owned(),
+            alg: Some("ES256"),
+            lifetime: 900,
+        },
         credentials: vec![
             secret("secret_1", "March rotation", "active", 3_600, None, Some(90)),
             secret("secret_2", "First secret", "active", 90 * 86_400, Some(-82_000), Some(5_000)),
             secret("secret_3", "Trial", "revoked", 200 * 86_400, None, Some(190 * 86_400)),
         ],
-        token_ttl_seconds: 900,
-        rate: Some((600, 60, true)),
-        quota: Some((Some(10_000), None, false)),
+        token_ttl_seconds: Some(900),
+        format: "jwt",
+        signing_alg: String::new(),
+        rate: Some(RateLimit { limit: 600, window_s: 60, burst: 1_200, enforce: true }),
+        quota: Some(TokenQuota { per_hour: Some(10_000), per_day: None, enforce: false }),
         created_at: ago(90 * 86_400),
         updated_at: ago(3_600),
         expires_at: None,
         last_token_at: Some(ago(90)),
-        live_tokens: Some(3),
+        families: 1,
+        issued_lately: Some(41),
+        callers: vec![
+            client::Caller { source: "203.0.113.9".to_owned(), secret: "secret_1".to_owned(), at: ago(90) },
+            client::Caller { source: "2001:db8::7".to_owned(), secret: "secret_2".to_owned(), at: ago(5_000) },
+        ],
         etag: "\"4\"".to_owned(),
         form: "form-1".to_owned(),
         ran: None,
@@ -119,6 +147,7 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             ("email".to_owned(), "ada@example.com".to_owned()),
         ],
         problems: vec![("expires_at".to_owned(), "`soon` is not a time; write 2027-01-31T00:00:00Z.".to_owned())],
+        ..Entered::default()
     };
     let not_right = Entered {
         problems: vec![(String::new(), "The e-mail or the passphrase is not right.".to_owned())],
@@ -135,8 +164,10 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             keys::Key {
                 kid: kid.to_owned(),
                 purpose,
-                alg: "EdDSA".to_owned(),
+                alg: "EdDSA",
                 state,
+                is_live: true,
+                replace_at: None,
                 created_at: ago(created),
                 promoted_at: promoted.map(ago),
                 retired_at: retired.map(ago),
@@ -316,38 +347,46 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
     let again = account::Again { has_passphrase: true, has_totp: true, has_passkey: true, next: "/console/team" };
     let codes = ["7k2m-9qwx-4rtz-1bnp", "3hfd-8sjv-6gyc-0kla"];
     let address = "otpauth://totp/Northwind:ada%40example.com?secret=JBSWY3DPEHPK3PXP&issuer=Northwind";
-    let built = |id: &str, name: &str, identifier: &str, is_built_in, scopes: &[(&str, &str)]| apis::Api {
+    let built = |id: &str, name: &str, identifier: &str, is_built_in, scopes: &[&str]| apis::Api {
         id: id.to_owned(),
         name: name.to_owned(),
         identifier: identifier.to_owned(),
         is_built_in,
         token_ttl_seconds: (!is_built_in).then_some(900),
         signing_alg: (!is_built_in).then(|| "ES256".to_owned()),
-        scopes: scopes.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
     };
     let all_apis = [
-        built(
-            "api_1",
-            "Billing",
-            "https://billing.example.com",
-            false,
-            &[("invoices:read", "Read invoices"), ("invoices:write", "Create and finalize invoices")],
-        ),
+        built("api_1", "Billing", "https://billing.example.com", false, &["invoices:read", "invoices:write"]),
         built("api_2", "Default", "https://id.example.com/apis/default", true, &[]),
-        built(
-            "api_3",
-            "Management",
-            "https://id.example.com/api",
-            true,
-            &[
-                ("clients:read", "Read clients and their secrets' dates"),
-                ("keys:write", "Rotate and revoke signing keys"),
-            ],
-        ),
+        built("api_3", "Management", "https://id.example.com/api", true, &["clients:read", "keys:write"]),
     ];
+    let one_api = api::Api {
+        id: "api_1".to_owned(),
+        name: "Billing".to_owned(),
+        identifier: "https://billing.example.com".to_owned(),
+        is_built_in: false,
+        is_management: false,
+        token_ttl_seconds: Some(900),
+        signing_alg: String::new(),
+        issuer: "https://id.example.com".to_owned(),
+        scopes: [("invoices:read", true), ("invoices:write", false)]
+            .map(|(name, is_used)| api::Scope { name: name.to_owned(), text: "What it allows".to_owned(), is_used })
+            .into(),
+        clients: vec![("client_1".to_owned(), "billing-worker".to_owned(), "active")],
+        has_more_clients: false,
+        created_at: ago(90 * day),
+        updated_at: ago(3_600),
+        etag: "2".to_owned(),
+    };
+    let empty_api = api::Api { scopes: Vec::new(), clients: Vec::new(), ..one_api.clone() };
     let client = one_client();
     let ran = |outcome| client::Client { ran: Some(run::Ran { outcome, micros: 1_449 }), ..one_client() };
-    let shown = run::Shown { masked: "eyJhbGciOi…3kQw".to_owned(), claims: client.claims.clone(), expires_in: 900 };
+    let shown = run::Shown {
+        masked: "eyJhbGciOi…3kQw".to_owned(),
+        claims: "{\n  \"client_id\": \"billing-worker\"\n}".to_owned(),
+        expires_in: 900,
+    };
     let failure = run::Failure { code: "invalid_client", description: "client authentication failed".to_owned() };
     let door = |entered| sign_in::Door {
         root: "/console",
@@ -370,7 +409,9 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
                 &clients::New {
                     scopes: scopes.clone(),
                     management: scopes.clone(),
+                    apis: vec![("https://billing.example.com".to_owned(), "Billing".to_owned())],
                     entered: nothing.clone(),
+                    warnings: Vec::new(),
                     form: "form-1".to_owned(),
                 },
             ),
@@ -379,7 +420,13 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             "client-new-wrong",
             clients::new(
                 &visit,
-                &clients::New { scopes, management: Vec::new(), entered: wrong.clone(), form: "form-1".to_owned() },
+                &clients::New {
+                    scopes,
+                    entered: wrong.clone(),
+                    warnings: vec![("expired", "expiry is in the past".to_owned())],
+                    form: "form-1".to_owned(),
+                    ..clients::New::default()
+                },
             ),
         ),
         ("client-ran", client::detail(&visit, &ran(Ok(shown)), client::Tab::Overview, &nothing)),
@@ -394,12 +441,23 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             ),
         ),
         ("apis", apis::list(&visit, &all_apis)),
+        ("api-new", api::new(&visit, &nothing, "form-1")),
+        ("api-empty", api::detail(&visit, &empty_api, api::Tab::Scopes, "form-1", &nothing)),
+        ("api-deletable", api::detail(&visit, &empty_api, api::Tab::Danger, "form-1", &nothing)),
+        ("api-scopes", api::detail(&visit, &one_api, api::Tab::Scopes, "form-1", &nothing)),
+        ("api-clients", api::detail(&visit, &one_api, api::Tab::Clients, "form-1", &nothing)),
+        ("api-verify", api::detail(&visit, &one_api, api::Tab::Verify, "form-1", &nothing)),
+        ("api-settings", api::detail(&visit, &one_api, api::Tab::Settings, "form-1", &nothing)),
         (
             "keys",
             keys::list(
                 &visit,
                 &all_keys,
-                "{\n  \"keys\": [\n    { \"kty\": \"OKP\", \"crv\": \"Ed25519\", \"use\": \"sig\" }\n  ]\n}",
+                (
+                    "https://id.example.com/.well-known/jwks.json",
+                    "{\n  \"keys\": [\n    { \"kty\": \"OKP\", \"crv\": \"Ed25519\", \"use\": \"sig\" }\n  ]\n}",
+                ),
+                &nothing,
             ),
         ),
         ("audit", audit::log(&visit, &log)),
