@@ -181,6 +181,26 @@ look("axe sees APIs, keys, team, audit log and account, with their dialogs", asy
   await sees("step-up", `${who.console}/step-up?next=/console/team`);
 }, 200_000);
 
+look("axe sees activity, tokens, limits, settings and tenants", async () => {
+  const { page } = who;
+  await sees("activity", `${who.console}/activity`, [["event", "details.record summary", "details.record[open] .body"]]);
+  await sees("activity, nothing matches", `${who.console}/activity?object=nothing`);
+  await sees("tokens", `${who.console}/identity/tokens`);
+  await sees("tokens of a client", `${who.console}/identity/tokens?client=${client.id}`, [
+    ["revoke all", "button[commandfor=end-all]", "dialog#end-all[open]"],
+  ]);
+  await sees("inspector", `${who.console}/identity/tokens/inspect`);
+  await page.fill("#token", "eyJhbGciOiJFUzI1NiIsImtpZCI6Im5vdCBvdXJzIn0.e30.AAAA");
+  await page.click("main button[type=submit]");
+  assert.match(await page.textContent("main"), /This is not ours/);
+  assert.equal(await page.inputValue("#token"), "", "the token is not shown again");
+  await sees("inspected, not ours", null);
+  await sees("limits", `${who.console}/identity/limits`);
+  await sees("settings", `${who.console}/settings`);
+  await sees("notices", `${who.console}/settings/notices`);
+  await sees("tenants", `${who.console}/tenants`);
+}, 120_000);
+
 look("the chosen theme holds whatever the system prefers", async () => {
   const { page } = who;
   const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);

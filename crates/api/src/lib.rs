@@ -140,7 +140,8 @@ async fn introduce(mut request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().map(|id| id.id);
     if let Some(request_id) = id {
         let source = request.extensions().get::<ClientAddress>().map(|address| address.0);
-        request.extensions_mut().insert(console::Caller { source, request: request_id });
+        let is_encrypted = matches!(request.extensions().get(), Some(peer::Transport::Tls));
+        request.extensions_mut().insert(console::Caller { source, request: request_id, is_encrypted });
     }
     next.run(request).await
 }

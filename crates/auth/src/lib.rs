@@ -3,6 +3,7 @@
 //! Decisions are pure or end in a [`plan::Planned`] batch; HTTP lives in `api`, SQL engines in `store`.
 
 pub mod api_change;
+pub mod attention;
 pub mod catalog;
 pub mod client;
 pub mod client_change;
@@ -12,6 +13,7 @@ pub mod directory;
 pub mod error;
 pub mod family;
 pub mod grant;
+pub mod inspect;
 pub mod introspect;
 pub mod key;
 pub mod limit;

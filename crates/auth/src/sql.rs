@@ -32,6 +32,12 @@ store::statements! {
     /// Clients that may request a scope.
     CLIENT_LIST_SCOPE =
         "SELECT k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at FROM client_scope s JOIN client k ON k.tenant_id = s.tenant_id AND k.id = s.client WHERE s.tenant_id = ?1 AND s.scope = ?4 AND (CAST(?2 AS {bytes}) IS NULL OR s.client < ?2) ORDER BY s.client DESC LIMIT ?3";
+    /// Any client that does not administer this server.
+    CLIENT_PLAIN =
+        "SELECT k.id FROM client k WHERE k.tenant_id = ?1 AND NOT EXISTS (SELECT s.client FROM client_scope s WHERE s.tenant_id = ?1 AND s.scope = 'admin' AND s.client = k.id) LIMIT 1";
+    /// Any secret of such a client that was used.
+    CREDENTIAL_PLAIN_USED =
+        "SELECT c.id FROM credential c WHERE c.tenant_id = ?1 AND c.last_used_at IS NOT NULL AND NOT EXISTS (SELECT s.client FROM client_scope s WHERE s.tenant_id = ?1 AND s.scope = 'admin' AND s.client = c.client) LIMIT 1";
     /// A new client. Its versions begin at its time of creation, so that no later client of the same name repeats one.
     CLIENT_INSERT =
         "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, disabled_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?8, ?8)";
@@ -63,6 +69,9 @@ store::statements! {
     /// Credentials that end before a time and have announcements outstanding.
     CREDENTIALS_EXPIRING across_tenants("the announcing job covers every tenant") =
         "SELECT c.tenant_id, c.id, k.client_id, c.label, c.expires_at, c.announced_days FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.expires_at > ?1 AND c.expires_at <= ?2 AND c.revoked_at IS NULL ORDER BY c.expires_at LIMIT 1000";
+    /// Secrets that end within a time while their client has no other that lives on.
+    CREDENTIALS_LAST_ENDING =
+        "SELECT c.id, c.expires_at, k.client_id, k.settings FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.tenant_id = ?1 AND c.expires_at > ?2 AND c.expires_at <= ?3 AND c.revoked_at IS NULL AND k.disabled_at IS NULL AND NOT EXISTS (SELECT o.id FROM credential o WHERE o.tenant_id = ?1 AND o.client = c.client AND o.id <> c.id AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > c.expires_at)) ORDER BY c.expires_at LIMIT ?4";
     /// An announcement noted.
     CREDENTIAL_ANNOUNCED = "UPDATE credential SET announced_days = ?3 WHERE tenant_id = ?1 AND id = ?2 AND (announced_days IS NULL OR announced_days > ?3)";
     /// An event of the announcing job.
@@ -122,6 +131,15 @@ store::statements! {
     /// Live families of a client, oldest first.
     FAMILIES_OF_CLIENT =
         "SELECT id, handle, client, credential, scope, audience, generation, rotations, created_at, idle_seconds, idle_deadline, absolute_deadline, ended_at, end_reason FROM family WHERE tenant_id = ?1 AND client = ?2 AND ended_at IS NULL AND absolute_deadline > ?3 AND idle_deadline > ?3 AND id > ?4 ORDER BY id LIMIT ?5";
+    /// Families with their client, newest first, ended ones included.
+    FAMILIES_NEWEST =
+        "SELECT f.id, f.handle, f.client, f.credential, f.scope, f.audience, f.generation, f.rotations, f.created_at, f.idle_seconds, f.idle_deadline, f.absolute_deadline, f.ended_at, f.end_reason, k.client_id, k.settings FROM family f LEFT JOIN client k ON k.tenant_id = f.tenant_id AND k.id = f.client WHERE f.tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR f.id < ?2) ORDER BY f.id DESC LIMIT ?3";
+    /// The same of one client.
+    FAMILIES_NEWEST_OF_CLIENT =
+        "SELECT f.id, f.handle, f.client, f.credential, f.scope, f.audience, f.generation, f.rotations, f.created_at, f.idle_seconds, f.idle_deadline, f.absolute_deadline, f.ended_at, f.end_reason, k.client_id, k.settings FROM family f LEFT JOIN client k ON k.tenant_id = f.tenant_id AND k.id = f.client WHERE f.tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR f.id < ?2) AND f.client = ?4 ORDER BY f.id DESC LIMIT ?3";
+    /// The same of those that ended because a used token came again.
+    FAMILIES_REUSED =
+        "SELECT f.id, f.handle, f.client, f.credential, f.scope, f.audience, f.generation, f.rotations, f.created_at, f.idle_seconds, f.idle_deadline, f.absolute_deadline, f.ended_at, f.end_reason, k.client_id, k.settings FROM family f LEFT JOIN client k ON k.tenant_id = f.tenant_id AND k.id = f.client WHERE f.tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR f.id < ?2) AND f.end_reason = 'reuse' ORDER BY f.id DESC LIMIT ?3";
     /// A new refresh family.
     FAMILY_INSERT =
         "INSERT INTO family (tenant_id, id, handle, client, credential, scope, audience, generation, rotations, created_at, idle_seconds, idle_deadline, absolute_deadline, ended_at, end_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '', ?8, ?9, ?10, ?11, NULL, NULL)";

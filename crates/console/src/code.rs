@@ -17,6 +17,11 @@ pub(crate) struct Operation {
 /// The operations behind the pages of a section of the console.
 const SECTIONS: &[(&str, &[&str])] = &[
     ("", &["listClients", "listAuditRecords", "listJournal", "whoami"]),
+    ("activity", &["listJournal", "listAuditRecords"]),
+    ("settings", &["whoami"]),
+    ("/console/tenants", &["listTenants", "createTenant"]),
+    ("identity/tokens", &["listTokens", "listTokenFamilies", "revokeClientTokens"]),
+    ("identity/limits", &["getLimits", "updateLimits"]),
     ("audit", &["listAuditRecords", "listJournal", "listCheckpoints"]),
     ("identity/clients", &["listClients", "createClient"]),
     ("identity/apis", &["listApis", "createApi"]),

@@ -70,6 +70,8 @@ pub struct Viewer {
     pub theme: Theme,
     /// Chosen language of code, by its key.
     pub language: &'static str,
+    /// Whether the operator may go from one tenant to another.
+    pub goes_between: bool,
     /// What they did a moment ago.
     pub done: Option<Done>,
 }
@@ -143,28 +145,40 @@ pub(crate) struct Link {
 /// Icon, text and path below the console; a path that begins with `/` is not of the console.
 type Place = (&'static str, &'static str, &'static str);
 
+/// The page of tenants, which the first one has alone.
+const TENANTS: &str = "/console/tenants";
+
 /// The scope that a page of the sidebar reads with; the others are for everybody.
 const READS: &[(&str, &str)] = &[
+    ("activity", "audit:read"),
     ("audit", "audit:read"),
     ("identity/clients", "clients:read"),
     ("identity/apis", "apis:read"),
     ("identity/keys", "keys:read"),
+    ("identity/tokens", "clients:read"),
+    ("identity/limits", "limits:read"),
     ("team", "operators:read"),
+    ("settings", "operators:read"),
 ];
 
 /// Sections of the sidebar: title (none for the first) and places.
 const SECTIONS: &[(&str, &[Place])] = &[
-    ("", &[("house", "Home", ""), ("scroll-text", "Audit log", "audit")]),
+    ("", &[("house", "Home", ""), ("activity", "Activity", "activity"), ("scroll-text", "Audit log", "audit")]),
     (
         "Identity",
         &[
             ("boxes", "Clients", "identity/clients"),
+            ("badge-check", "Tokens", "identity/tokens"),
             ("layers", "APIs & scopes", "identity/apis"),
             ("key-round", "Keys", "identity/keys"),
+            ("gauge", "Rate limits", "identity/limits"),
         ],
     ),
     ("Developers", &[("code-xml", "API reference", "/docs/api"), ("book-open", "Docs", "/docs")]),
-    ("Organization", &[("users", "Team", "team")]),
+    (
+        "Organization",
+        &[("building-2", "Tenants", TENANTS), ("users", "Team", "team"), ("settings", "Settings", "settings")],
+    ),
 ];
 
 /// What every template of the console needs.
@@ -215,7 +229,13 @@ impl<'a> Frame<'a> {
             title: title.to_owned(),
             viewer: visit.viewer,
             nonce: visit.nonce.as_str(),
-            sections: SECTIONS.iter().map(|(title, links)| (*title, links.iter().map(link).collect())).collect(),
+            sections: SECTIONS
+                .iter()
+                .map(|(title, links)| {
+                    let seen = links.iter().filter(|(_, _, path)| visit.viewer.goes_between || *path != TENANTS);
+                    (*title, seen.map(link).collect())
+                })
+                .collect(),
             root,
             crumbs,
             code: code::of_section(section, &visit.viewer.issuer),

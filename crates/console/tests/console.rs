@@ -96,7 +96,8 @@ fn every_form_that_changes_something_carries_the_token_and_every_htmx_element_th
                 assert!(form.contains("name=\"csrf\" value=\"csrf-token\""), "{name}: {form}");
             }
         }
-        for tag in html.split('<').filter(|tag| tag.contains(" hx-")) {
+        let tags = html.split('<').map(|rest| rest.split('>').next().unwrap());
+        for tag in tags.filter(|tag| tag.contains(" hx-")) {
             assert!(tag.contains(&format!("hx-nonce=\"{}\"", Nonce::new([7; 16]).as_str())), "{name}: {tag}");
         }
         for script in html.split("<script").skip(1) {

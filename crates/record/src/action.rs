@@ -63,6 +63,8 @@ actions! {
     TENANT_CREATED = "tenant.created";
     /// A tenant was changed.
     TENANT_UPDATED = "tenant.updated";
+    /// An owner of the first tenant entered another one; recorded in both.
+    TENANT_ENTERED = "tenant.entered";
     /// A tenant's settings were changed.
     SETTINGS_UPDATED = "settings.updated";
     /// A client's limits were changed.

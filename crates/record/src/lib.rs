@@ -4,6 +4,7 @@
 //! into blocks, numbers the leaves of each tenant's Merkle tree and signs its checkpoints.
 
 pub mod action;
+pub mod activity;
 pub mod block;
 pub mod canonical;
 pub mod checkpoint;

@@ -215,6 +215,11 @@ fn write_cursor((at, hash): &Key) -> Vec<u8> {
     cursor
 }
 
+/// The cursor with which a list goes on after an entry.
+pub(crate) fn cursor_after(entry: &Entry) -> Vec<u8> {
+    write_cursor(&(entry.at(), tree::leaf_hash(&entry.encode())))
+}
+
 fn read_cursor(cursor: &[u8]) -> Result<Key, Error> {
     let (at, hash) = cursor.split_first_chunk::<8>().ok_or(Error::Cursor)?;
     let hash = Hash::try_from(hash).map_err(|_| Error::Cursor)?;
@@ -300,6 +305,15 @@ async fn last_checkpoint(store: &Store, tenant: TenantId) -> Result<Option<Check
 /// Store errors; [`Error::Note`] when the stored note cannot be read.
 pub async fn checkpoint(store: &Store, tenant: TenantId) -> Result<Option<Checkpoint>, Error> {
     last_checkpoint(store, tenant).await
+}
+
+/// When the newest checkpoint was signed; `None` before the first.
+///
+/// # Errors
+/// Store errors.
+pub async fn checkpoint_at(store: &Store, tenant: TenantId) -> Result<Option<Timestamp>, Error> {
+    let row = store.read(&sql::LAST_CHECKPOINT, params![tenant]).await?;
+    Ok(row.map(|row| row.time(3)).transpose()?)
 }
 
 /// Checkpoints past a size, oldest first, at most 200.

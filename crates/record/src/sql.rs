@@ -62,6 +62,12 @@ store::statements! {
     BLOCKS_BEFORE = "SELECT leaf, last_at, members FROM journal_block WHERE tenant_id = ?1 \
         AND (last_at, leaf) < (?2, ?3) AND last_at >= ?4 AND first_at <= ?5 \
         ORDER BY last_at DESC, leaf DESC LIMIT ?6";
+    /// Time spans of the blocks since a time, and how many entries each holds.
+    BLOCKS_SINCE = "SELECT first_at, last_at, entries FROM journal_block WHERE tenant_id = ?1 AND last_at >= ?2 \
+        ORDER BY last_at DESC LIMIT ?3";
+    /// The time span of all segments, and how many entries they hold.
+    SEGMENTS_SPAN = "SELECT COALESCE(MIN(first_at), 0), COALESCE(MAX(last_at), 0), \
+        CAST(COALESCE(SUM(entries), 0) AS {int}) FROM journal_segment WHERE tenant_id = ?1";
     /// Events after one, oldest first.
     EVENTS_AFTER = "SELECT id, kind, at, data FROM outbox WHERE tenant_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 }

@@ -26,5 +26,5 @@ pub use batch::{Batch, Change, ChangeKind, Step, Upkeep};
 pub use error::Error;
 pub use lease::Lease;
 pub use stmt::Stmt;
-pub use store::{Committed, Location, Options, Space, Stats, Store, Trouble};
+pub use store::{Committed, Location, Options, Size, Space, Stats, Store, Trouble};
 pub use value::{Row, Value};

@@ -20,6 +20,7 @@ pub(crate) struct Migration {
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", min_reader: 1, sql: include_str!("../migrations/0001_initial.sql") },
     Migration { version: 2, name: "operators", min_reader: 1, sql: include_str!("../migrations/0002_operators.sql") },
+    Migration { version: 3, name: "reused", min_reader: 1, sql: include_str!("../migrations/0003_reused.sql") },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -120,10 +121,12 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
+        let [first, second, third] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
         assert_eq!(first.text(Dialect::Postgres), include_str!("../tests/expanded/0001_postgres.sql"));
         assert_eq!(second.text(Dialect::Sqlite), include_str!("../tests/expanded/0002_sqlite.sql"));
         assert_eq!(second.text(Dialect::Postgres), include_str!("../tests/expanded/0002_postgres.sql"));
+        assert_eq!(third.text(Dialect::Sqlite), include_str!("../tests/expanded/0003_sqlite.sql"));
+        assert_eq!(third.text(Dialect::Postgres), include_str!("../tests/expanded/0003_postgres.sql"));
     }
 }

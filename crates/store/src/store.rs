@@ -88,6 +88,15 @@ pub struct Space {
     pub is_full: bool,
 }
 
+/// How much an embedded engine keeps on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes of the data.
+    pub data: u64,
+    /// Bytes of the write-ahead log.
+    pub log: u64,
+}
+
 impl Space {
     /// Whether less than a tenth or less than 1 GiB is left.
     pub const fn is_low(self) -> bool {
@@ -411,6 +420,14 @@ impl Store {
     pub fn space(&self) -> Option<Space> {
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.space(),
+            Engine::Postgres(_) => None,
+        }
+    }
+
+    /// How much is kept, on an engine that keeps it in files of its own on this machine.
+    pub fn size(&self) -> Option<Size> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.size(),
             Engine::Postgres(_) => None,
         }
     }

@@ -6,6 +6,7 @@ mod lint;
 mod map;
 mod mutants;
 mod names;
+mod notices;
 mod openapi;
 mod output;
 mod packages;
@@ -35,7 +36,8 @@ cargo xtask bench              a sitting of the load generator against the build
 cargo xtask interop            other people's clients against the binary
 cargo xtask e2e                the console in a browser; E2E_SCREENSHOTS=1 also draws docs/images
 cargo xtask examples           the examples of the README and of the book
-cargo xtask openapi [--write]  compare or replace openapi/bastionary.json and docs/api.md";
+cargo xtask openapi [--write]  compare or replace openapi/bastionary.json and docs/api.md
+cargo xtask notices [--write]  compare or replace the list of packages that the binary is made of";
 
 fn main() -> ExitCode {
     match start() {
@@ -69,6 +71,8 @@ fn start() -> Result<()> {
         ["examples"] => examples::run(),
         ["openapi"] => openapi::run(openapi::Mode::Compare),
         ["openapi", "--write"] => openapi::run(openapi::Mode::Write),
+        ["notices"] => notices::run(openapi::Mode::Compare),
+        ["notices", "--write"] => notices::run(openapi::Mode::Write),
         [] | ["help" | "--help" | "-h"] => {
             output::say(USAGE);
             Ok(())

@@ -158,7 +158,7 @@ on_both_engines! {
         made(&world, &format!("/api/apis/{api}/scopes"), json!({"name": "example:read"})).await;
         let client = "/console/identity/clients/worker";
         let mut pages: Vec<String> =
-            ["", "/audit", "/identity/apis", "/identity/keys", "/identity/clients", "/identity/clients/new", "/team", "/account"]
+            ["", "/activity", "/audit", "/identity/apis", "/identity/keys", "/identity/tokens", "/identity/limits", "/identity/clients", "/identity/clients/new", "/team", "/tenants", "/settings", "/account"]
                 .map(|path| format!("/console{path}")).to_vec();
         pages.extend(["", "/credentials", "/access", "/limits", "/settings", "/danger"].map(|part| format!("{client}{part}")));
         // the scope that an earlier page added is gone again before the API is
@@ -173,7 +173,7 @@ on_both_engines! {
                 let Some(operation) = id.strip_suffix("-curl") else { continue };
                 let command = rest.split("<code>").nth(1).unwrap().split("</code>").next().unwrap();
                 let command = command.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&");
-                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read")]).await;
+                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker")]).await;
                 assert!(answer.status.is_success(), "{page}, {operation}: {} {}", answer.status, answer.text);
                 count += 1;
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::Auth;
 use auth::operator::browser::Browser;
-use auth::operator::session::Live;
+use auth::operator::session::{Live, Method as SignInMethod};
 use auth::tenant::{Tenant, TenantKind};
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
@@ -52,6 +52,8 @@ pub(crate) struct Ask {
     pub(crate) root: String,
     /// Path and query as they were asked for.
     pub(crate) address: String,
+    /// See [`Caller`].
+    pub(crate) is_encrypted: bool,
     headers: HeaderMap,
     params: Vec<(String, String)>,
     query: Vec<(String, String)>,
@@ -109,6 +111,7 @@ impl Ask {
             now: auth.clock.now(),
             nonce: parts.extensions.get::<Nonce>().cloned().unwrap_or_else(|| Nonce::new([0; 16])),
             address: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            is_encrypted: caller.is_encrypted,
             query: decoded_pairs(parts.uri.query().unwrap_or_default()),
             form: Vec::new(),
             json: Value::Null,
@@ -336,6 +339,11 @@ impl Seat {
         if live.must_enroll && !is_open {
             return Err(Refused::Elsewhere(format!("{}/account", ask.root)));
         }
+        // Who entered from the first tenant has their account there.
+        let is_own = ["/account", "/step-up"].iter().any(|path| within.starts_with(path));
+        if live.session.method == SignInMethod::Entered && is_own {
+            return Err(Refused::Elsewhere("/console/account".to_owned()));
+        }
         let who = live.principal(&ask.browser, ask.tenant.id);
         let viewer = viewer(&ask, &live, &who);
         Ok(Self { ask, live, who, viewer })
@@ -369,6 +377,9 @@ impl Seat {
     pub(crate) fn need_fresh(&self, page: &str) -> Result<(), Refused> {
         if self.live.is_fresh(self.ask.now) || kernel::mutant::is("S-25-fresh") {
             return Ok(());
+        }
+        if self.live.session.method == SignInMethod::Entered {
+            return Err(Refused::Elsewhere("/console/step-up?next=%2Fconsole%2Ftenants".to_owned()));
         }
         let next = crate::address::encoded(page);
         Err(Refused::Elsewhere(format!("{}/step-up?next={next}", self.ask.root)))
@@ -406,6 +417,7 @@ fn viewer(ask: &Ask, live: &Live, who: &Principal) -> Viewer {
         holds: who.scopes.iter().map(ToString::to_string).collect(),
         theme: ask.cookie(cookie::THEME).as_deref().and_then(Theme::parse).unwrap_or_default(),
         language: ask.cookie(cookie::LANGUAGE).as_deref().and_then(snippet::language).unwrap_or(snippet::FIRST),
+        goes_between: super::tenants::goes_between(&ask.tenant, live),
     }
 }
 

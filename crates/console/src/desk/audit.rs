@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use axum::response::IntoResponse as _;
-use kernel::clock::Timestamp;
 use kernel::id::{Commit, Id};
 use record::query::{self, AuditFilter, AuditView};
 use serde_json::{Map, Value};
-use store::params;
 
 use super::ask::Seat;
 use super::refused::{Answer, Refused};
@@ -43,7 +41,7 @@ fn members(text: Option<&str>) -> Map<String, Value> {
     }
 }
 
-fn differences(before: Option<&str>, after: Option<&str>) -> Vec<Difference> {
+pub(super) fn differences(before: Option<&str>, after: Option<&str>) -> Vec<Difference> {
     let (before, after) = (members(before), members(after));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -83,8 +81,7 @@ pub(super) async fn list(seat: Seat) -> Answer {
     let has_more = found.len() > size;
     found.truncate(size);
     let next = found.last().filter(|_| has_more).map(|last| last.commit.to_string());
-    let checkpoint = store.read(&record::sql::LAST_CHECKPOINT, params![ask.tenant.id]).await?;
-    let signed_at: Option<Timestamp> = checkpoint.map(|row| row.time(3)).transpose()?;
+    let signed_at = query::checkpoint_at(store, ask.tenant.id).await?;
     let log = Log {
         records: found.iter().map(record).collect(),
         action: ask.query("action").to_owned(),

@@ -1,7 +1,7 @@
 //! Before there is a session: passphrase, second factor, and out again.
 
 use auth::operator::OperatorError;
-use auth::operator::session::SignedIn;
+use auth::operator::session::{Method, SignedIn};
 use auth::operator::sign_in::{Code, Progress};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::StatusCode;
@@ -117,7 +117,11 @@ pub(super) async fn sign_in_code(ask: Ask) -> Answer {
 pub(super) async fn sign_out(seat: Seat) -> Answer {
     let (ask, session) = (&seat.ask, &seat.live.session);
     ask.auth.end_sessions(&seat.who, &ask.tenant, session.operator, Some(session.id)).await?;
-    let mut response = Redirect::to(&format!("{}/sign-in", ask.root)).into_response();
+    let next = match session.method {
+        Method::Entered => "/console/tenants".to_owned(),
+        _ => format!("{}/sign-in", ask.root),
+    };
+    let mut response = Redirect::to(&next).into_response();
     ask.jar.clear(response.headers_mut(), cookie::SESSION);
     Ok(response)
 }

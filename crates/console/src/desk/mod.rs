@@ -5,6 +5,7 @@
 //! [`ask`], before any handler runs.
 
 mod account;
+mod activity;
 mod apis;
 mod ask;
 mod audit;
@@ -15,11 +16,15 @@ mod cookie;
 mod door;
 mod home;
 mod keys;
+mod limits;
 mod link;
 mod passkey;
 mod refused;
 mod run;
+mod settings;
 mod team;
+mod tenants;
+mod tokens;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -38,6 +43,8 @@ pub struct Caller {
     pub source: Option<IpAddr>,
     /// The request's id.
     pub request: Id<Request>,
+    /// Whether the hop of the browser is encrypted, here or at a trusted proxy.
+    pub is_encrypted: bool,
 }
 
 /// What the handlers reach.
@@ -93,7 +100,20 @@ where
             .route(&at("/team/{id}/disable"), post(team::disable))
             .route(&at("/team/{id}/enable"), post(team::enable))
             .route(&at("/team/{id}/remove"), post(team::remove))
+            .route(&at("/tenants"), get(tenants::list).post(tenants::create))
+            .route(&at("/tenants/{slug}/enter"), post(tenants::enter))
+            .route(&at("/activity"), get(activity::list))
             .route(&at("/audit"), get(audit::list))
+            .route(&at("/settings"), get(settings::show))
+            .route(&at("/settings/notices"), get(settings::notices))
+            .route(&at("/settings/diagnostics"), get(settings::diagnostics))
+            .route(&at("/identity/limits"), get(limits::show).post(limits::save))
+            .route(&at("/identity/limits/{client}/mode"), post(limits::set_mode))
+            .route(&at("/identity/tokens"), get(tokens::list))
+            .route(&at("/identity/tokens/inspect"), get(tokens::ask).post(tokens::inspect))
+            .route(&at("/identity/tokens/end"), post(tokens::end_token))
+            .route(&at("/identity/tokens/clients/end"), post(tokens::end_all))
+            .route(&at("/identity/tokens/families/{family}/end"), post(tokens::end_family))
             .route(&at("/identity/apis"), get(apis::list).post(apis::create))
             .route(&at("/identity/apis/new"), get(apis::new))
             .route(&at("/identity/apis/{api}"), get(apis::show))

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod account;
+pub mod activity;
 pub mod api;
 pub mod apis;
 pub mod audit;
@@ -9,8 +10,12 @@ pub mod client;
 pub mod clients;
 pub mod home;
 pub mod keys;
+pub mod limits;
 pub mod refused;
 pub mod reveal;
 pub mod run;
+pub mod settings;
 pub mod sign_in;
 pub mod team;
+pub mod tenants;
+pub mod tokens;

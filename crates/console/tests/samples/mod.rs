@@ -1,5 +1,9 @@
 //! Pages with made-up data: what the tests read and the preview shows.
 
+mod activity;
+mod house;
+mod tokens;
+
 use std::collections::BTreeSet;
 
 use auth::client::{RateLimit, TokenQuota};
@@ -31,6 +35,7 @@ pub(crate) fn viewer(role: Role, scopes: &[&str], environment: Environment, them
         holds: scopes.iter().map(|scope| (*scope).to_owned()).collect::<BTreeSet<_>>(),
         theme,
         language: "curl",
+        goes_between: role == Role::Owner,
         done: None,
     }
 }
@@ -339,8 +344,22 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             step("Protect your account", "A passkey or an authenticator besides the passphrase.", true),
             step("Make a client", "A program that asks for tokens: name, scopes, Create.", false),
         ],
-        needs: vec![("A signing key is overdue for rotation.", "/console/identity/keys".to_owned())],
-        latest: log.records.clone(),
+        needs: vec![
+            home::Need {
+                is_urgent: true,
+                text: "A used refresh token of billing-worker came again; its family was ended.".to_owned(),
+                href: "/console/identity/tokens?state=reused".to_owned(),
+                at: Some(ago(600)),
+            },
+            home::Need {
+                is_urgent: false,
+                text: "The last secret of ci-deployer ends.".to_owned(),
+                href: "/console/identity/clients/ci-deployer/credentials".to_owned(),
+                at: Some(ago(-6 * day)),
+            },
+        ],
+        latest: Some(activity::events()),
+        pace: Some((0..60).map(|minute| (minute * 37) % 23 + minute / 4).collect()),
         signed_at: Some(ago(40)),
         issuer: "https://id.example.com".to_owned(),
     };
@@ -467,6 +486,7 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
             team::list(&visit, &members, &[], Some("https://id.example.com/console/join/link-token"), &nothing),
         ),
         ("home", home::home(&visit, &start)),
+        ("home-developer", home::home(&visit, &home::Home { latest: None, pace: None, ..start.clone() })),
         ("account", account::account(&visit, &own, &nothing)),
         ("account-new", account::account(&visit, &newcomer, &nothing)),
         ("authenticator", account::totp(&visit, "ticket", "JBSW Y3DP EHPK 3PXP", address, &nothing)),
@@ -499,5 +519,8 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
     ] {
         out.push((name, client::detail(&visit, &client, tab, &nothing)));
     }
+    out.extend(activity::pages(&visit));
+    out.extend(tokens::pages(&visit));
+    out.extend(house::pages(&visit));
     out.into_iter().map(|(name, page)| (name.to_owned(), page)).collect()
 }

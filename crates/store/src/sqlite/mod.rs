@@ -23,7 +23,7 @@ use crate::feed::SHARDS;
 use crate::migrate::{self, Applied};
 use crate::rewrite::Dialect;
 use crate::sql;
-use crate::store::{Shared, Space};
+use crate::store::{Shared, Size, Space};
 use crate::value::Value;
 pub(crate) use check::is_damage;
 use queue::{Queue, Work};
@@ -112,6 +112,12 @@ impl Engine {
             total: found.f_blocks.saturating_mul(found.f_frsize),
             is_full: self.shared.is_full.load(Ordering::Relaxed),
         })
+    }
+
+    /// How long the files are; `None` when the system does not say.
+    pub(crate) fn size(&self) -> Option<Size> {
+        let length = |path: &Path| std::fs::metadata(path).ok().map(|file| file.len());
+        Some(Size { data: length(&self.path)?, log: length(&beside(&self.path, "-wal")).unwrap_or(0) })
     }
 
     /// The file whose exclusive lock stands for the right to write.

@@ -334,6 +334,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "console::who_may_only_read_changes_nothing_and_is_counted::embedded",
     ),
     api(
+        "I01-house",
+        "every role makes and enters tenants",
+        "console_house::who_entered_leaves_alone_and_is_out_when_no_owner_any_more::embedded",
+    ),
+    api(
+        "I01-entered",
+        "who entered a tenant stays there whatever becomes of them",
+        "console_house::who_entered_leaves_alone_and_is_out_when_no_owner_any_more::embedded",
+    ),
+    api(
         "S-26-reused",
         "a setup link works again after it was used",
         "console::a_link_works_once_and_all_that_do_not_work_look_alike::embedded",
