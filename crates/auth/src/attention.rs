@@ -28,7 +28,7 @@ pub struct Ending {
 
 impl Auth {
     /// Whether there is a client beside those that administer this server, and whether one of them ever got a token, as
-    /// far as the journal is folded.
+    /// far as the journal is folded: what is younger is in the journal alone.
     ///
     /// # Errors
     /// The store's.

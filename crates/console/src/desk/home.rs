@@ -4,7 +4,7 @@ use auth::operator::scope::OPERATORS_READ;
 use axum::response::IntoResponse as _;
 use kernel::tenant::DEFAULT_SLUG;
 use record::activity::{ActivityFilter, activity, pace};
-use record::query;
+use record::query::{self, JournalFilter, Outcome};
 
 use super::ask::Seat;
 use super::refused::{Answer, Refused};
@@ -12,6 +12,8 @@ use crate::pages::home::{self, Need, Step};
 
 /// Minutes that the line of requests shows.
 const MINUTES: usize = 60;
+/// Tokens that are looked through for the first one.
+const LOOKED_AT: u32 = 50;
 /// Events on the page.
 const EVENTS: u32 = 8;
 
@@ -50,7 +52,10 @@ async fn steps(seat: &Seat) -> Result<Vec<Step>, Refused> {
     if !seat.who.holds("clients:write") {
         return Ok(steps);
     }
-    let (has_client, has_token) = ask.auth.first_steps(&ask.tenant).await?;
+    let (has_client, mut has_token) = ask.auth.first_steps(&ask.tenant).await?;
+    if has_client && !has_token {
+        has_token = has_fresh_token(seat).await?;
+    }
     steps.push(step(
         "Make a client",
         "A program that asks for tokens: name, scopes, Create.",
@@ -64,6 +69,20 @@ async fn steps(seat: &Seat) -> Result<Vec<Step>, Refused> {
         has_token,
     ));
     Ok(steps)
+}
+
+/// Whether a client that does not administer this server got a token so lately that it is in the journal alone.
+async fn has_fresh_token(seat: &Seat) -> Result<bool, Refused> {
+    let ask = &seat.ask;
+    let issued = JournalFilter { outcome: Some(Outcome::Issued), limit: LOOKED_AT, ..JournalFilter::default() };
+    for entry in query::journal(&ask.auth.store, ask.tenant.id, &issued).await?.items {
+        let Some(client) = entry.client_id() else { continue };
+        let client = ask.auth.client(ask.tenant.id, client).await?;
+        if client.is_some_and(|client| !client.settings.scopes.iter().any(|scope| &**scope == "admin")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What needs attention and may be seen, the most urgent first.
