@@ -31,7 +31,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 
-pub use assets::{Notice, chart_addresses, notices};
+pub use assets::{Notice, notices};
 pub use desk::Caller;
 pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
 pub use form::{Entered, Field};

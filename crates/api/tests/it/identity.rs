@@ -160,6 +160,20 @@ on_both_engines! {
         assert!(page.contains("value=\"orders:write\" checked disabled") && page.contains("Needs the scope clients:write"), "{page}");
     }
 
+    async fn a_table_of_many_scopes_is_saved_whole(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let scopes: Vec<String> = (0..600).map(|n| format!("s{n:03}")).collect();
+        world.client("worker", json!({"scopes": scopes})).await;
+        let path = format!("{CLIENTS}/worker/access");
+        let both = scopes.iter().flat_map(|scope| [("scope", scope.as_str()), ("default_scope", scope.as_str())]);
+        let etag = value(&ada.get(&path).await.expect(200).text, "etag").to_owned();
+        let ticks: Vec<_> = both.chain([("etag", etag.as_str())]).collect();
+        goes_to(&ada.submit(&path, &path, &ticks).await, &path);
+        let stored = api(&world, "/api/clients/worker").await;
+        assert_eq!((&stored["scopes"], &stored["default_scopes"]), (&json!(scopes), &json!(scopes)));
+    }
+
     async fn who_saves_too_late_sees_both_versions_and_keeps_what_was_typed(world: World) {
         let world = relaxed(world.engine).await;
         let mut ada = owner(&world).await;
@@ -199,6 +213,34 @@ on_both_engines! {
         let mine = [("csrf", value(&opened, "csrf")), ("scope", "orders:read"), ("was", "Read orders"), ("description", "Mine")];
         let both = ada.post(&format!("{orders}/describe"), &mine).await.expect(422).text;
         assert!(both.contains("<del>Theirs</del>") && both.contains("<ins>Mine</ins>") && both.contains("value=\"Mine\""), "{both}");
+    }
+
+    async fn a_role_that_was_changed_meanwhile_is_not_changed_unseen(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        member(&world, Role::ReadOnly).await;
+        let page = ada.get("/console/team").await.expect(200).text;
+        assert!(page.contains("sam@example.com is signed out of 1 session at once."), "{page}");
+        let tenant = world.tenant().await;
+        let who = world.auth.system(&tenant, "test");
+        let who = kernel::principal::Principal { scopes: Role::Owner.scopes(), ..who };
+        let people = world.auth.operators(&who, &tenant, None, 10).await.unwrap();
+        let sam = people.iter().find(|person| &*person.email == "sam@example.com").unwrap();
+        let theirs = auth::operator::team::OperatorChange { role: Some(Role::Support), ..Default::default() };
+        world.auth.change_operator(&who, &tenant, sam.id, theirs).await.unwrap();
+        let etag = sam.version.to_string();
+        let path = format!("/console/team/{}/role", sam.id);
+        let mine = [("csrf", value(&page, "csrf")), ("etag", etag.as_str()), ("role", "admin")];
+        let both = ada.post(&path, &mine).await.expect(422).text;
+        assert!(both.contains("<del>Support</del>") && both.contains("<ins>Admin</ins>"), "{both}");
+        let role = async || world.auth.operator(tenant.id, sam.id).await.unwrap().unwrap().role;
+        assert_eq!(role().await, Role::Support);
+        let now = sam.version.saturating_add(1).to_string();
+        let mine = [("csrf", value(&both, "csrf")), ("etag", now.as_str()), ("role", "admin")];
+        goes_to(&ada.post(&path, &mine).await, "/console/team");
+        assert_eq!(role().await, Role::Admin);
+        let undo = ada.get("/console/team").await.expect(200).text;
+        assert!(undo.contains("Sam is Admin now") && undo.contains("name=\"role\" value=\"support\""), "{undo}");
     }
 
     async fn an_api_is_made_described_and_deleted_when_nothing_is_left_of_it(world: World) {

@@ -87,6 +87,8 @@ store::statements! {
     SESSION_BY_HASH = "SELECT id, operator, hash, method, browser, source, created_at, last_seen_at, fresh_until, absolute_deadline FROM operator_session WHERE tenant_id = ?1 AND hash = ?2";
     /// The sessions of an operator that have not passed their deadline.
     SESSIONS = "SELECT id, operator, hash, method, browser, source, created_at, last_seen_at, fresh_until, absolute_deadline FROM operator_session WHERE tenant_id = ?1 AND operator = ?2 AND absolute_deadline > ?3 ORDER BY id LIMIT 1000";
+    /// Sessions that have not passed their deadline, by operator.
+    SESSION_COUNTS = "SELECT operator, CAST(COUNT(*) AS {int}) FROM operator_session WHERE tenant_id = ?1 AND absolute_deadline > ?2 GROUP BY operator ORDER BY operator LIMIT 10000";
     /// A session by id.
     SESSION_BY_ID = "SELECT id FROM operator_session WHERE tenant_id = ?1 AND operator = ?2 AND id = ?3";
     /// A new session.

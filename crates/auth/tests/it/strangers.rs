@@ -88,11 +88,11 @@ on_both_engines! {
 async fn proof_strangers() {
     let full = std::env::var("BASTIONARY_PROOF").is_ok_and(|v| v == "full");
     let attempts = if full { 10_000 } else { 300 };
-    for engine in [Engine::Embedded, Engine::Server] {
+    for (name, engine) in [("SQLite", Engine::Embedded), ("PostgreSQL", Engine::Server)] {
         let Seen { compared, too_early, off } = besiege(&World::new(engine).await, attempts).await;
         let between = attempts / BETWEEN;
         println!(
-            "PROOF strangers, {engine:?}: {attempts} passphrases from {ADDRESSES} addresses ({compared} compared, \
+            "PROOF strangers, {name}: {attempts} passphrases from {ADDRESSES} addresses ({compared} compared, \
              {too_early} too early, {off} after passphrases were off); the known device signed in {between} times at \
              the first try; every attempt is in the audit log"
         );

@@ -24,7 +24,7 @@ use serde_json::Value;
 use super::cookie::{self, Jar};
 use super::refused::Refused;
 use super::{Caller, Desk};
-use crate::address::decoded_pairs;
+use crate::address::{decoded_form, decoded_query};
 use crate::form::Entered;
 use crate::protect::Nonce;
 use crate::shell::{Done, Environment, Theme, Viewer, Visit};
@@ -112,7 +112,7 @@ impl Ask {
             nonce: parts.extensions.get::<Nonce>().cloned().unwrap_or_else(|| Nonce::new([0; 16])),
             address: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             is_encrypted: caller.is_encrypted,
-            query: decoded_pairs(parts.uri.query().unwrap_or_default()),
+            query: decoded_query(parts.uri.query().unwrap_or_default()),
             form: Vec::new(),
             json: Value::Null,
             sent: Arc::clone(&desk.sent),
@@ -141,7 +141,7 @@ impl Ask {
                     Refused::page(StatusCode::BAD_REQUEST, "malformed_request", "The body is not JSON.")
                 })?;
             } else {
-                ask.form = decoded_pairs(std::str::from_utf8(&body).unwrap_or_default());
+                ask.form = decoded_form(std::str::from_utf8(&body).unwrap_or_default());
             }
         }
         Ok(ask)

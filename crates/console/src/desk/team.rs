@@ -1,7 +1,8 @@
 //! The people who may sign in.
 
+use auth::error::AdminError;
 use auth::operator::team::OperatorChange;
-use auth::operator::{Operator, Role};
+use auth::operator::{Operator, OperatorError, Role};
 use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::id;
@@ -18,7 +19,7 @@ pub(super) async fn list(seat: Seat) -> Answer {
     draw(&seat, &Entered::default(), None).await
 }
 
-fn member(operator: &Operator) -> Member {
+fn member(operator: &Operator, sessions: i64) -> Member {
     let mut factors = Vec::new();
     if operator.has_totp() {
         factors.push("authenticator".to_owned());
@@ -34,6 +35,8 @@ fn member(operator: &Operator) -> Member {
         status: if operator.disabled_at.is_some() { "disabled" } else { "active" },
         factors,
         last_seen_at: operator.signed_in_at,
+        sessions: usize::try_from(sessions).unwrap_or(0),
+        etag: operator.version.to_string(),
     }
 }
 
@@ -42,7 +45,9 @@ async fn draw(seat: &Seat, entered: &Entered, link: Option<&str>) -> Answer {
     let ask = &seat.ask;
     let people = ask.auth.operators(&seat.who, &ask.tenant, None, MOST).await?;
     let open = ask.auth.invitations(&seat.who, &ask.tenant).await?;
-    let members: Vec<Member> = people.iter().map(member).collect();
+    let sessions = ask.auth.session_counts(&seat.who, &ask.tenant).await?;
+    let open_of = |person: &Operator| sessions.get(&person.id).copied().unwrap_or(0);
+    let members: Vec<Member> = people.iter().map(|person| member(person, open_of(person))).collect();
     let invitations: Vec<Invitation> = open
         .into_iter()
         .map(|link| Invitation {
@@ -96,7 +101,15 @@ async fn change(seat: &Seat, change: OperatorChange) -> Answer {
     let (ask, page) = (&seat.ask, page(seat));
     let operator = ask.id::<id::Operator>("id")?;
     let before = ask.auth.operator(ask.tenant.id, operator).await?.ok_or_else(Refused::not_found)?;
-    let after = ask.auth.change_operator(&seat.who, &ask.tenant, operator, change).await?;
+    let after = match ask.auth.change_operator(&seat.who, &ask.tenant, operator, change).await {
+        Err(OperatorError::Admin(AdminError::Stale)) => {
+            let mut entered = Entered::default();
+            let typed = Role::parse(ask.field("role")).map_or("", Role::word).to_owned();
+            entered.overtaken([("Role", before.role.word().to_owned(), typed)]);
+            return draw(seat, &entered, None).await;
+        }
+        other => other?,
+    };
     let back = |verb: &str| format!("{page}/{operator}/{verb}");
     let (word, undo) = match (before.disabled_at.is_some(), after.disabled_at.is_some()) {
         (false, true) => ("disabled".to_owned(), (back("enable"), Vec::new())),
@@ -111,7 +124,8 @@ async fn change(seat: &Seat, change: OperatorChange) -> Answer {
 
 pub(super) async fn change_role(seat: Seat) -> Answer {
     let role = Role::parse(seat.ask.field("role")).ok_or_else(Refused::not_found)?;
-    change(&seat, OperatorChange { role: Some(role), ..OperatorChange::default() }).await
+    let if_version = seat.ask.field("etag").parse().ok();
+    change(&seat, OperatorChange { role: Some(role), if_version, ..OperatorChange::default() }).await
 }
 
 pub(super) async fn disable(seat: Seat) -> Answer {

@@ -278,6 +278,8 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
         status,
         factors: factors.iter().map(|f| (*f).to_owned()).collect(),
         last_seen_at: seen.map(ago),
+        sessions: factors.len(),
+        etag: "3".to_owned(),
     };
     let members = [
         member(
