@@ -11,6 +11,7 @@ mod doctor;
 mod keys;
 mod migrate;
 mod onsite;
+mod raw;
 mod remote;
 mod secrets;
 mod shape;
@@ -63,6 +64,8 @@ enum Command {
     Apis(apis::Apis),
     /// Signing keys
     Keys(keys::Keys),
+    /// Send a request to the admin API
+    Api(raw::Raw),
     /// What was changed, issued and refused
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -166,6 +169,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Secrets(command) => command.carry_out().await,
         Command::Apis(command) => command.carry_out().await,
         Command::Keys(command) => command.carry_out().await,
+        Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
         Command::Backup(command) => command.carry_out().await,
         Command::Migrate(command) => command.carry_out().await,
