@@ -155,6 +155,7 @@ impl Tab {
             Self::Overview => &["getClient", "listTokens"],
             Self::Credentials => &["listSecrets", "createSecret", "deleteSecret"],
             Self::Access | Self::Limits | Self::Settings => &["getClient", "updateClient"],
+            Self::Logs => &["listJournal"],
             Self::Danger => &["disableClient", "enableClient", "revokeClientTokens", "deleteClient"],
         }
     }

@@ -120,7 +120,7 @@ fn text(name: &'static str, samples: &[&str], judge: impl Fn(&str) + 'static) ->
 
 fn edge() -> Vec<Target> {
     let key = HmacKey::new(&[5; 32]);
-    let cursor = api::cursor::encode(&key, "/api/clients", DEFAULT, b"a place in a list");
+    let cursor = auth::cursor::encode(&key, "/api/clients", DEFAULT, b"a place in a list");
     vec![
         target(
             "form body",
@@ -153,7 +153,7 @@ fn edge() -> Vec<Target> {
             },
         ),
         text("cursor", &[&cursor.clone()], move |text| {
-            let read = api::cursor::decode(&key, "/api/clients", DEFAULT, text);
+            let read = auth::cursor::decode(&key, "/api/clients", DEFAULT, text);
             assert!(read.is_err() || text == cursor, "a cursor that nobody gave");
         }),
         text("entity tags", &["\"1\", W/\"2\", \"\"", "*"], |text| {
