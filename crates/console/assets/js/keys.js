@@ -118,6 +118,8 @@ const SWITCH = "keys";
 const isOff = () => { try { return localStorage.getItem(SWITCH) === "off"; } catch { return false; } };
 const PLACES = { h: ["Home", ""], c: ["Clients", "/identity/clients"], k: ["Keys", "/identity/keys"], a: ["Audit log", "/audit"] };
 const sheet = make("dialog", { class: "narrow", "aria-labelledby": "keys-title" });
+// a field that is gone must not swallow the next key
+sheet.addEventListener("close", () => sheet.contains(document.activeElement) && document.activeElement.blur());
 
 function openSheet() {
   const line = (what, ...keys) => make("div", {}, make("dt", {}, ...keys.map((key) => make("kbd", {}, key))), make("dd", {}, what));
