@@ -114,7 +114,7 @@ key("what the role forbids is shown with its reason and not done", async () => {
   assert.equal(guest.page.url(), guest.console);
 });
 
-key("without scripts the search is a page, and a page that does not exist offers it", async () => {
+key("without scripts the search is a page, and the page of a client that does not exist offers it", async () => {
   const cookies = await who.context.cookies();
   const bare = await open(server.origin, { javaScriptEnabled: false });
   await bare.context.addCookies(cookies);
@@ -124,7 +124,7 @@ key("without scripts the search is a page, and a page that does not exist offers
   await bare.page.click('main a:text-is("ledger-export")');
   assert.equal(await bare.page.textContent("h1"), "ledger-export");
   bare.expected.add(404);
-  await bare.page.goto(`${bare.console}/nothing`);
+  await bare.page.goto(`${bare.console}/identity/clients/nobody`);
   await bare.page.fill("main input[type=search]", "key");
   await bare.page.press("main input[type=search]", "Enter");
   await bare.page.waitForSelector('main a:text-is("Keys")');
