@@ -110,6 +110,10 @@ impl Queue {
             }
             lanes.idle = true;
             lanes = self.filled.wait(lanes).unwrap_or_else(PoisonError::into_inner);
+            drop(lanes);
+            // whoever else is ready to run may have work to add; on one busy core a group would hold one job otherwise
+            std::thread::yield_now();
+            lanes = self.lock();
         }
     }
 
