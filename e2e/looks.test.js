@@ -94,7 +94,13 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
   await sees("new client with a warning", null);
   who.expected.delete(422);
   client = await person.createClient(who, "billing-worker", API.scope);
-  await sees("reveal", null, [["environment file", "#reveal details summary", "#reveal-env"]]);
+  await page.click("#reveal .run button[type=submit]");
+  await page.waitForSelector("#ran-claims");
+  await sees("reveal", null, [
+    ["as code", "#reveal details:nth-of-type(1) summary", "#code-createClient-curl"],
+    ["environment file", "#reveal details:has(#reveal-env) summary", "#reveal-env"],
+    ["closing", ".veil", "#leave[open]"],
+  ]);
   await person.stored(who);
   for (const name of ["ledger-export", "invoice-mailer", "warehouse-sync", "partner-eu"]) {
     await person.createClient(who, name, API.scope);
@@ -105,7 +111,12 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
   await sees("clients, none found", `${list}?q=zzz`);
   const at = (part) => person.path(who, client.id, part);
   const rotate = ["rotate", ".page-head button[commandfor=rotate]", "dialog#rotate[open]"];
-  await sees("client", at(""), [rotate]);
+  await sees("client", at(""), [rotate, ["as code", "button[popovertarget=as-code]", "#as-code:popover-open"]]);
+  await page.fill("#run-secret", "not the secret");
+  await page.click(".run button[type=submit]");
+  await page.waitForSelector("#ran .notice");
+  await sees("a refused run", null);
+  await sees("operations of the API", `${server.origin}/docs/api`);
   await sees("credentials", at("credentials"), [["end", "tbody button.danger", "dialog[open]"]]);
   for (const part of ["access", "limits", "logs", "settings"]) await sees(part, at(part));
   const late = await who.context.newPage();

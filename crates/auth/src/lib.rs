@@ -27,5 +27,6 @@ pub mod setup;
 pub mod sql;
 pub mod tenant;
 pub mod token;
+pub mod trial;
 
 pub use directory::{Auth, Settings};

@@ -9,6 +9,7 @@ mod answer;
 mod assets;
 mod badge;
 mod book;
+mod code;
 mod desk;
 mod errors;
 mod form;
@@ -61,6 +62,10 @@ where
         .route("/errors", get(|| async { Redirect::permanent("/docs/error-codes") }))
         .route("/errors/{code}", get(error))
         .route("/llms.txt", get(|headers: HeaderMap| async move { answer::text(&headers, book::index_for_agents()) }))
+        .route(
+            "/llms-full.txt",
+            get(|headers: HeaderMap| async move { answer::text(&headers, book::whole_for_agents()) }),
+        )
         .route("/console/assets/{file}", get(asset))
         .layer(middleware::from_fn_with_state(protection, protect))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use auth::operator::Role;
 use kernel::clock::Timestamp;
 
+use crate::code::{self, Shown};
 use crate::protect::Nonce;
 
 /// Whether what happens here is for real.
@@ -57,6 +58,8 @@ pub struct Viewer {
     pub tenant_slug: String,
     /// Name of the tenant.
     pub tenant_name: String,
+    /// The issuer of the tenant.
+    pub issuer: String,
     /// Live or sandbox.
     pub environment: Environment,
     /// The token that each form sends back, bound to the session.
@@ -65,6 +68,8 @@ pub struct Viewer {
     pub holds: BTreeSet<String>,
     /// Chosen colors.
     pub theme: Theme,
+    /// Chosen language of code, by its key.
+    pub language: &'static str,
     /// Whether the operator may go from one tenant to another.
     pub goes_between: bool,
     /// What they did a moment ago.
@@ -169,7 +174,7 @@ const SECTIONS: &[(&str, &[Place])] = &[
             ("gauge", "Rate limits", "identity/limits"),
         ],
     ),
-    ("Developers", &[("book-open", "Docs", "/docs")]),
+    ("Developers", &[("code-xml", "API reference", "/docs/api"), ("book-open", "Docs", "/docs")]),
     (
         "Organization",
         &[("building-2", "Tenants", TENANTS), ("users", "Team", "team"), ("settings", "Settings", "settings")],
@@ -195,6 +200,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) sections: Vec<(&'static str, Vec<Link>)>,
     /// Text and address of what lies above the page.
     pub(crate) crumbs: Vec<(String, String)>,
+    /// The operations of the API behind the page.
+    pub(crate) code: Vec<Shown>,
 }
 
 impl<'a> Frame<'a> {
@@ -236,6 +243,7 @@ impl<'a> Frame<'a> {
                 .collect(),
             root,
             crumbs,
+            code: code::of_section(section, &visit.viewer.issuer),
         }
     }
 }

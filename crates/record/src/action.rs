@@ -27,6 +27,8 @@ actions! {
     SECRET_REVOKED = "secret.revoked";
     /// One token was revoked.
     TOKEN_REVOKED = "token.revoked";
+    /// A person got a token with a client's secret in the console.
+    TOKEN_TRIED = "token.tried";
     /// A refresh-token family was started.
     FAMILY_STARTED = "family.started";
     /// A refresh-token family was revoked.

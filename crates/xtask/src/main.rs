@@ -11,8 +11,10 @@ mod openapi;
 mod output;
 mod packages;
 mod proof;
+mod reference;
 mod size;
 mod snapshots;
+mod snippets;
 mod statements;
 mod step;
 mod suite;
@@ -34,7 +36,7 @@ cargo xtask bench              a sitting of the load generator against the build
 cargo xtask interop            other people's clients against the binary
 cargo xtask e2e                the console in a browser; E2E_SCREENSHOTS=1 also draws docs/images
 cargo xtask examples           the examples of the README and of the book
-cargo xtask openapi [--write]  compare or replace openapi/bastionary.json
+cargo xtask openapi [--write]  compare or replace openapi/bastionary.json and docs/api.md
 cargo xtask notices [--write]  compare or replace the list of packages that the binary is made of";
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn start() -> Result<()> {
         ["shape"] => lint::shape(),
         ["proof"] => proof::run(""),
         ["proof", "mutants"] => proof::note("cargo xtask proof mutants", &[mutants::run()?]),
+        ["proof", "snippets"] => proof::note("cargo xtask proof snippets", &snippets::prove()?),
         ["proof", name] => proof::run(name),
         ["mutants"] => mutants::run().map(drop),
         ["bench"] => bench(),

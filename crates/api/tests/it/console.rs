@@ -125,6 +125,7 @@ pub(crate) async fn member(world: &World, role: Role) -> Browser {
 const CHANGES: &[(&str, &[(&str, &str)])] = &[
     ("/console/identity/clients", &[("name", "x"), ("scope", "read")]),
     ("/console/identity/clients/demo/secrets", &[("expire_others_in_seconds", "0")]),
+    ("/console/identity/clients/demo/token", &[("secret", "anything")]),
     ("/console/identity/clients/demo/settings", &[("name", "other")]),
     ("/console/identity/clients/demo/limits", &[("rate_limit", "1")]),
     ("/console/identity/clients/demo/access", &[("scope", "read")]),

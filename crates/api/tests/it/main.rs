@@ -12,6 +12,8 @@ mod console;
 mod console_activity;
 mod console_house;
 mod console_tokens;
+mod developer;
+mod examples;
 mod forgery;
 mod grants;
 mod hostile;

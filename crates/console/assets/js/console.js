@@ -35,7 +35,7 @@ async function copy(button) {
 
 function download(button) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([$(button.dataset.download).textContent + "\n"], { type: "text/plain" }));
+  link.href = URL.createObjectURL(new Blob([$(button.dataset.download).textContent + "\n"], { type: button.dataset.type }));
   link.download = button.dataset.name;
   link.click();
   URL.revokeObjectURL(link.href);
@@ -76,6 +76,12 @@ async function passkey(button, address, ceremony, more) {
   }
 }
 
+// A preference: sent behind the back of the page, which shows it already.
+function keep(form, submitter) {
+  const body = new URLSearchParams(new FormData(form, submitter));
+  fetch(form.action, { method: "POST", body, redirect: "manual" });
+}
+
 on("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
@@ -91,6 +97,15 @@ on("click", (event) => {
   }
 });
 
+// The page with a new secret closes by its own button; every other way out asks first.
+on("click", (event) => event.target.matches(".veil") && $("#leave")?.showModal());
+on("keydown", (event) => {
+  if (event.key !== "Escape" || !$("[data-reveal]") || $("#leave").open) return;
+  // The same key would close again what it opened.
+  event.preventDefault();
+  $("#leave").showModal();
+});
+
 on("submit", (event) => {
   const form = event.target;
   if (form.dataset.passkeyNew) {
@@ -101,10 +116,9 @@ on("submit", (event) => {
   }
   if (form.matches("[data-theme-switch]") && event.submitter) {
     event.preventDefault();
-    const body = new URLSearchParams(new FormData(form, event.submitter));
     document.documentElement.dataset.theme = event.submitter.value;
     for (const each of form.querySelectorAll("button")) each.setAttribute("aria-pressed", String(each === event.submitter));
-    fetch(form.action, { method: "POST", body, redirect: "manual" });
+    keep(form, event.submitter);
   }
   delete form.dataset.changed;
 });
@@ -129,17 +143,11 @@ on("input", (event) => {
   if (words) $(`#${event.target.id}-live`).textContent = words(event.target.value);
   const form = event.target.closest("form[data-guard]");
   if (form) form.dataset.changed = "";
-  if (event.target.dataset.remember) {
-    try { localStorage.setItem(event.target.dataset.remember, event.target.value); } catch {}
-  }
+  const kept = event.target.closest("form[data-kept]");
+  if (kept) keep(kept);
 });
 
 addEventListener("beforeunload", (event) => {
   if ($("form[data-changed]")) event.preventDefault();
 });
 
-for (const choice of document.querySelectorAll("[data-remember]")) {
-  let kept = null;
-  try { kept = localStorage.getItem(choice.dataset.remember); } catch {}
-  if (choice.value === kept) choice.checked = true;
-}

@@ -28,6 +28,7 @@ use crate::address::{decoded_form, decoded_query};
 use crate::form::Entered;
 use crate::protect::Nonce;
 use crate::shell::{Done, Environment, Theme, Viewer, Visit};
+use crate::snippet;
 
 /// Characters of the token of forms before sign-in: 192 random bits.
 const DOOR_TOKEN: usize = 32;
@@ -410,10 +411,12 @@ fn viewer(ask: &Ask, live: &Live, who: &Principal) -> Viewer {
         role: live.operator.role,
         tenant_slug: ask.tenant.slug.to_string(),
         tenant_name: ask.tenant.name.clone(),
+        issuer: ask.tenant.issuer.to_string(),
         environment: if ask.tenant.kind == TenantKind::Live { Environment::Live } else { Environment::Sandbox },
         csrf: ask.auth.form_token(&ask.tenant, &live.session),
         holds: who.scopes.iter().map(ToString::to_string).collect(),
         theme: ask.cookie(cookie::THEME).as_deref().and_then(Theme::parse).unwrap_or_default(),
+        language: ask.cookie(cookie::LANGUAGE).as_deref().and_then(snippet::language).unwrap_or(snippet::FIRST),
         goes_between: super::tenants::goes_between(&ask.tenant, live),
     }
 }

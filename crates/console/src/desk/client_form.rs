@@ -17,6 +17,7 @@ use super::refused::{Answer, Refused, problems};
 use crate::form::Entered;
 use crate::pages::client::{self, Tab};
 use crate::pages::clients::{self, New};
+use crate::pages::reveal::{Made, reveal};
 
 /// Names and descriptions.
 type Scopes = Vec<(String, String)>;
@@ -137,7 +138,7 @@ pub(super) async fn create(seat: Seat) -> Answer {
             Some(secret) => {
                 let client = ask.auth.read_client(ask.tenant.id, &view.client.client_id).await?;
                 let shown = page_of(&seat, &*client.ok_or_else(Refused::not_found)?).await?;
-                Ok(client::reveal(&seat.visit(), &shown, secret.reveal(), true).into_response())
+                Ok(reveal(&seat.visit(), &shown, secret.reveal(), Made::Client).into_response())
             }
             None => Ok(to(&format!("{}/identity/clients/{}", ask.root, view.client.client_id))),
         },

@@ -24,8 +24,9 @@ use super::{client_access, client_form, client_log};
 use crate::form::Entered;
 use crate::pages::client::{self, Caller, Credential, Tab};
 use crate::pages::clients::{self, List, Row};
+use crate::pages::reveal::{Made, reveal};
 
-const READ: &str = "clients:read";
+pub(super) const READ: &str = "clients:read";
 pub(super) const WRITE: &str = "clients:write";
 
 fn row(client: &Client, now: Timestamp) -> Row {
@@ -134,9 +135,7 @@ pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Clie
     let (ask, settings) = (&seat.ask, &client.settings);
     let catalog = ask.auth.catalog(&ask.tenant).await?;
     let texts = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let default_scopes = texts(&settings.default_scopes);
-    // Without default scopes a request names its own; the snippets name the first.
-    let first = if default_scopes.is_empty() { settings.scopes.first().map(|scope| &**scope) } else { None };
+    let scope = catalog.grantable(client).map(|granted| granted.scope.to_string()).unwrap_or_default();
     Ok(client::Client {
         client_id: client.client_id.to_string(),
         name: name(client),
@@ -147,8 +146,8 @@ pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Clie
         scopes: texts(&settings.scopes),
         access: client_access::table(&catalog, settings),
         multi_audience: settings.multi_audience,
-        says: client_access::says(seat, client, first).await?,
-        default_scopes,
+        says: client_access::says(seat, client, Some(&scope)).await?,
+        scope,
         credentials: client.credentials.iter().map(|credential| shown(credential, ask.now)).collect(),
         token_ttl_seconds: settings.access_token_ttl_seconds.map(i64::from),
         format: if settings.access_token_format == TokenFormat::Opaque { "opaque" } else { "jwt" },
@@ -165,6 +164,7 @@ pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Clie
         etag: client.version.to_string(),
         form: ask.new_form(),
         log: None,
+        ran: None,
     })
 }
 
@@ -277,7 +277,7 @@ async fn add_secret(seat: &Seat) -> Answer {
     let planned = ask.auth.add_secret(&seat.who, &ask.tenant, ask.param("client"), fields).await?;
     let made = ask.auth.run(planned).await?;
     let client = page_of(seat, &*read(seat).await?).await?;
-    Ok(client::reveal(&seat.visit(), &client, made.text.reveal(), false).into_response())
+    Ok(reveal(&seat.visit(), &client, made.text.reveal(), Made::Secret).into_response())
 }
 
 async fn set_enabled(seat: &Seat, enabled: bool, here: &str) -> Answer {

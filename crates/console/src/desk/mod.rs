@@ -22,6 +22,7 @@ mod limits;
 mod link;
 mod passkey;
 mod refused;
+mod run;
 mod search;
 mod settings;
 mod team;
@@ -127,6 +128,8 @@ where
             .route(&at("/identity/clients"), get(clients::list).post(client_form::create))
             .route(&at("/identity/clients/new"), get(client_form::new))
             .route(&at("/identity/clients/{client}"), get(clients::show))
+            .route(&at("/identity/clients/{client}/token"), post(run::run))
+            .route(&at("/identity/clients/{client}/first-token"), get(run::first_token))
             .route(&at("/identity/clients/{client}/{part}"), get(clients::show_part).post(clients::change))
             .route(&at("/identity/clients/{client}/secrets/{secret}/end"), post(clients::end_secret));
     }

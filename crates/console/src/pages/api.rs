@@ -5,6 +5,7 @@ use kernel::clock::Timestamp;
 
 use super::client::ALGORITHMS;
 use crate::badge::{self, Badge};
+use crate::code;
 use crate::form::{Confirm, Entered, Field};
 use crate::moment::{Moment, duration};
 use crate::shell::{Document, Frame, Visit};
@@ -70,6 +71,17 @@ pub enum Tab {
 }
 
 impl Tab {
+    /// The operations of the API behind it.
+    const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Scopes => &["listScopes", "createScope", "updateScope", "deleteScope"],
+            Self::Clients => &["getApi", "listClients"],
+            Self::Verify => &["getProtectedResourceMetadata", "getJwks"],
+            Self::Settings => &["getApi", "updateApi"],
+            Self::Danger => &["deleteApi"],
+        }
+    }
+
     const ALL: [Self; 5] = [Self::Scopes, Self::Clients, Self::Verify, Self::Settings, Self::Danger];
 
     /// Reads [`Tab::path`].
@@ -162,7 +174,8 @@ pub fn both_versions(api: &Api, entered: &Entered) -> Vec<(&'static str, String,
 
 /// One part of the page; `entered` is what came back from its form, `form` names the form for a new scope.
 pub fn detail(visit: &Visit<'_>, api: &Api, tab: Tab, form: &str, entered: &Entered) -> Document {
-    let frame = Frame::new(visit, "identity/apis", &api.name);
+    let mut frame = Frame::new(visit, "identity/apis", &api.name);
+    frame.code = code::shown(tab.operations(), &api.issuer, &[("id", &api.id)]);
     let here = format!("{}/identity/apis/{}", frame.root, api.id);
     let address = |tab: Tab| if tab.path().is_empty() { here.clone() } else { format!("{here}/{}", tab.path()) };
     let moment = |at: Timestamp| Moment::new(at, visit.now);

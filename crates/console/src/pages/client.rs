@@ -1,4 +1,4 @@
-//! One client: overview, credentials, access, limits, settings, danger zone; and the reveal of a new secret.
+//! One client: overview, credentials, access, limits, settings, danger zone.
 
 use askama::Template;
 use auth::client::{RateLimit, TokenQuota};
@@ -7,8 +7,10 @@ use kernel::clock::Timestamp;
 use super::access::{self, Api, Says};
 use super::client_log::{Log, Shown};
 use crate::badge::{self, Badge};
+use crate::code;
 use crate::form::{Confirm, Entered, Field};
 use crate::moment::{Grouped, Moment, duration};
+use crate::pages::run::Ran;
 use crate::shell::{Document, Frame, Visit};
 use crate::snippet::{self, Snippet};
 
@@ -63,8 +65,8 @@ pub struct Client {
     pub auth_method: &'static str,
     /// Scopes it may request.
     pub scopes: Vec<String>,
-    /// What a request without `scope` gets.
-    pub default_scopes: Vec<String>,
+    /// Scopes, separated by spaces, that one token of it can have; empty when it has none.
+    pub scope: String,
     /// APIs and the scopes of each.
     pub access: Vec<Api>,
     /// Whether one of its tokens may name several APIs.
@@ -103,6 +105,8 @@ pub struct Client {
     pub form: String,
     /// What it asked for, where the page shows that.
     pub log: Option<Log>,
+    /// What came of getting a token from this page.
+    pub ran: Option<Ran>,
 }
 
 /// The parts of the detail page; each has its own address.
@@ -142,6 +146,17 @@ impl Tab {
             Self::Logs => "Logs",
             Self::Settings => "Settings",
             Self::Danger => "Danger zone",
+        }
+    }
+
+    /// The operations of the API behind it.
+    const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Overview => &["getClient", "listTokens"],
+            Self::Credentials => &["listSecrets", "createSecret", "deleteSecret"],
+            Self::Access | Self::Limits | Self::Settings => &["getClient", "updateClient"],
+            Self::Logs => &["listJournal"],
+            Self::Danger => &["disableClient", "enableClient", "revokeClientTokens", "deleteClient"],
         }
     }
 
@@ -201,7 +216,8 @@ struct Page<'a> {
 
 /// One part of the detail page; `entered` is what came back from its form.
 pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -> Document {
-    let frame = Frame::new(visit, "identity/clients", &client.name);
+    let mut frame = Frame::new(visit, "identity/clients", &client.name);
+    frame.code = code::shown(tab.operations(), &client.issuer, &[("client_id", &client.client_id)]);
     let here = format!("{}/identity/clients/{}", frame.root, client.client_id);
     let address = |tab: Tab| if tab.path().is_empty() { here.clone() } else { format!("{here}/{}", tab.path()) };
     let moment = |at: Timestamp| Moment::new(at, visit.now);
@@ -281,7 +297,6 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         }),
         row,
     });
-    let scope = client.default_scopes.first().or_else(|| client.scopes.first()).map_or("", String::as_str);
     Document::of(&Page {
         tab,
         tabs: Tab::ALL.map(|each| (each.word(), address(each), each == tab)).to_vec(),
@@ -292,7 +307,7 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         last: client.last_token_at.map(moment),
         ttl: client.token_ttl_seconds.map_or_else(|| "As the API".to_owned(), duration),
         limits: limits(client),
-        snippets: snippet::token(&client.issuer, &client.client_id, scope),
+        snippets: programs(client, None),
         secrets: secrets.collect(),
         callers: client
             .callers
@@ -313,6 +328,12 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         entered,
         refused,
     })
+}
+
+/// The programs that get a token; without the secret they read it from the environment.
+pub(crate) fn programs(client: &Client, secret: Option<&str>) -> Vec<Snippet> {
+    let Client { issuer, client_id, scope, .. } = client;
+    snippet::token(&snippet::Values { issuer, client_id, scope, secret })
 }
 
 /// The secret of a caller, as people tell secrets apart.
@@ -464,36 +485,4 @@ pub fn both_versions(client: &Client, tab: Tab, entered: &Entered) -> Vec<(&'sta
         ("Audiences", audiences(&client.access), audiences(&typed)),
         ("Several APIs in one token", word(client.multi_audience), word(entered.has("multi_audience", "true"))),
     ]
-}
-
-#[derive(Template)]
-#[template(path = "reveal.html")]
-struct RevealPage<'a> {
-    frame: Frame<'a>,
-    title: String,
-    secret: &'a str,
-    client_id: &'a str,
-    curl: String,
-    env: String,
-    back: String,
-}
-
-/// The one page that shows a new secret. It is the answer to the POST that made it and has no address of its own, so
-/// neither Back nor reload brings it again.
-pub fn reveal(visit: &Visit<'_>, client: &Client, secret: &str, is_new_client: bool) -> Document {
-    let frame = Frame::new(visit, "identity/clients", &client.name);
-    let scope = client.default_scopes.first().or_else(|| client.scopes.first()).map_or("", String::as_str);
-    let curl = snippet::token(&client.issuer, &client.client_id, scope).into_iter().next().map(|s| s.text);
-    Document::of(&RevealPage {
-        title: format!("{}: {}", if is_new_client { "Client created" } else { "New secret" }, client.name),
-        back: format!("{}/identity/clients/{}", frame.root, client.client_id),
-        curl: curl.unwrap_or_default(),
-        env: format!(
-            "BASTIONARY_ISSUER={}\nBASTIONARY_CLIENT_ID={}\nBASTIONARY_CLIENT_SECRET={secret}",
-            client.issuer, client.client_id
-        ),
-        client_id: &client.client_id,
-        frame,
-        secret,
-    })
 }

@@ -13,6 +13,8 @@ pub mod home;
 pub mod keys;
 pub mod limits;
 pub mod refused;
+pub mod reveal;
+pub mod run;
 pub mod search;
 pub mod settings;
 pub mod sign_in;

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use auth::client::{RateLimit, TokenQuota};
 use auth::operator::Role;
 use console::pages::{
-    access, account, api, apis, audit, client, client_log, clients, home, keys, refused, search, sign_in, team,
+    access, account, api, apis, audit, client, client_log, clients, home, keys, refused, reveal, run, search, sign_in,
+    team,
 };
 use console::{Document, Entered, Environment, Nonce, Theme, Viewer, Visit};
 use kernel::clock::Timestamp;
@@ -29,10 +30,12 @@ pub(crate) fn viewer(role: Role, scopes: &[&str], environment: Environment, them
         role,
         tenant_slug: "default".to_owned(),
         tenant_name: "Northwind Energy".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
         environment,
         csrf: "csrf-token".to_owned(),
         holds: scopes.iter().map(|scope| (*scope).to_owned()).collect::<BTreeSet<_>>(),
         theme,
+        language: "curl",
         goes_between: role == Role::Owner,
         done: None,
     }
@@ -97,7 +100,7 @@ pub(crate) fn one_client() -> client::Client {
         grants: vec!["client_credentials".to_owned()],
         auth_method: "client_secret_basic",
         scopes: vec!["invoices:read".to_owned(), "usage:write".to_owned()],
-        default_scopes: vec!["invoices:read".to_owned()],
+        scope: "invoices:read".to_owned(),
         access: [("Billing", "invoices:read", true), ("Metering", "usage:write", false)]
             .map(|(name, scope, is_default)| access::Api {
                 name: name.to_owned(),
@@ -158,6 +161,7 @@ pub(crate) fn one_client() -> client::Client {
             is_first: true,
             next: Some("b3BhcXVl".to_owned()),
         }),
+        ran: None,
     }
 }
 
@@ -444,6 +448,13 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
     };
     let empty_api = api::Api { scopes: Vec::new(), clients: Vec::new(), ..one_api.clone() };
     let client = one_client();
+    let ran = |outcome| client::Client { ran: Some(run::Ran { outcome, micros: 1_449 }), ..one_client() };
+    let shown = run::Shown {
+        masked: "eyJhbGciOi…3kQw".to_owned(),
+        claims: "{\n  \"client_id\": \"billing-worker\"\n}".to_owned(),
+        expires_in: 900,
+    };
+    let failure = run::Failure { code: "invalid_client", description: "client authentication failed".to_owned() };
     let door = |entered| sign_in::Door {
         root: "/console",
         tenant_name: "Northwind Energy",
@@ -485,7 +496,17 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
                 },
             ),
         ),
-        ("reveal", client::reveal(&visit, &client, "bst_cs_7Qm2vX4kP9rT1yB6nC8wZ3dF5hJ0aLs2KxE4uR9tY1b3XyZ", true)),
+        ("client-ran", client::detail(&visit, &ran(Ok(shown)), client::Tab::Overview, &nothing)),
+        ("client-run-refused", client::detail(&visit, &ran(Err(failure)), client::Tab::Overview, &nothing)),
+        (
+            "reveal",
+            reveal::reveal(
+                &visit,
+                &client,
+                "bst_cs_7Qm2vX4kP9rT1yB6nC8wZ3dF5hJ0aLs2KxE4uR9tY1b3XyZ",
+                reveal::Made::Client,
+            ),
+        ),
         ("apis", apis::list(&visit, &all_apis)),
         ("api-new", api::new(&visit, &nothing, "form-1")),
         ("api-empty", api::detail(&visit, &empty_api, api::Tab::Scopes, "form-1", &nothing)),

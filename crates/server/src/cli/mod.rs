@@ -9,6 +9,7 @@ mod consent;
 mod doctor;
 mod keys;
 mod onsite;
+mod raw;
 mod remote;
 mod secrets;
 mod shape;
@@ -61,6 +62,8 @@ enum Command {
     Apis(apis::Apis),
     /// Signing keys
     Keys(keys::Keys),
+    /// Send a request to the admin API
+    Api(raw::Raw),
     /// What was changed, issued and refused
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -160,6 +163,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Secrets(command) => command.carry_out().await,
         Command::Apis(command) => command.carry_out().await,
         Command::Keys(command) => command.carry_out().await,
+        Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
         Command::Admin(command) => admin::carry_out(command).await,
         Command::Doctor(command) => command.carry_out().await,
