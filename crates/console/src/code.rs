@@ -23,7 +23,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("identity/tokens", &["listTokens", "listTokenFamilies", "revokeClientTokens"]),
     ("identity/limits", &["getLimits", "updateLimits"]),
     ("audit", &["listAuditRecords", "listJournal", "listCheckpoints"]),
-    ("identity/clients", &["listClients", "createClient"]),
+    ("identity/clients", &["listClients", "countClients", "createClient"]),
     ("identity/apis", &["listApis", "createApi"]),
     ("identity/keys", &["listKeys", "rotateKey", "getJwks"]),
 ];

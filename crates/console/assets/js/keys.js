@@ -118,8 +118,6 @@ const SWITCH = "keys";
 const isOff = () => { try { return localStorage.getItem(SWITCH) === "off"; } catch { return false; } };
 const PLACES = { h: ["Home", ""], c: ["Clients", "/identity/clients"], k: ["Keys", "/identity/keys"], a: ["Audit log", "/audit"] };
 const sheet = make("dialog", { class: "narrow", "aria-labelledby": "keys-title" });
-// a field that is gone must not swallow the next key
-sheet.addEventListener("close", () => sheet.contains(document.activeElement) && document.activeElement.blur());
 
 function openSheet() {
   const line = (what, ...keys) => make("div", {}, make("dt", {}, ...keys.map((key) => make("kbd", {}, key))), make("dd", {}, what));
@@ -162,7 +160,9 @@ document.addEventListener("keydown", (event) => {
   }
   const before = first;
   first = "";
-  if (!isBare || event.target.closest("input, select, textarea, dialog, [contenteditable]")) return;
+  // the focus may still be on a field of a dialog that was closed a moment ago
+  const isField = event.target.closest("input, select, textarea, dialog, [contenteditable]") && event.target.checkVisibility();
+  if (!isBare || isField) return;
   // the sheet stays reachable, so that the keys can be switched on again
   if (event.key === "?") openSheet();
   else if (isOff()) return;
