@@ -88,9 +88,19 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
   await page.fill("#name", "billing-worker");
   await page.click("main button[type=submit]");
   await sees("new client with a problem", null);
+  await page.fill("#client_id", "");
+  await page.fill("#secret", "twelve-letters");
+  await page.click("main button[type=submit]");
+  await sees("new client with a warning", null);
   who.expected.delete(422);
   client = await person.createClient(who, "billing-worker", API.scope);
-  await sees("reveal", null, [["environment file", "#reveal details summary", "#reveal-env"]]);
+  await page.click("#reveal .run button[type=submit]");
+  await page.waitForSelector("#ran-claims");
+  await sees("reveal", null, [
+    ["as code", "#reveal details:nth-of-type(1) summary", "#code-createClient-curl"],
+    ["environment file", "#reveal details:has(#reveal-env) summary", "#reveal-env"],
+    ["closing", ".veil", "#leave[open]"],
+  ]);
   await person.stored(who);
   for (const name of ["ledger-export", "invoice-mailer", "warehouse-sync", "partner-eu"]) {
     await person.createClient(who, name, API.scope);
@@ -101,22 +111,49 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
   await sees("clients, none found", `${list}?q=zzz`);
   const at = (part) => person.path(who, client.id, part);
   const rotate = ["rotate", ".page-head button[commandfor=rotate]", "dialog#rotate[open]"];
-  await sees("client", at(""), [rotate]);
+  await sees("client", at(""), [rotate, ["as code", "button[popovertarget=as-code]", "#as-code:popover-open"]]);
+  await page.fill("#run-secret", "not the secret");
+  await page.click(".run button[type=submit]");
+  await page.waitForSelector("#ran .notice");
+  await sees("a refused run", null);
+  await sees("operations of the API", `${server.origin}/docs/api`);
   await sees("credentials", at("credentials"), [["end", "tbody button.danger", "dialog[open]"]]);
-  for (const part of ["access", "limits", "settings"]) await sees(part, at(part));
+  for (const part of ["access", "limits", "logs", "settings"]) await sees(part, at(part));
+  const late = await who.context.newPage();
+  await late.goto(at("settings"));
+  await page.fill("#name", "billing-worker-eu");
+  await page.click('button:text-is("Save")');
+  await sees("what was saved", null);
+  who.expected.add(422);
+  await late.fill("#name", "billing-worker-us");
+  await late.click('button:text-is("Save")');
+  await inspects(late, "both versions");
+  who.expected.delete(422);
+  await late.close();
   await sees("danger zone", at("danger"), [
-    ["disable", "button[commandfor=disable]", "dialog#disable[open]"],
+    ["disable", ".zone button[commandfor=disable]", "dialog#disable[open]"],
     ["delete", "button[commandfor=delete]", "dialog#delete[open]"],
   ]);
   await person.setEnabled(who, client.id, "disable");
   await sees("a disabled client", null);
   await person.setEnabled(who, client.id, "enable");
-}, 120_000);
+}, 200_000);
 
 look("axe sees APIs, keys, team, audit log and account, with their dialogs", async () => {
   const { page } = who;
   await sees("apis", `${who.console}/identity/apis`);
-  await sees("keys", `${who.console}/identity/keys`, [["rotate", "button[commandfor=rotate]", "dialog#rotate[open]"]]);
+  const api = await person.createApi(who, "https://ledger.example", "Ledger", "ledger:read");
+  await sees("an API", null);
+  for (const part of ["clients", "verify", "settings", "danger"]) await sees(`an API, ${part}`, `${api}/${part}`);
+  await page.goto(api);
+  await page.click('form[action$="/withdraw"] button');
+  await sees("an API without a scope", null);
+  await sees("an API that can be deleted", `${api}/danger`, [["delete", "button[commandfor=delete]", "dialog#delete[open]"]]);
+  await sees("new API", `${who.console}/identity/apis/new`);
+  await sees("keys", `${who.console}/identity/keys`, [
+    ["rotate", "button[commandfor=rotate]", "dialog#rotate[open]"],
+    ["revoke", "button[commandfor^=revoke-]", "dialog[id^=revoke-][open]"],
+  ]);
   await page.goto(`${who.console}/team`);
   await page.fill("#email", "sam@example.com");
   await page.click('main button:has-text("Make invitation link")');
@@ -142,7 +179,27 @@ look("axe sees APIs, keys, team, audit log and account, with their dialogs", asy
     ["remove authenticator", "section[aria-label=Authenticator] button[commandfor]", "dialog[open]"],
   ]);
   await sees("step-up", `${who.console}/step-up?next=/console/team`);
-}, 90_000);
+}, 200_000);
+
+look("axe sees activity, tokens, limits, settings and tenants", async () => {
+  const { page } = who;
+  await sees("activity", `${who.console}/activity`, [["event", "details.record summary", "details.record[open] .body"]]);
+  await sees("activity, nothing matches", `${who.console}/activity?object=nothing`);
+  await sees("tokens", `${who.console}/identity/tokens`);
+  await sees("tokens of a client", `${who.console}/identity/tokens?client=${client.id}`, [
+    ["revoke all", "button[commandfor=end-all]", "dialog#end-all[open]"],
+  ]);
+  await sees("inspector", `${who.console}/identity/tokens/inspect`);
+  await page.fill("#token", "eyJhbGciOiJFUzI1NiIsImtpZCI6Im5vdCBvdXJzIn0.e30.AAAA");
+  await page.click("main button[type=submit]");
+  assert.match(await page.textContent("main"), /This is not ours/);
+  assert.equal(await page.inputValue("#token"), "", "the token is not shown again");
+  await sees("inspected, not ours", null);
+  await sees("limits", `${who.console}/identity/limits`);
+  await sees("settings", `${who.console}/settings`);
+  await sees("notices", `${who.console}/settings/notices`);
+  await sees("tenants", `${who.console}/tenants`);
+}, 120_000);
 
 look("the chosen theme holds whatever the system prefers", async () => {
   const { page } = who;

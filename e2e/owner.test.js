@@ -52,6 +52,17 @@ owner("the passkey alone signs in", async () => {
   await person.isAtHome(ada, "the passkey");
 });
 
+owner("the passkey proves the person again, and the session gets another token", async () => {
+  const { page, context } = ada;
+  const session = async () => (await context.cookies()).find(({ name }) => name === "bst_default").value;
+  const before = await session();
+  await page.goto(`${ada.console}/step-up?next=/console/team`);
+  await page.click("button[data-passkey]");
+  await page.waitForURL(`${ada.console}/team`);
+  assert.notEqual(await session(), before, "rights rise with a new token");
+  assert.equal(await recorded(ada, "session.stepped_up"), 1);
+});
+
 owner("passphrase and one-time code sign in, and a code works one time", async () => {
   const { page } = ada;
   ({ authenticator, codes } = await person.enroll(ada));
@@ -125,7 +136,7 @@ owner("after a rotation the old secret and the new one work, until the old one i
     assert.equal((await ask(secret)).status, 200, "both secrets work");
   }
   await page.goto(person.path(ada, client.id, "credentials"));
-  const row = page.locator("tbody tr", { hasText: client.secret.slice(-4) });
+  const row = page.locator("[aria-label=Secrets] tbody tr", { hasText: client.secret.slice(-4) });
   assert.equal(await row.count(), 1, "the old secret is found by its last characters");
   await row.locator("button.danger").click();
   await page.click("dialog[open] button[type=submit]");
@@ -141,6 +152,32 @@ owner("a disabled client gets no token, and gets one again when it is enabled", 
   assert.deepEqual([refused.status, refused.body.error], [401, "invalid_client"]);
   await person.setEnabled(ada, client.id, "enable");
   assert.equal((await ask(second)).status, 200);
+  await ada.page.click('.done button:has-text("Undo")');
+  await ada.page.waitForSelector('.done :text("billing-worker is disabled")');
+  assert.equal((await ask(second)).status, 401, "what was undone is undone");
+  await ada.page.click('.done button:has-text("Undo")');
+  await ada.page.waitForSelector('.done :text("billing-worker is enabled")');
+  assert.equal((await ask(second)).status, 200);
+});
+
+owner("a weak secret and a past expiry are said while they are typed, as the server judges them", async () => {
+  const { page } = ada;
+  ada.expected.add(422);
+  const judged = ["twelve-letters", "correct horse battery staple nine", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "0123456789".repeat(5), "pässword-pässword-X9"];
+  for (const secret of judged) {
+    await page.goto(`${ada.console}/identity/clients/new`);
+    await page.click('summary:has-text("More settings")');
+    await page.fill("#name", "judged");
+    await page.fill("#expires_at", "2020-01-01T00:00:00Z");
+    assert.match(await page.textContent("#expires_at-live"), /expired from the start/);
+    await page.fill("#secret", secret);
+    const said = (await page.textContent("#secret-live")).includes("weak_secret");
+    await page.click("main button[type=submit]");
+    const warned = await page.textContent("#warnings");
+    assert(warned.includes("expired"), warned);
+    assert.equal(warned.includes("weak_secret"), said, `the page and the server differ over ${secret}: ${warned}`);
+  }
+  ada.expected.delete(422);
 });
 
 owner("a client is deleted only when its id is typed", async () => {
@@ -168,8 +205,8 @@ owner("the audit log has all of it", async () => {
     "client.created": 1,
     "secret.created": 1,
     "secret.revoked": 1,
-    "client.disabled": 1,
-    "client.enabled": 1,
+    "client.disabled": 2,
+    "client.enabled": 2,
     "client.deleted": 1,
   };
   const found = {};

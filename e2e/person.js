@@ -58,6 +58,20 @@ export async function isAtHome({ page }, after) {
   assert.equal(await page.textContent("h1"), "Home", `${after} leads to ${page.url()}, not to Home`);
 }
 
+// Makes an API with one scope and gives the address of its page.
+export async function createApi(who, identifier, name, scope) {
+  const { page } = who;
+  await page.goto(`${who.console}/identity/apis/new`);
+  await page.fill("#identifier", identifier);
+  await page.fill("#name", name);
+  await page.click("main button[type=submit]");
+  const address = page.url();
+  await page.fill("#new_scope", scope);
+  await page.fill("#description", `What ${scope} allows`);
+  await page.click('form[action$="/scopes"] button');
+  return address;
+}
+
 // Makes a client and stays on the page that shows its secret.
 export async function createClient(who, name, scope) {
   const { page } = who;
@@ -93,7 +107,11 @@ export async function rotate(who, id) {
 export async function setEnabled(who, id, verb) {
   const { page } = who;
   await page.goto(path(who, id, "danger"));
-  await page.click(`.zone button[commandfor=${verb}]`);
-  await page.click(`#${verb} button[type=submit]`);
+  if (verb === "disable") {
+    await page.click(".zone button[commandfor=disable]");
+    await page.click("#disable button[type=submit]");
+  } else {
+    await page.click(`.zone form[action$="/${verb}"] button`);
+  }
   await page.waitForURL(path(who, id));
 }

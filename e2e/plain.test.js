@@ -31,6 +31,27 @@ plain("without scripts: create a client, rotate its secret, disable it", async (
   assert.equal((await askToken(bare.origin, client.id, second)).status, 401, "the disabled client is refused");
 });
 
+plain("without scripts: what was done is undone, access is changed after a preview, an API is made", async () => {
+  const { page } = bare;
+  await page.click('.done button:has-text("Undo")');
+  await page.waitForURL(person.path(bare, client.id));
+  const address = await person.createApi(bare, "https://ledger.example", "Ledger", "ledger:read");
+  await page.goto(person.path(bare, client.id, "access"));
+  await page.check('input[name=scope][value="ledger:read"]');
+  await page.check('input[name=default_scope][value="ledger:read"]');
+  await page.uncheck(`input[name=default_scope][value="${API.scope}"]`);
+  await page.click('button:has-text("Preview")');
+  const claims = JSON.parse(await page.textContent("#claims"));
+  assert.deepEqual([claims.scope, claims.aud], ["ledger:read", "https://ledger.example"]);
+  await page.click('button:text-is("Save")');
+  await page.waitForSelector('.done :text("Saved")');
+  const { body } = await askToken(bare.origin, client.id, second, "");
+  assert.equal(body.scope, "ledger:read", JSON.stringify(body));
+  await page.goto(address);
+  assert.equal(await page.locator("tbody tr").count(), 1);
+  await person.setEnabled(bare, client.id, "disable");
+});
+
 plain("without scripts: the filter of the list and the theme are kept by the server", async () => {
   const { page } = bare;
   await page.goto(`${bare.console}/identity/clients`);

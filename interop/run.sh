@@ -101,6 +101,7 @@ run() {
     fi
 }
 
+run snippets python3 snippets/run.py curl cli node python rust
 start http
 for script in openid-client oauth4webapi jose; do
     run "$script" node "node/$script.js"

@@ -3,6 +3,7 @@
 //! The schemas describe the wire and not our structs, so a renamed field in the code never renames one outside.
 
 mod component;
+mod example;
 mod oauth;
 mod schema;
 
@@ -78,6 +79,7 @@ fn operation(route: &Route) -> Value {
         operation.insert("description".to_owned(), "Exists at the tenant `default` alone.".into());
     }
     operation.insert("tags".to_owned(), json!([tag(route)]));
+    operation.insert("x-cli".to_owned(), example::command(route).into());
     operation.insert("security".to_owned(), security(route));
     let parameters = parameters(route);
     if !parameters.is_empty() {
@@ -85,7 +87,8 @@ fn operation(route: &Route) -> Value {
     }
     if let Some(schema) = route.request {
         let kind = if schema.ends_with("Patch") { "application/merge-patch+json" } else { "application/json" };
-        let media = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+        let reference = format!("#/components/schemas/{schema}");
+        let media = json!({"schema": {"$ref": reference}, "example": example::body(route.operation_id)});
         let mut content = Map::new();
         content.insert("application/json".to_owned(), media.clone());
         content.insert(kind.to_owned(), media);
@@ -128,7 +131,7 @@ fn responses(route: &Route) -> Value {
     };
     responses.insert(route.status.to_string(), success(route, description));
     if route.operation_id == "rotateKey" {
-        let description = "The staged key is too young; `promotes_at` says when it will sign.";
+        let description = "The staged key does not sign yet; `promotes_at` says when it will.";
         responses.insert("202".to_owned(), success(route, description));
     }
     if route.conditional && !route.idempotent {

@@ -185,8 +185,12 @@ pub static ROUTES: &[Route] = &[
     // Clients
     Route::get(CLIENTS, "listClients", "List clients")
         .scope("clients:read")
-        .query(&["limit", "cursor", "status", "scope", "q"])
+        .query(&["limit", "cursor", "sort", "status", "scope", "q"])
         .answers(200, "ClientList"),
+    Route::get("/api/clients/count", "countClients", "Count clients, up to 10,000")
+        .scope("clients:read")
+        .query(&["status", "scope", "q"])
+        .answers(200, "ClientCount"),
     Route::post(CLIENTS, "createClient", "Create a client")
         .scope("clients:write")
         .takes("ClientCreate")
@@ -348,10 +352,14 @@ pub static ROUTES: &[Route] = &[
         .scope("audit:read")
         .query(PAGE)
         .answers(200, "CheckpointList"),
-    Route::get("/api/audit/proofs", "getAuditProof", "Prove that a record is in the tree, or that the tree only grew")
-        .scope("audit:read")
-        .query(&["leaf", "from_size"])
-        .answers(200, "AuditProof"),
+    Route::get(
+        "/api/audit/proofs",
+        "getAuditProof",
+        "Prove that a token or a record is in the tree, or that the tree only grew",
+    )
+    .scope("audit:read")
+    .query(&["jti", "leaf", "from_size"])
+    .answers(200, "AuditProof"),
     // Events
     Route::get("/api/events", "listEvents", "List events, newest first")
         .scope("events:read")

@@ -42,6 +42,8 @@ pub struct ScopeFields {
     pub name: Option<String>,
     /// For people.
     pub description: Option<String>,
+    /// The description that a change was decided on; another one makes it stale.
+    pub was: Option<String>,
 }
 
 impl Api {
@@ -286,7 +288,7 @@ impl Auth {
     /// Describes a scope anew.
     ///
     /// # Errors
-    /// [`AdminError::NotFound`], [`AdminError::Invalid`], [`AdminError::State`], the store's.
+    /// [`AdminError::NotFound`], [`AdminError::Stale`], [`AdminError::Invalid`], [`AdminError::State`], the store's.
     pub async fn patch_scope(
         &self,
         who: &Principal,
@@ -298,6 +300,9 @@ impl Auth {
         let catalog = self.read_catalog(tenant).await?;
         let owner = catalog.api(api).ok_or(AdminError::NotFound("API"))?;
         let scope = catalog.scopes.get(name).filter(|scope| scope.api == api).ok_or(AdminError::NotFound("scope"))?;
+        if fields.was.as_ref().is_some_and(|was| *was != scope.description) {
+            return Err(AdminError::Stale);
+        }
         let mut problems = fields.problems;
         if fields.name.is_some() {
             problems.push(FieldProblem::new("name", "read_only", "name cannot be changed, because tokens carry it"));
@@ -314,7 +319,7 @@ impl Auth {
             return Err(AdminError::State("the scopes of the management API are fixed".to_owned()));
         }
         let batch = Batch::new()
-            .expect(1, &sql::SCOPE_UPDATE, params![tenant.id, name, description.as_str()])
+            .expect(1, &sql::SCOPE_UPDATE, params![tenant.id, name, description.as_str(), scope.description.as_str()])
             .change(ChangeKind::Apis, name);
         let (before, after) = (json!({"description": scope.description}), json!({"description": description}));
         let object = ("scope", name);

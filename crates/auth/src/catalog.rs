@@ -267,6 +267,24 @@ impl Catalog {
         })
     }
 
+    /// What one token of a client can have: its default scopes, else as many of its scopes, in their order, as belong
+    /// together. `None` when a request without scopes is refused too.
+    pub fn grantable(&self, client: &Client) -> Option<Granted> {
+        let settings = &client.settings;
+        let listed = if settings.default_scopes.is_empty() { &settings.scopes } else { &settings.default_scopes };
+        let mut best = None;
+        let mut taken = String::new();
+        for scope in listed {
+            let asked = if taken.is_empty() { scope.to_string() } else { format!("{taken} {scope}") };
+            let ask = Ask { scope: Some(asked.as_str()), resources: Vec::new() };
+            if let Ok(granted) = self.grant(client, None, &ask) {
+                best = Some(granted);
+                taken = asked;
+            }
+        }
+        best.or_else(|| self.grant(client, None, &Ask::default()).ok())
+    }
+
     fn targets(&self, client: &Client, resources: &[&str]) -> Result<Vec<&Api>, OauthError> {
         let mut targets: Vec<&Api> = Vec::new();
         for resource in resources {

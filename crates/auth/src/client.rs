@@ -168,6 +168,11 @@ impl Status {
             Self::Disabled => "disabled",
         }
     }
+
+    /// Reads [`Status::name`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Expired, Self::Disabled].into_iter().find(|status| status.name() == text)
+    }
 }
 
 /// A client with its credentials, as caches hold it.

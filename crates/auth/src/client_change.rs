@@ -145,6 +145,9 @@ pub fn check_client_id(text: &str) -> Result<(), &'static str> {
     if text == "." || text == ".." {
         return Err("client_id cannot be a path segment of dots");
     }
+    if text == "count" {
+        return Err("client_id cannot be count, which the API answers with the number of clients");
+    }
     if text.starts_with("usr_") || text.starts_with("bst_") || Id::<id::Client>::parse(text).is_ok() {
         return Err("client_id cannot look like a generated id: not usr_…, bst_… or cl_ with 26 characters");
     }

@@ -4,12 +4,14 @@
 //! generated prefix and a good checksum costs one HMAC, with a bad one nothing, any other text one Argon2id.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use jose::mac::HmacKey;
 use kernel::clock::Timestamp;
+use kernel::histogram::{Histogram, Reading};
 use kernel::id::{self, Entropy, Id};
 use kernel::mutant;
 use kernel::secret::{CLIENT_SECRET, Secret, has_good_checksum};
@@ -161,12 +163,49 @@ pub struct Authenticated {
 pub struct Authenticator {
     slow: SlowHash,
     failures: FailureLimiter,
+    /// What did not prove a client; told by `/metrics` and never by an answer.
+    pub failed: Failed,
+}
+
+/// Failed client authentications by what was wrong.
+#[derive(Debug, Default)]
+pub struct Failed {
+    /// No client has the id.
+    pub unknown_client: AtomicU64,
+    /// No live secret of the client is the one presented, or none was presented.
+    pub wrong_secret: AtomicU64,
+    /// The client is disabled, has expired, or may not authenticate in this way.
+    pub not_allowed: AtomicU64,
+}
+
+/// What the bounded pool of slow hashes did.
+#[derive(Debug, Clone)]
+pub struct SlowFigures {
+    /// How long hashes took, in microseconds.
+    pub took: Reading,
+    /// How long they waited for a worker, in microseconds.
+    pub waited: Reading,
+    /// How many wait now.
+    pub waiting: usize,
 }
 
 impl Authenticator {
     /// With a pool for slow hashes and a limiter of failures.
     pub fn new(failures: FailureLimiter, memo_key: HmacKey, workers: usize) -> Self {
-        Self { slow: SlowHash::new(memo_key, workers), failures }
+        Self { slow: SlowHash::new(memo_key, workers), failures, failed: Failed::default() }
+    }
+
+    /// What the pool of slow hashes did.
+    pub fn slow_figures(&self) -> SlowFigures {
+        let slow = &self.slow;
+        let places = ARGON2_QUEUE.saturating_sub(slow.waiting.available_permits());
+        let busy = slow.size.saturating_sub(slow.workers.available_permits());
+        SlowFigures { took: slow.took.read(), waited: slow.waited.read(), waiting: places.saturating_sub(busy) }
+    }
+
+    /// How many chosen secrets are known without a slow hash.
+    pub fn remembered(&self) -> usize {
+        self.slow.memo.len()
     }
 
     /// Hashes a chosen secret in the bounded pool.
@@ -206,11 +245,11 @@ impl Authenticator {
         })
     }
 
-    /// Decides whether the presented credentials prove the client.
+    /// Decides whether the presented credentials prove the client. Why they do not is for the record alone: the caller
+    /// gets [`OauthError::InvalidClient`] whatever the cause.
     ///
     /// # Errors
-    /// [`OauthError::InvalidClient`] for every failure of proof, whatever its cause; [`OauthError::SlowDown`]
-    /// when a source fails too often; [`OauthError::Unavailable`] when the slow pool is full.
+    /// [`OauthError::SlowDown`] when a source fails too often; [`OauthError::Unavailable`] when the slow pool is full.
     pub async fn authenticate(
         &self,
         tenant: &Tenant,
@@ -218,18 +257,18 @@ impl Authenticator {
         presented: &Presented,
         source: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<Authenticated, OauthError> {
+    ) -> Result<Result<Authenticated, Denial>, OauthError> {
         let Some(secret) = &presented.secret else {
             // A public client is identified by its id alone (RFC 6749 §2.3.1 does not apply to it).
-            return match client {
+            return Ok(match client {
                 Some(client)
                     if client.settings.token_endpoint_auth_method == AuthMethod::None
                         && client.status(now) == Status::Active =>
                 {
                     Ok(Authenticated { client, credential: None, narrowed: None })
                 }
-                _ => Err(OauthError::InvalidClient),
-            };
+                other => Err(self.fail(Denial::of(other.as_deref(), Denial::NoSecret, now))),
+            });
         };
         let mut candidates = [Some(secret), presented.raw_secret.as_ref()];
         if presented.raw_secret.as_ref().is_some_and(|raw| is_not_form_encoded(raw.reveal())) {
@@ -238,11 +277,16 @@ impl Authenticator {
         }
         let mut slow_done = false;
         let mut found = None;
+        let mut denial = Denial::WrongSecret;
         for candidate in candidates.into_iter().flatten() {
             let text = candidate.reveal();
             if text.starts_with(CLIENT_SECRET) {
                 if has_good_checksum(CLIENT_SECRET, text) {
-                    found = found.or(match_generated(tenant, client.as_deref(), text, now));
+                    match match_generated(tenant, client.as_deref(), text) {
+                        Some(credential) if credential.is_live(now) => found = Some(credential.id),
+                        Some(_) => denial = Denial::EndedSecret,
+                        None => {}
+                    }
                 }
             } else if !slow_done {
                 slow_done = true;
@@ -255,10 +299,25 @@ impl Authenticator {
         match (client, found) {
             (Some(client), Some(id)) if usable(&client, presented.place, now) => {
                 let narrowed = client.credentials.iter().find(|c| c.id == id).and_then(|c| c.scopes.clone());
-                Ok(Authenticated { client, credential: Some(id), narrowed })
+                Ok(Ok(Authenticated { client, credential: Some(id), narrowed }))
             }
-            _ => Err(OauthError::InvalidClient),
+            (client, found) => {
+                let denial = if found.is_some() { Denial::WrongMethod } else { denial };
+                Ok(Err(self.fail(Denial::of(client.as_deref(), denial, now))))
+            }
         }
+    }
+
+    /// Counts a failure of proof by its cause.
+    fn fail(&self, denial: Denial) -> Denial {
+        let failed = &self.failed;
+        let cause = match denial {
+            Denial::UnknownClient => &failed.unknown_client,
+            Denial::NoSecret | Denial::EndedSecret | Denial::WrongSecret => &failed.wrong_secret,
+            Denial::ClientDisabled | Denial::ClientExpired | Denial::WrongMethod => &failed.not_allowed,
+        };
+        cause.fetch_add(1, Ordering::Relaxed);
+        denial
     }
 
     async fn match_chosen(
@@ -289,6 +348,50 @@ impl Authenticator {
                 Ok(Some(credential.id))
             }
             _ => Ok(None),
+        }
+    }
+}
+
+/// Why credentials prove nothing. Only the journal says it, to those who may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// There is no such client.
+    UnknownClient,
+    /// The client is disabled.
+    ClientDisabled,
+    /// The client has ended.
+    ClientExpired,
+    /// The client authenticates in another way.
+    WrongMethod,
+    /// No secret came with the request.
+    NoSecret,
+    /// The secret was this client's, and has ended or not begun.
+    EndedSecret,
+    /// It is no secret of this client.
+    WrongSecret,
+}
+
+impl Denial {
+    /// The stable name in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownClient => "unknown_client",
+            Self::ClientDisabled => "client_disabled",
+            Self::ClientExpired => "client_expired",
+            Self::WrongMethod => "wrong_auth_method",
+            Self::NoSecret => "no_secret",
+            Self::EndedSecret => "secret_ended",
+            Self::WrongSecret => "invalid_secret",
+        }
+    }
+
+    /// What stands in the way first: the client itself, else what was found wrong with the credentials.
+    fn of(client: Option<&Client>, credentials: Self, now: Timestamp) -> Self {
+        match client.map(|client| client.status(now)) {
+            None => Self::UnknownClient,
+            Some(Status::Disabled) => Self::ClientDisabled,
+            Some(Status::Expired) => Self::ClientExpired,
+            Some(Status::Active) => credentials,
         }
     }
 }
@@ -331,14 +434,11 @@ fn usable(client: &Client, place: Place, now: Timestamp) -> bool {
     method && (client.status(now) == Status::Active || mutant::is("C04-disabled"))
 }
 
-fn match_generated(tenant: &Tenant, client: Option<&Client>, text: &str, now: Timestamp) -> Option<Id<id::Secret>> {
+/// The secret that a text is, whether it is live or not.
+fn match_generated<'a>(tenant: &Tenant, client: Option<&'a Client>, text: &str) -> Option<&'a Credential> {
     let tag = tenant.pepper.tag(text.as_bytes());
     let credentials = client.map(|c| c.credentials.as_slice()).unwrap_or_default();
-    credentials
-        .iter()
-        .filter(|c| c.kind == SecretKind::Generated && c.is_live(now))
-        .find(|c| jose::constant_time_eq(&tag, &c.hash))
-        .map(|c| c.id)
+    credentials.iter().find(|c| c.kind == SecretKind::Generated && jose::constant_time_eq(&tag, &c.hash))
 }
 
 /// Argon2id in a bounded pool, with a memory of what it verified.
@@ -350,6 +450,10 @@ struct SlowHash {
     /// Working memory of past hashes while others wait, one piece per worker at most: 19 MiB is not asked of the system
     /// for each of a crowd, and not kept when it has gone.
     arenas: Arc<Mutex<Vec<Vec<Block>>>>,
+    /// How many workers there are.
+    size: usize,
+    took: Arc<Histogram>,
+    waited: Histogram,
 }
 
 /// Memory in KiB, passes, lanes.
@@ -366,6 +470,9 @@ impl SlowHash {
     fn new(memo_key: HmacKey, workers: usize) -> Self {
         Self {
             workers: Arc::new(Semaphore::new(workers.max(1))),
+            size: workers.max(1),
+            took: Arc::new(Histogram::of_durations()),
+            waited: Histogram::of_durations(),
             waiting: Arc::new(Semaphore::new(ARGON2_QUEUE)),
             memo_key,
             memo: Cache::new(100_000),
@@ -385,14 +492,17 @@ impl SlowHash {
     async fn run(&self, text: String, salt: [u8; 16], cost: Cost) -> Result<Vec<u8>, OauthError> {
         let waiting = Arc::clone(&self.waiting);
         let _place = Arc::clone(&waiting).try_acquire_owned().map_err(|_| OauthError::Unavailable)?;
+        let since = Instant::now();
         let worker = tokio::time::timeout(ARGON2_WAIT, self.workers.clone().acquire_owned())
             .await
             .map_err(|_| OauthError::Unavailable)?
             .map_err(|_| OauthError::Unavailable)?;
+        self.waited.add_duration(since.elapsed());
         let text = Secret::new(text);
-        let arenas = Arc::clone(&self.arenas);
+        let (arenas, took) = (Arc::clone(&self.arenas), Arc::clone(&self.took));
         let hashed = tokio::task::spawn_blocking(move || {
             let _worker = worker;
+            let began = Instant::now();
             let (memory, passes, lanes) = cost;
             let params = Params::new(memory, passes, lanes, Some(32)).ok()?;
             let mut out = vec![0_u8; 32];
@@ -402,6 +512,7 @@ impl SlowHash {
             Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                 .hash_password_into_with_memory(text.reveal().as_bytes(), &salt, &mut out, &mut arena)
                 .ok()?;
+            took.add_duration(began.elapsed());
             let mut arenas = arenas.lock().unwrap_or_else(PoisonError::into_inner);
             if waiting.available_permits() < ARGON2_QUEUE.saturating_sub(1) {
                 arenas.push(arena);

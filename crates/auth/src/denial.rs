@@ -21,6 +21,19 @@ pub struct Denials {
     epochs: RwLock<HashMap<(TenantId, [u8; 16]), u64>>,
 }
 
+/// What made a token worthless before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// The token itself was revoked.
+    Token,
+    /// What it came from was: its credential or its refresh family.
+    Origin,
+    /// Every token of the client was.
+    Client,
+    /// Every token of the tenant was.
+    Tenant,
+}
+
 /// The text under which a token id is denied.
 pub fn token_key(token: [u8; 16]) -> String {
     Id::<id::Token>::from_bytes(token).to_string()
@@ -70,17 +83,26 @@ impl Denials {
 
     /// Whether a token is still good as far as revocations go. A poisoned table answers no.
     pub fn allows(&self, tenant: TenantId, client: Id<id::Client>, jti: &Jti) -> bool {
+        self.denial(tenant, client, jti).is_none()
+    }
+
+    /// What made a token worthless, the narrowest first; `None` for one that is good. A poisoned table denies all.
+    pub fn denial(&self, tenant: TenantId, client: Id<id::Client>, jti: &Jti) -> Option<Denial> {
         let origin = match &jti.origin {
             Origin::Credential(id) => *id.as_bytes(),
             Origin::Family(id) => *id.as_bytes(),
         };
-        let (Ok(denied), Ok(epochs)) = (self.denied.read(), self.epochs.read()) else { return false };
-        let listed = denied.contains_key(&(tenant, jti.token))
-            || (denied.contains_key(&(tenant, origin)) && !mutant::is("R02-family"));
-        let outdated = [*client.as_bytes(), origin, *tenant.as_bytes()]
-            .iter()
-            .any(|key| epochs.get(&(tenant, *key)).is_some_and(|not_before| jti.seq < *not_before));
-        !listed && !outdated
+        let (Ok(denied), Ok(epochs)) = (self.denied.read(), self.epochs.read()) else { return Some(Denial::Tenant) };
+        if denied.contains_key(&(tenant, jti.token)) {
+            return Some(Denial::Token);
+        }
+        if denied.contains_key(&(tenant, origin)) && !mutant::is("R02-family") {
+            return Some(Denial::Origin);
+        }
+        [(origin, Denial::Origin), (*client.as_bytes(), Denial::Client), (*tenant.as_bytes(), Denial::Tenant)]
+            .into_iter()
+            .find(|(key, _)| epochs.get(&(tenant, *key)).is_some_and(|not_before| jti.seq < *not_before))
+            .map(|(_, denial)| denial)
     }
 
     /// Forgets denylist entries whose token cannot be unexpired any more.

@@ -47,6 +47,14 @@ pub enum OauthError {
 }
 
 impl OauthError {
+    /// The code that a caller sees (RFC 6749 §5.2).
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::SlowDown { .. } => "slow_down",
+            other => other.reason(),
+        }
+    }
+
     /// The stable name under which refusals are counted and journaled.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -57,7 +65,12 @@ impl OauthError {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
-            Self::SlowDown { .. } => "slow_down",
+            Self::SlowDown { policy, .. } => match policy.as_bytes() {
+                b"client" => "rate_limit",
+                b"authentication-failures" => "too_many_failures",
+                b"source address" => "source_limit",
+                _ => "quota",
+            },
             Self::Unavailable => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }

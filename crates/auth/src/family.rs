@@ -7,8 +7,11 @@ use kernel::clock::Timestamp;
 use kernel::id::{self, Entropy, Id};
 use kernel::mutant;
 use kernel::secret::{REFRESH_TOKEN, Secret, credential_bytes, credential_text};
-use store::Row;
+use store::{Row, params};
 
+use crate::client::Settings;
+use crate::directory::Auth;
+use crate::sql;
 use crate::tenant::Tenant;
 
 /// Rotation times kept per family. Rotations that come closer together than the window divided by this
@@ -150,6 +153,64 @@ fn parse_rotations(text: &str) -> Option<Vec<(u32, Timestamp)>> {
             Some((generation.parse().ok()?, Timestamp::from_micros(at.parse().ok()?)))
         })
         .collect()
+}
+
+/// A family in a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The family.
+    pub family: Family,
+    /// Public id and name of its client; `None` when the client was deleted.
+    pub client: Option<(String, String)>,
+}
+
+impl Listed {
+    fn from_row(row: &Row) -> Result<Self, store::Error> {
+        let client = match (row.text_opt(14)?, row.text_opt(15)?) {
+            (Some(client_id), Some(settings)) => {
+                let settings: Settings = serde_json::from_str(settings).map_err(|_| store::Error::RowCorrupt)?;
+                Some((client_id.to_owned(), settings.name))
+            }
+            _ => None,
+        };
+        Ok(Self { family: Family::from_row(row)?, client })
+    }
+}
+
+/// Which families a list holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    /// Those of every client.
+    All,
+    /// Those of one client.
+    OfClient(Id<id::Client>),
+    /// Those that ended because a used token came again.
+    Reused,
+}
+
+impl Auth {
+    /// Families of a tenant, newest first, those that ended lately included.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn newest_families(
+        &self,
+        tenant: &Tenant,
+        which: Which,
+        after: Option<Id<id::Family>>,
+        limit: i64,
+    ) -> Result<Vec<Listed>, store::Error> {
+        let after = after.map(|id| id.as_bytes().to_vec());
+        let rows = match which {
+            Which::All => self.store.read_all(&sql::FAMILIES_NEWEST, params![tenant.id, after, limit]).await?,
+            Which::Reused => self.store.read_all(&sql::FAMILIES_REUSED, params![tenant.id, after, limit]).await?,
+            Which::OfClient(client) => {
+                let values = params![tenant.id, after, limit, client];
+                self.store.read_all(&sql::FAMILIES_NEWEST_OF_CLIENT, values).await?
+            }
+        };
+        rows.iter().map(Listed::from_row).collect()
+    }
 }
 
 /// What a presented generation means.

@@ -4,6 +4,7 @@
 //! limits, `grant_type`, parameters of the grant, `resource`, `scope`, quota. A refusal never rotates a
 //! refresh token: rotation happens in the commit that issues.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,9 +23,9 @@ use store::{Batch, ChangeKind, params};
 use crate::catalog::{Ask, Granted};
 use crate::client::{
     CLIENT_CREDENTIALS, Client, REFRESH_IDLE_DEFAULT_SECONDS, REFRESH_TOKEN, REFRESH_TTL_DEFAULT_SECONDS,
-    REUSE_WINDOW_DEFAULT_SECONDS, Settings, TokenFormat,
+    REUSE_WINDOW_DEFAULT_SECONDS, Settings, Status, TokenFormat,
 };
-use crate::credential::{Authenticated, Presented};
+use crate::credential::{Authenticated, Denial, Presented};
 use crate::directory::Auth;
 use crate::error::OauthError;
 use crate::family::{Family, Judgment, RefreshToken, new_handle, token_text};
@@ -71,6 +72,16 @@ pub struct Outcome<T> {
     pub result: Result<T, OauthError>,
 }
 
+/// What a token would be, with nothing issued, counted or written.
+pub struct Preview {
+    /// The claims set, as a token would carry it.
+    pub claims: String,
+    /// The algorithm that would sign it; `None` for an opaque token, whose claims introspection shows.
+    pub alg: Option<Alg>,
+    /// Seconds it would live.
+    pub lifetime_seconds: u32,
+}
+
 /// Everything an issuance needs once it is allowed.
 struct Issue<'a> {
     tenant: &'a Tenant,
@@ -93,6 +104,39 @@ struct Issued {
     opaque: Option<(Vec<u8>, String)>,
 }
 
+const NOT_ITS_GRANT: OauthError =
+    OauthError::UnauthorizedClient(Cow::Borrowed("this client may not use this grant_type"));
+
+/// The claims of a token, and the seconds it lives.
+fn claims(
+    tenant: &Tenant,
+    client: &Client,
+    granted: &Granted,
+    jti: Jti,
+    now: Timestamp,
+) -> Result<(String, u32), OauthError> {
+    let lifetime_seconds = client.access_ttl_seconds(granted.token_ttl_seconds, now);
+    if lifetime_seconds == 0 {
+        return Err(OauthError::InvalidClient);
+    }
+    let claims = Claims {
+        tenant,
+        client,
+        audience: &granted.audience,
+        scope: &granted.scope,
+        jti: &jti.to_string(),
+        issued_at: now,
+        lifetime_seconds,
+    };
+    Ok((claims.encode(), lifetime_seconds))
+}
+
+/// What signs a token: the client's choice, else its API's.
+fn algorithm(client: &Client, granted: &Granted) -> Alg {
+    let own = client.settings.signing_alg.as_deref().and_then(Alg::parse);
+    own.or(granted.signing_alg).unwrap_or(Alg::Es256)
+}
+
 impl Auth {
     /// Authenticates a client and counts the request against its rate.
     ///
@@ -105,12 +149,11 @@ impl Auth {
         source: Option<IpAddr>,
     ) -> Outcome<Authenticated> {
         let mut limits = LimitState::default();
-        let result = self.identify_within(tenant, presented, source, &mut limits).await;
+        let mut denial = None;
+        let result = self.identify_within(tenant, presented, source, &mut limits, &mut denial).await;
         if let Err(error) = &result {
-            if matches!(error, OauthError::InvalidClient) {
-                self.counters.failed_authentications.fetch_add(1, Ordering::Relaxed);
-            }
-            self.note_refusal(tenant, Some(&presented.client_id), source, error);
+            let reason = denial.map_or_else(|| error.reason(), Denial::name);
+            self.note(tenant, Some(&presented.client_id), source, reason);
         }
         Outcome { limits, result }
     }
@@ -121,10 +164,17 @@ impl Auth {
         presented: &Presented,
         source: Option<IpAddr>,
         limits: &mut LimitState,
+        denial: &mut Option<Denial>,
     ) -> Result<Authenticated, OauthError> {
         let now = self.clock.now();
         let client = self.client(tenant.id, &presented.client_id).await?;
-        let who = self.authenticator.authenticate(tenant, client, presented, source, now).await?;
+        let who = match self.authenticator.authenticate(tenant, client, presented, source, now).await? {
+            Ok(who) => who,
+            Err(found) => {
+                *denial = Some(found);
+                return Err(OauthError::InvalidClient);
+            }
+        };
         let (rate, enforce) = rate_of(who.client.settings.rate_limit, self.default_rate(tenant));
         if rate.limit > 0 {
             let verdict = self.client_rates.count(&who.client.id, rate, now);
@@ -201,7 +251,7 @@ impl Auth {
             _ => return Err(OauthError::UnsupportedGrantType),
         };
         if !who.client.may_use(grant_type) {
-            return Err(OauthError::UnauthorizedClient("this client may not use this grant_type".into()));
+            return Err(NOT_ITS_GRANT);
         }
         match grant {
             Grant::ClientCredentials => self.client_credentials(tenant, who, request, limits).await,
@@ -255,6 +305,38 @@ impl Auth {
             refresh_token = Some(token_text(tenant, family, &handle, 0));
         }
         self.finish(tenant, batch, issued, &granted, refresh_token).await
+    }
+
+    /// What a client would get by client credentials with one of its secrets: decided by the code that issues, but for
+    /// limits and quotas. Secrets with narrower scopes of their own get less.
+    ///
+    /// # Errors
+    /// The refusal that the request would meet.
+    pub async fn preview(
+        &self,
+        tenant: &Tenant,
+        client: &Client,
+        ask: &Ask<'_>,
+        request: Id<id::Request>,
+    ) -> Result<Preview, OauthError> {
+        let now = self.clock.now();
+        let credential = client.credentials.iter().find(|credential| credential.is_live(now));
+        let Some(credential) = credential.filter(|_| client.status(now) == Status::Active) else {
+            return Err(OauthError::InvalidClient);
+        };
+        if !client.may_use(CLIENT_CREDENTIALS) {
+            return Err(NOT_ITS_GRANT);
+        }
+        let granted = self.catalog(tenant).await?.grant(client, None, ask)?;
+        let origin = if client.may_use(REFRESH_TOKEN) {
+            Origin::Family(self.with_entropy(|entropy| Id::generate(now, entropy)))
+        } else {
+            Origin::Credential(credential.id)
+        };
+        let jti = Jti { token: *request.as_bytes(), origin, seq: self.store.applied(tenant.id) };
+        let (claims, lifetime_seconds) = claims(tenant, client, &granted, jti, now)?;
+        let is_jwt = client.settings.access_token_format == TokenFormat::Jwt;
+        Ok(Preview { claims, alg: is_jwt.then(|| algorithm(client, &granted)), lifetime_seconds })
     }
 
     /// Appends the issuance to the journal, in the commit of its rows where it has any, and answers after.
@@ -545,22 +627,9 @@ impl Auth {
     /// Makes the token and its journal entry; writes nothing.
     async fn issue(&self, issue: &Issue<'_>) -> Result<Issued, OauthError> {
         let client = &issue.who.client;
-        let lifetime_seconds = client.access_ttl_seconds(issue.granted.token_ttl_seconds, issue.now);
-        if lifetime_seconds == 0 {
-            return Err(OauthError::InvalidClient);
-        }
         let token = *issue.request.as_bytes();
-        let jti = Jti { token, origin: issue.origin, seq: issue.seq }.to_string();
-        let claims = Claims {
-            tenant: issue.tenant,
-            client,
-            audience: &issue.granted.audience,
-            scope: &issue.granted.scope,
-            jti: &jti,
-            issued_at: issue.now,
-            lifetime_seconds,
-        }
-        .encode();
+        let jti = Jti { token, origin: issue.origin, seq: issue.seq };
+        let (claims, lifetime_seconds) = claims(issue.tenant, client, issue.granted, jti, issue.now)?;
         let (access_token, kind, opaque) = match client.settings.access_token_format {
             TokenFormat::Jwt => (self.sign(issue, &claims).await?, TokenKind::Jwt, None),
             TokenFormat::Opaque => {
@@ -595,8 +664,7 @@ impl Auth {
     }
 
     async fn sign(&self, issue: &Issue<'_>, claims: &str) -> Result<Secret<String>, OauthError> {
-        let own = issue.who.client.settings.signing_alg.as_deref().and_then(Alg::parse);
-        let alg = own.or(issue.granted.signing_alg).unwrap_or(Alg::Es256);
+        let alg = algorithm(&issue.who.client, issue.granted);
         let mut keys = self.keys(issue.tenant).await?;
         if keys.active(KeyPurpose::Token, alg).is_none() {
             self.ensure_keys(issue.tenant, KeyPurpose::Token, alg)

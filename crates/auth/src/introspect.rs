@@ -38,6 +38,17 @@ pub struct Verified {
     kid: Option<String>,
 }
 
+impl Verified {
+    /// Everything that the token says.
+    pub fn members(&self) -> Map<String, Value> {
+        let mut members: Map<String, Value> = serde_json::from_str(&self.answer).unwrap_or_default();
+        // what introspection adds
+        members.remove("active");
+        members.remove("token_type");
+        members
+    }
+}
+
 /// Who asks about a token.
 pub enum Caller<'a> {
     /// An authenticated client.

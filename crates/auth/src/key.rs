@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jose::{Alg, Jwk, SigningKey, VerifyKey};
 use kernel::clock::Timestamp;
 use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
-use record::action;
+use record::{Verifier, action};
 use store::{Batch, ChangeKind, Row, params};
 
 use crate::directory::Auth;
-use crate::error::AdminError;
+use crate::error::{AdminError, FieldProblem};
 use crate::plan::{Planned, change_record, event};
 use crate::sql;
 use crate::tenant::Tenant;
@@ -114,6 +116,13 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// What a checkpoint that this key signed under a name is verified by; `None` for a key of another purpose.
+    pub fn verifier(&self, name: &str) -> Option<Verifier> {
+        let x = self.public_jwk.x.as_deref().filter(|_| self.purpose == KeyPurpose::Checkpoint)?;
+        let public = URL_SAFE_NO_PAD.decode(x).ok()?;
+        Verifier::new(name, public.try_into().ok()?).ok()
+    }
+
     /// Reads a row of [`crate::sql::KEYS`] or [`crate::sql::KEYS_LIST`].
     ///
     /// # Errors
@@ -282,12 +291,23 @@ pub struct KeyShortfall {
     pub is_overdue: bool,
 }
 
+/// When a rotation happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RotateAt {
+    /// As soon as every verifier can have the staged key.
+    Published,
+    /// Now, although verifiers may not know the staged key yet.
+    Now,
+    /// At a time, or when the staged key is old enough, whichever is later.
+    Time(Timestamp),
+}
+
 /// What a rotation did.
 #[derive(Debug, Clone)]
 pub struct Rotation {
     /// The key that signs now.
     pub kid: String,
-    /// When the staged key will be promoted, when it is too young now.
+    /// When the staged key will be promoted, when that is not now.
     pub promotes_at: Option<Timestamp>,
 }
 
@@ -331,35 +351,43 @@ impl Auth {
         Ok(())
     }
 
-    /// Rotates the key of a purpose and algorithm: at once when the staged key is old enough or `force` is
-    /// set, else scheduled. Any number of concurrent calls gives one new key.
+    /// Rotates the key of a purpose and algorithm, at once or scheduled. Any number of concurrent calls gives one new key.
     ///
     /// # Errors
-    /// The store's and cryptography's.
+    /// [`AdminError::Invalid`] for a time that has passed, the store's and cryptography's.
     pub async fn rotate_key(
         &self,
         who: &Principal,
         tenant: &Tenant,
         purpose: KeyPurpose,
         alg: Alg,
-        force: bool,
+        when: RotateAt,
     ) -> Result<Planned<Rotation>, AdminError> {
+        let now = self.clock.now();
+        let earliest = match when {
+            RotateAt::Published => Some(now),
+            RotateAt::Now => None,
+            RotateAt::Time(at) if at > now => Some(at),
+            RotateAt::Time(_) => {
+                let problem = FieldProblem::new("at", "out_of_range", "at takes a time in the future");
+                return Err(AdminError::Invalid(vec![problem]));
+            }
+        };
         self.ensure_keys(tenant, purpose, alg).await?;
         let set = self.keys(tenant).await?;
-        let now = self.clock.now();
         let (Some(active), Some(staged)) =
             (set.record(purpose, alg, KeyState::Active), set.record(purpose, alg, KeyState::Staged))
         else {
             return Err(store::Error::Conflict("signing_key").into());
         };
-        if !force && staged.promote_after > now {
+        if let Some(at) = earliest.map(|at| at.max(staged.promote_after)).filter(|at| *at > now) {
             let batch = Batch::new()
-                .expect(1, &sql::KEY_SCHEDULE, params![tenant.id, active.id, staged.promote_after])
+                .expect(1, &sql::KEY_SCHEDULE, params![tenant.id, active.id, at])
                 .change(ChangeKind::Keys, purpose.name());
-            let after = serde_json::json!({"replace_at": staged.promote_after.to_string()});
+            let after = serde_json::json!({"replace_at": at.to_string()});
             let record =
                 change_record(self, who, tenant, action::KEY_SCHEDULED, ("key", &active.kid), (None, Some(after)));
-            let value = Rotation { kid: active.kid.clone(), promotes_at: Some(staged.promote_after) };
+            let value = Rotation { kid: active.kid.clone(), promotes_at: Some(at) };
             return Ok(Planned { batch, record, value });
         }
         let next = fresh(self, tenant, purpose, alg).await?;
@@ -446,7 +474,7 @@ impl Auth {
             let aged = record.promoted_at.is_some_and(|at| now.seconds_since(at) >= rotation_seconds);
             let asked = record.replace_at.is_some_and(|at| at <= now);
             if record.state == KeyState::Active && (aged || asked) {
-                let planned = self.rotate_key(&who, tenant, record.purpose, record.alg, false).await?;
+                let planned = self.rotate_key(&who, tenant, record.purpose, record.alg, RotateAt::Published).await?;
                 self.run(planned).await?;
             }
             if record.state == KeyState::Retiring && record.remove_after.is_some_and(|at| at <= now) {

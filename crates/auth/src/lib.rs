@@ -3,25 +3,31 @@
 //! Decisions are pure or end in a [`plan::Planned`] batch; HTTP lives in `api`, SQL engines in `store`.
 
 pub mod api_change;
+pub mod attention;
 pub mod catalog;
 pub mod client;
 pub mod client_change;
+pub mod client_list;
 pub mod credential;
+pub mod cursor;
 pub mod denial;
 pub mod directory;
 pub mod error;
 pub mod family;
 pub mod grant;
+pub mod inspect;
 pub mod introspect;
 pub mod key;
 pub mod limit;
 pub mod operator;
 pub mod plan;
+pub mod restore;
 pub mod revoke;
 pub mod secret_change;
 pub mod setup;
 pub mod sql;
 pub mod tenant;
 pub mod token;
+pub mod trial;
 
 pub use directory::{Auth, Settings};

@@ -289,6 +289,49 @@ impl Quotas {
     }
 }
 
+/// What a client has taken in one of its windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// `hour` or `day`.
+    pub span: &'static str,
+    /// Tokens taken since the window began; with several nodes, what they were given out of it.
+    pub used: i64,
+    /// Tokens of the whole window.
+    pub max: u32,
+}
+
+impl Quotas {
+    /// What a client has taken in the present windows of its quota.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn usage(
+        &self,
+        store: &Store,
+        tenant: TenantId,
+        client: Id<id::Client>,
+        quota: TokenQuota,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, store::Error> {
+        let mut found = Vec::new();
+        for (span, _, length) in SPANS {
+            let Some(max) = (if span == "hour" { quota.per_hour } else { quota.per_day }) else { continue };
+            let window_start = now.as_seconds().div_euclid(length).saturating_mul(length);
+            let held = self.leases.lock().await.get(&(client, span)).copied();
+            let held = held.filter(|lease| lease.window_start == window_start);
+            let used = match held {
+                Some(lease) => lease.used,
+                None => match store.read(&sql::QUOTA_READ, params![tenant, client, span]).await? {
+                    Some(row) if row.int(0)? == window_start => row.int(1)?,
+                    _ => 0,
+                },
+            };
+            found.push(Usage { span, used, max });
+        }
+        Ok(found)
+    }
+}
+
 /// Raises the counter by max(1, 1 % of what is left); leaves the lease as it is when nothing is left.
 async fn lease_slice(
     store: &Store,

@@ -6,6 +6,7 @@ use kernel::mutant;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::REFRESH_TOKEN;
 use record::action;
+use record::entry::Jti;
 use serde_json::json;
 use store::{Batch, ChangeKind, Store, params};
 
@@ -53,26 +54,34 @@ impl Auth {
         if (!own && !everyones) || verified.claims.exp <= now.as_seconds() {
             return Ok(());
         }
-        let key = token_key(verified.jti.token);
-        let until = kernel::clock::Timestamp::from_seconds(verified.claims.exp.saturating_add(60));
-        let data = json!({"jti": verified.claims.jti, "client_id": verified.claims.client_id});
-        let ends_at = kernel::clock::Timestamp::from_seconds(verified.claims.exp).to_string();
-        let facts = json!({"client_id": verified.claims.client_id, "expires_at": ends_at});
-        let object = ("token", verified.claims.jti.as_str());
-        let batch = Batch::new()
-            .run(&sql::DENIED_INSERT, params![tenant.id, key.as_str(), client.id, until])
-            .change_until(ChangeKind::Denied, key.as_str(), until.as_micros())
-            .event(event(self, Type::TokenRevoked, object, facts));
-        let record = change_record(
-            self,
-            who,
-            tenant,
-            action::TOKEN_REVOKED,
-            ("token", &verified.claims.jti),
-            (None, Some(data)),
-        );
-        self.store.commit_reserved(batch, record).await?;
+        let claims = &verified.claims;
+        let planned = self.plan_token_end(who, tenant, &verified.jti, (client.id, &claims.client_id), claims.exp);
+        self.store.commit_reserved(planned.batch, planned.record).await?;
         Ok(())
+    }
+
+    /// The end of one access token, which would end by itself at `exp`, in seconds. The client is the one that the
+    /// denial belongs to, with the public id of the one that the token was issued to.
+    pub fn plan_token_end(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        jti: &Jti,
+        (client, client_id): (Id<id::Client>, &str),
+        exp: i64,
+    ) -> Planned<()> {
+        let key = token_key(jti.token);
+        let until = kernel::clock::Timestamp::from_seconds(exp.saturating_add(60));
+        let name = jti.to_string();
+        let data = json!({"jti": name, "client_id": client_id});
+        let ends_at = kernel::clock::Timestamp::from_seconds(exp).to_string();
+        let facts = json!({"client_id": client_id, "expires_at": ends_at});
+        let batch = Batch::new()
+            .run(&sql::DENIED_INSERT, params![tenant.id, key.as_str(), client, until])
+            .change_until(ChangeKind::Denied, key.as_str(), until.as_micros())
+            .event(event(self, Type::TokenRevoked, ("token", &name), facts));
+        let record = change_record(self, who, tenant, action::TOKEN_REVOKED, ("token", &name), (None, Some(data)));
+        Planned { batch, record, value: () }
     }
 
     /// The end of a family and of its access tokens.

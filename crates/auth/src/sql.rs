@@ -23,21 +23,18 @@ store::statements! {
     /// Credentials of the client with a public id, in no order: sorting here would walk all of a tenant's credentials.
     CREDENTIALS_BY_CLIENT_ID =
         "SELECT c.id, c.client, c.label, c.kind, c.hash, c.root_version, c.hint, c.scopes, c.not_before, c.expires_at, c.revoked_at, c.last_used_at, c.created_at FROM client k JOIN credential c ON c.client = k.id WHERE k.tenant_id = ?1 AND k.client_id = ?2 AND c.tenant_id = ?1";
-    /// Clients in the order of creation, newest first, with optional filters.
-    CLIENT_LIST =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3";
-    /// Clients whose folded public id or name begins with a prefix.
-    CLIENT_LIST_PREFIX =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR id < ?2) AND id IN (SELECT id FROM client WHERE tenant_id = ?1 AND client_id_key >= ?4 AND client_id_key < ?5 UNION SELECT id FROM client WHERE tenant_id = ?1 AND name_key >= ?4 AND name_key < ?5) ORDER BY id DESC LIMIT ?3";
-    /// Clients that may request a scope.
-    CLIENT_LIST_SCOPE =
-        "SELECT k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at FROM client_scope s JOIN client k ON k.tenant_id = s.tenant_id AND k.id = s.client WHERE s.tenant_id = ?1 AND s.scope = ?4 AND (CAST(?2 AS {bytes}) IS NULL OR s.client < ?2) ORDER BY s.client DESC LIMIT ?3";
+    /// Any client that does not administer this server.
+    CLIENT_PLAIN =
+        "SELECT k.id FROM client k WHERE k.tenant_id = ?1 AND NOT EXISTS (SELECT s.client FROM client_scope s WHERE s.tenant_id = ?1 AND s.scope = 'admin' AND s.client = k.id) LIMIT 1";
+    /// Any secret of such a client that was used.
+    CREDENTIAL_PLAIN_USED =
+        "SELECT c.id FROM credential c WHERE c.tenant_id = ?1 AND c.last_used_at IS NOT NULL AND NOT EXISTS (SELECT s.client FROM client_scope s WHERE s.tenant_id = ?1 AND s.scope = 'admin' AND s.client = c.client) LIMIT 1";
     /// A new client. Its versions begin at its time of creation, so that no later client of the same name repeats one.
     CLIENT_INSERT =
-        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, disabled_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?8, ?8)";
+        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, expiry_key, disabled_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, COALESCE(CAST(?7 AS {int}), 9223372036854775807), NULL, ?8, ?8, ?8)";
     /// A changed client, guarded by its version.
     CLIENT_UPDATE =
-        "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, disabled_at = ?6, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";
+        "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, expiry_key = COALESCE(CAST(?5 AS {int}), 9223372036854775807), disabled_at = ?6, disabled_key = CASE WHEN CAST(?6 AS {int}) IS NULL THEN 0 ELSE 1 END, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";
     /// A deleted client, guarded by its version.
     CLIENT_DELETE = "DELETE FROM client WHERE tenant_id = ?1 AND id = ?2 AND version = ?3";
     /// The version of a client raised, so that concurrent changes of its credentials meet a guard.
@@ -63,6 +60,9 @@ store::statements! {
     /// Credentials that end before a time and have announcements outstanding.
     CREDENTIALS_EXPIRING across_tenants("the announcing job covers every tenant") =
         "SELECT c.tenant_id, c.id, k.client_id, c.label, c.expires_at, c.announced_days FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.expires_at > ?1 AND c.expires_at <= ?2 AND c.revoked_at IS NULL ORDER BY c.expires_at LIMIT 1000";
+    /// Secrets that end within a time while their client has no other that lives on.
+    CREDENTIALS_LAST_ENDING =
+        "SELECT c.id, c.expires_at, k.client_id, k.settings FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.tenant_id = ?1 AND c.expires_at > ?2 AND c.expires_at <= ?3 AND c.revoked_at IS NULL AND k.disabled_at IS NULL AND NOT EXISTS (SELECT o.id FROM credential o WHERE o.tenant_id = ?1 AND o.client = c.client AND o.id <> c.id AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > c.expires_at)) ORDER BY c.expires_at LIMIT ?4";
     /// An announcement noted.
     CREDENTIAL_ANNOUNCED = "UPDATE credential SET announced_days = ?3 WHERE tenant_id = ?1 AND id = ?2 AND (announced_days IS NULL OR announced_days > ?3)";
     /// Forgets events older than a time.
@@ -72,6 +72,12 @@ store::statements! {
     APIS = "SELECT id, identifier, name, builtin, token_ttl_seconds, signing_alg, version, created_at, updated_at FROM api WHERE tenant_id = ?1 ORDER BY id LIMIT 10000";
     /// The scopes of a tenant.
     SCOPES = "SELECT name, api, description, created_at FROM scope WHERE tenant_id = ?1 ORDER BY name LIMIT 100000";
+    /// Clients that may request a scope of an API, newest first.
+    API_CLIENTS =
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND id IN (SELECT u.client FROM scope s JOIN client_scope u ON u.tenant_id = s.tenant_id AND u.scope = s.name WHERE s.tenant_id = ?1 AND s.api = ?2) ORDER BY id DESC LIMIT ?3";
+    /// The scopes of an API that a client may request.
+    API_SCOPES_USED =
+        "SELECT s.name FROM scope s WHERE s.tenant_id = ?1 AND s.api = ?2 AND EXISTS (SELECT 1 FROM client_scope u WHERE u.tenant_id = ?1 AND u.scope = s.name) ORDER BY s.name LIMIT 100000";
     /// A new API.
     API_INSERT =
         "INSERT INTO api (tenant_id, id, identifier, name, builtin, token_ttl_seconds, signing_alg, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?8)";
@@ -83,7 +89,7 @@ store::statements! {
     /// A new scope.
     SCOPE_INSERT = "INSERT INTO scope (tenant_id, name, api, description, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
     /// A scope described anew.
-    SCOPE_UPDATE = "UPDATE scope SET description = ?3 WHERE tenant_id = ?1 AND name = ?2";
+    SCOPE_UPDATE = "UPDATE scope SET description = ?3 WHERE tenant_id = ?1 AND name = ?2 AND description = ?4";
     /// A deleted scope.
     SCOPE_DELETE = "DELETE FROM scope WHERE tenant_id = ?1 AND name = ?2";
     /// Whether a client may still request a scope.
@@ -116,6 +122,15 @@ store::statements! {
     /// Live families of a client, oldest first.
     FAMILIES_OF_CLIENT =
         "SELECT id, handle, client, credential, scope, audience, generation, rotations, created_at, idle_seconds, idle_deadline, absolute_deadline, ended_at, end_reason FROM family WHERE tenant_id = ?1 AND client = ?2 AND ended_at IS NULL AND absolute_deadline > ?3 AND idle_deadline > ?3 AND id > ?4 ORDER BY id LIMIT ?5";
+    /// Families with their client, newest first, ended ones included.
+    FAMILIES_NEWEST =
+        "SELECT f.id, f.handle, f.client, f.credential, f.scope, f.audience, f.generation, f.rotations, f.created_at, f.idle_seconds, f.idle_deadline, f.absolute_deadline, f.ended_at, f.end_reason, k.client_id, k.settings FROM family f LEFT JOIN client k ON k.tenant_id = f.tenant_id AND k.id = f.client WHERE f.tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR f.id < ?2) ORDER BY f.id DESC LIMIT ?3";
+    /// The same of one client.
+    FAMILIES_NEWEST_OF_CLIENT =
+        "SELECT f.id, f.handle, f.client, f.credential, f.scope, f.audience, f.generation, f.rotations, f.created_at, f.idle_seconds, f.idle_deadline, f.absolute_deadline, f.ended_at, f.end_reason, k.client_id, k.settings FROM family f LEFT JOIN client k ON k.tenant_id = f.tenant_id AND k.id = f.client WHERE f.tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR f.id < ?2) AND f.client = ?4 ORDER BY f.id DESC LIMIT ?3";
+    /// The same of those that ended because a used token came again.
+    FAMILIES_REUSED =
+        "SELECT f.id, f.handle, f.client, f.credential, f.scope, f.audience, f.generation, f.rotations, f.created_at, f.idle_seconds, f.idle_deadline, f.absolute_deadline, f.ended_at, f.end_reason, k.client_id, k.settings FROM family f LEFT JOIN client k ON k.tenant_id = f.tenant_id AND k.id = f.client WHERE f.tenant_id = ?1 AND (CAST(?2 AS {bytes}) IS NULL OR f.id < ?2) AND f.end_reason = 'reuse' ORDER BY f.id DESC LIMIT ?3";
     /// A new refresh family.
     FAMILY_INSERT =
         "INSERT INTO family (tenant_id, id, handle, client, credential, scope, audience, generation, rotations, created_at, idle_seconds, idle_deadline, absolute_deadline, ended_at, end_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '', ?8, ?9, ?10, ?11, NULL, NULL)";
@@ -146,6 +161,13 @@ store::statements! {
     /// A not-before number: the feed number of this very commit.
     EPOCH_RAISE =
         "INSERT INTO epoch (tenant_id, key, not_before_seq, expires_at) SELECT ?1, ?2, h.seq, ?3 FROM change_head h WHERE h.shard = ?4 ON CONFLICT (tenant_id, key) DO UPDATE SET not_before_seq = excluded.not_before_seq, expires_at = excluded.expires_at";
+    /// The end of every family, after a restore.
+    FAMILY_END_ALL across_tenants("a restore concerns every tenant") =
+        "UPDATE family SET ended_at = ?1, end_reason = ?2 WHERE ended_at IS NULL";
+    /// The end of every session of an operator, after a restore.
+    SESSION_FORGET_ALL across_tenants("a restore concerns every tenant") = "DELETE FROM operator_session";
+    /// No link that was made before a restore may work again.
+    LINK_FORGET_ALL across_tenants("a restore concerns every tenant") = "DELETE FROM operator_link";
     /// The epochs that can still matter.
     EPOCH_ALL across_tenants("read once at start") = "SELECT tenant_id, key, not_before_seq FROM epoch WHERE expires_at > ?1";
 

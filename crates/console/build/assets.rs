@@ -29,7 +29,6 @@ const SERVED: &[(&str, &str, &str, &[&str])] = &[
         ],
     ),
     ("BOOK_STYLE", "css", "text/css; charset=utf-8", &["css/tokens.css", "css/book.css"]),
-    ("CHART_STYLE", "css", "text/css; charset=utf-8", &["vendor/uplot.min.css"]),
     (
         "HTMX",
         "js",
@@ -37,7 +36,7 @@ const SERVED: &[(&str, &str, &str, &[&str])] = &[
         &["vendor/htmx.min.js", "vendor/hx-csp.min.js", "vendor/hx-sse.min.js"],
     ),
     ("SCRIPT", "js", "text/javascript; charset=utf-8", &["js/console.js"]),
-    ("CHART_SCRIPT", "js", "text/javascript; charset=utf-8", &["vendor/uplot.iife.min.js"]),
+    ("KEYS", "js", "text/javascript; charset=utf-8", &["js/keys.js"]),
     ("ICONS", "svg", "image/svg+xml", &["vendor/lucide.svg"]),
     ("MARK", "svg", "image/svg+xml", &["icon.svg"]),
 ];

@@ -5,6 +5,7 @@
 
 mod assets;
 mod highlight;
+mod operations;
 mod render;
 mod summary;
 
@@ -22,6 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println_cargo("rerun-if-changed=assets");
     println_cargo("rerun-if-changed=templates");
     assets::write(&crate_dir.join("assets"), &out)?;
+    let api = crate_dir.join("../../openapi/bastionary.json");
+    println_cargo(&format!("rerun-if-changed={}", api.display()));
+    fs::write(out.join("operations.rs"), operations::table(&fs::read_to_string(api)?)?)?;
 
     let listed = fs::read_to_string(docs.join("SUMMARY.md"))?;
     let chapters = summary::parse(&listed)?;

@@ -7,11 +7,12 @@ mod samples;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use auth::operator::Role;
 use axum::extract::{Extension, Path, RawQuery};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
-use console::{Environment, Nonce, Protection, Role, Theme, Transport};
+use console::{Environment, Nonce, Protection, Theme, Transport};
 
 fn all(nonce: &Nonce, query: &str) -> Vec<(String, console::Document)> {
     let theme = match query {

@@ -1,27 +1,37 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"io"
+	"log"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
+{{#environment}}	"os"
+{{/environment}}	"strings"
 )
 
 func main() {
-	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"{{scope}}"}}
+	form := url.Values{"grant_type": {"client_credentials"}{{#scope}}, "scope": {"{{scope}}"}{{/scope}}}
 	request, err := http.NewRequest("POST", "{{issuer}}/oauth2/token", strings.NewReader(form.Encode()))
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth("{{client_id}}", os.Getenv("BASTIONARY_CLIENT_SECRET"))
+	request.SetBasicAuth("{{client_id}}", {{#environment}}os.Getenv("BASTIONARY_CLIENT_SECRET"){{/environment}}{{#shown}}"{{secret}}"{{/shown}})
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	defer answer.Body.Close()
-	body, _ := io.ReadAll(answer.Body)
-	fmt.Println(string(body))
+	var token struct {
+		AccessToken string `json:"access_token"`
+		Description string `json:"error_description"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&token); err != nil {
+		log.Fatal(err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		log.Fatal(token.Description)
+	}
+	fmt.Println(token.AccessToken)
 }

@@ -2,12 +2,13 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let credentials = format!("{{client_id}}:{}", std::env::var("BASTIONARY_CLIENT_SECRET")?);
-    let answer: serde_json::Value = ureq::post("{{issuer}}/oauth2/token")
+{{#environment}}    let credentials = format!("{{client_id}}:{}", std::env::var("BASTIONARY_CLIENT_SECRET")?);
+{{/environment}}{{#shown}}    let credentials = "{{client_id}}:{{secret}}";
+{{/shown}}    let answer: serde_json::Value = ureq::post("{{issuer}}/oauth2/token")
         .header("Authorization", format!("Basic {}", STANDARD.encode(credentials)))
-        .send_form([("grant_type", "client_credentials"), ("scope", "{{scope}}")])?
+        .send_form([("grant_type", "client_credentials"){{#scope}}, ("scope", "{{scope}}"){{/scope}}])?
         .body_mut()
         .read_json()?;
-    println!("{}", answer["access_token"].as_str().unwrap_or_default());
+    println!("{}", answer["access_token"].as_str().ok_or("no token")?);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::moment::Grouped;
 
-/// Pairs that are looked at.
+/// Pairs of a query that are looked at. A form has no such bound: what it leaves out is taken away from a client.
 const MOST_PAIRS: usize = 512;
 
 /// A value of a query, percent-encoded.
@@ -28,9 +28,14 @@ pub(crate) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
     })
 }
 
-/// The pairs of a query or of a form. What is not well encoded stays as it is; a form of ours is.
-pub(crate) fn decoded_pairs(text: &str) -> Vec<(String, String)> {
+/// The pairs of a query. What is not well encoded stays as it is; what is ours is.
+pub(crate) fn decoded_query(text: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(text.as_bytes()).take(MOST_PAIRS).map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// The pairs of a form, whose length is bounded where its body is read.
+pub(crate) fn decoded_form(text: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(text.as_bytes()).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// `1 client`, `42 clients`.

@@ -36,11 +36,6 @@ pub fn notices() -> &'static [Notice] {
     NOTICES
 }
 
-/// Style and script of zoomable charts, for the pages that load them.
-pub const fn chart_addresses() -> (&'static str, &'static str) {
-    (CHART_STYLE, CHART_SCRIPT)
-}
-
 /// The file of a name, in the smallest form that the caller takes; `None` for a name that does not exist.
 pub(crate) fn answer(file: &str, headers: &HeaderMap) -> Option<Response> {
     let asset = ASSETS.iter().find(|asset| asset.file == file)?;

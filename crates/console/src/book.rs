@@ -39,7 +39,9 @@ pub(crate) fn page(slug: &str) -> Option<(usize, &'static Page)> {
 /// The list of chapters in the form of `/llms.txt`; each is served as Markdown to `Accept: text/markdown`.
 pub(crate) fn index_for_agents() -> String {
     let mut out = String::from(
-        "# Bastionary\n\n> Self-hosted OAuth 2 server for machine clients. Send `Accept: text/markdown` to read a page as Markdown.\n",
+        "# Bastionary\n\n> Self-hosted OAuth 2 server for machine clients. Send `Accept: text/markdown` to read a page as Markdown; \
+         all pages in one are at [/llms-full.txt](/llms-full.txt), the API for machines at \
+         [/api/openapi.json](/api/openapi.json).\n",
     );
     let mut part = "";
     for page in PAGES {
@@ -51,4 +53,9 @@ pub(crate) fn index_for_agents() -> String {
     }
     out.push('\n');
     out
+}
+
+/// All chapters in reading order, one after another.
+pub(crate) fn whole_for_agents() -> String {
+    PAGES.iter().map(|page| page.markdown.trim_end()).collect::<Vec<_>>().join("\n\n") + "\n"
 }

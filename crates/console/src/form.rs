@@ -19,6 +19,10 @@ pub struct Field {
     pub is_optional: bool,
     /// Value of the attribute `autocomplete`.
     pub autocomplete: &'static str,
+    /// Value and word of each choice; empty for a field that is typed.
+    pub choices: Vec<(&'static str, &'static str)>,
+    /// What a script says below it while it is typed: `strength` of a secret, `first` or `later` expiry in the past.
+    pub live: &'static str,
 }
 
 impl Field {
@@ -42,6 +46,21 @@ impl Field {
         Self { autocomplete, ..self }
     }
 
+    /// The same as a choice among values.
+    pub(crate) fn of(self, choices: &[(&'static str, &'static str)]) -> Self {
+        Self { choices: choices.to_vec(), ..self }
+    }
+
+    /// The same with words that a script writes while it is typed.
+    pub(crate) fn live(self, live: &'static str) -> Self {
+        Self { live, ..self }
+    }
+
+    /// The same with what is stored, or with what was typed where the form came back.
+    pub(crate) fn given(self, stored: &str, entered: &Entered) -> Self {
+        if entered.is_back() { self.filled(entered) } else { Self { value: stored.to_owned(), ..self } }
+    }
+
     /// The same with what was typed and, of the problems, its own.
     pub(crate) fn filled(self, entered: &Entered) -> Self {
         let value = if self.kind == "password" { String::new() } else { entered.value(self.name) };
@@ -56,6 +75,19 @@ pub struct Entered {
     pub values: Vec<(String, String)>,
     /// Name of a field, or empty for the form as a whole, and a sentence.
     pub problems: Vec<(String, String)>,
+    /// What somebody else stored while the form was open, beside what was typed.
+    pub others: Vec<Other>,
+}
+
+/// A field that was changed by somebody else while it was being changed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// Its label.
+    pub label: &'static str,
+    /// What is stored now.
+    pub stored: String,
+    /// What was typed.
+    pub typed: String,
 }
 
 impl Entered {
@@ -65,6 +97,20 @@ impl Entered {
 
     pub(crate) fn has(&self, name: &str, value: &str) -> bool {
         self.values.iter().any(|(given, found)| given == name && found == value)
+    }
+
+    /// Whether the form was sent before.
+    pub(crate) fn is_back(&self) -> bool {
+        !self.values.is_empty()
+    }
+
+    /// Says that somebody else was faster, with every field in which the two versions differ: label, stored, typed.
+    pub(crate) fn overtaken(&mut self, fields: impl IntoIterator<Item = (&'static str, String, String)>) {
+        let differs = fields.into_iter().filter(|(_, stored, typed)| stored != typed);
+        self.others = differs.map(|(label, stored, typed)| Other { label, stored, typed }).collect();
+        let sentence =
+            "Somebody changed this while you had it open. What you typed is kept; saving it now replaces theirs.";
+        self.problems.push((String::new(), sentence.to_owned()));
     }
 
     fn problem(&self, name: &str) -> Option<String> {
@@ -93,12 +139,34 @@ pub(crate) struct Confirm {
 /// A column head.
 pub(crate) struct Column {
     pub(crate) text: &'static str,
+    /// Address of the list in the order of this column; the other direction when it is in this order now.
+    pub(crate) href: Option<String>,
+    /// `ascending` or `descending` when the list is in the order of this column.
+    pub(crate) order: Option<&'static str>,
 }
 
 impl Column {
     /// A head that does not sort.
     pub(crate) const fn plain(text: &'static str) -> Self {
-        Self { text }
+        Self { text, href: None, order: None }
+    }
+
+    /// A head that sorts: `first` is what a click asks for at first, `now` the present order, `to` the address of one.
+    pub(crate) fn sorting(text: &'static str, first: &str, now: &str, to: impl Fn(&str) -> String) -> Self {
+        let by = |order: &str| order.trim_start_matches('-').to_owned();
+        let is_now = by(first) == by(now);
+        let turned = now.strip_prefix('-').map_or_else(|| format!("-{now}"), str::to_owned);
+        let order = is_now.then_some(if now.starts_with('-') { "descending" } else { "ascending" });
+        Self { text, href: Some(if is_now { to(&turned) } else { to(first) }), order }
+    }
+
+    /// The symbol beside the text.
+    pub(crate) fn icon(&self) -> &'static str {
+        match self.order {
+            None => "chevrons-up-down",
+            Some("descending") => "arrow-down",
+            Some(_) => "arrow-up",
+        }
     }
 }
 
@@ -114,5 +182,10 @@ pub(crate) struct Paging {
     pub(crate) kept: Vec<(String, String)>,
     /// Address of the first page, when this is another one.
     pub(crate) first: Option<String>,
+    /// Address of the page before.
+    pub(crate) previous: Option<String>,
     pub(crate) next: Option<String>,
+    /// Address of the whole list as a file, up to the value of `format`, or why the operator may not have it; `None`
+    /// for a list that has no such file.
+    pub(crate) export: Option<Result<String, String>>,
 }

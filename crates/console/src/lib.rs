@@ -4,10 +4,12 @@
 //! book is rendered by the build step from `docs/`; the error pages come from one table.
 
 mod address;
+mod agent;
 mod answer;
 mod assets;
 mod badge;
 mod book;
+mod code;
 mod desk;
 mod errors;
 mod form;
@@ -30,12 +32,12 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 
-pub use assets::{Notice, chart_addresses, notices};
+pub use assets::{Notice, notices};
 pub use desk::Caller;
 pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
 pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};
-pub use shell::{Document, Environment, Role, Theme, Viewer, Visit};
+pub use shell::{Document, Done, Environment, Theme, Viewer, Visit};
 
 /// The version that pages show.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -60,6 +62,10 @@ where
         .route("/errors", get(|| async { Redirect::permanent("/docs/error-codes") }))
         .route("/errors/{code}", get(error))
         .route("/llms.txt", get(|headers: HeaderMap| async move { answer::text(&headers, book::index_for_agents()) }))
+        .route(
+            "/llms-full.txt",
+            get(|headers: HeaderMap| async move { answer::text(&headers, book::whole_for_agents()) }),
+        )
         .route("/console/assets/{file}", get(asset))
         .layer(middleware::from_fn_with_state(protection, protect))
 }

@@ -15,6 +15,7 @@ pub(crate) struct Moment {
     pub(crate) exact: String,
     /// `2 min ago`, `in 6 d`.
     pub(crate) relative: String,
+    is_today: bool,
 }
 
 impl Moment {
@@ -25,7 +26,14 @@ impl Moment {
             Some((seconds, _)) => format!("{seconds}Z"),
             None => exact,
         };
-        Self { exact, relative: relative(at.seconds_since(now)) }
+        let is_today = now.to_string().get(..10) == exact.get(..10);
+        Self { exact, relative: relative(at.seconds_since(now)), is_today }
+    }
+
+    /// `12:04 UTC`, with the date in front when it is not the day of the look.
+    pub(crate) fn clock(&self) -> String {
+        let time = self.exact.get(11..16).unwrap_or_default();
+        if self.is_today { format!("{time} UTC") } else { format!("{} {time} UTC", self.day()) }
     }
 
     /// The date alone.
@@ -34,15 +42,17 @@ impl Moment {
     }
 }
 
-/// `in 6 d` for a positive number of seconds, `2 min ago` for a negative one.
+/// `in 6 d` for a positive number of seconds, `2 min ago` for a negative one, each to the nearest unit: what ends in
+/// 72 hours reads `in 3 d` a second later too.
 pub(crate) fn relative(seconds: i64) -> String {
     let distance = seconds.saturating_abs();
+    let nearest = |unit: i64| distance.saturating_add(unit / 2).checked_div(unit).unwrap_or(0);
     let text = match distance {
         0..45 => return "just now".to_owned(),
-        _ if distance < HOUR => format!("{} min", distance.saturating_add(30) / MINUTE),
-        _ if distance < 2 * DAY => format!("{} h", distance / HOUR),
-        _ if distance < 730 * DAY => format!("{} d", distance / DAY),
-        _ => format!("{} y", distance / (365 * DAY)),
+        _ if nearest(MINUTE) < 60 => format!("{} min", nearest(MINUTE)),
+        _ if nearest(HOUR) < 48 => format!("{} h", nearest(HOUR)),
+        _ if nearest(DAY) < 730 => format!("{} d", nearest(DAY)),
+        _ => format!("{} y", nearest(365 * DAY)),
     };
     if seconds > 0 { format!("in {text}") } else { format!("{text} ago") }
 }
@@ -96,8 +106,12 @@ mod tests {
             (-120, "2 min ago"),
             (-7200, "2 h ago"),
             (6 * DAY, "in 6 d"),
+            (72 * HOUR - 1, "in 3 d"),
+            (60 * HOUR - HOUR, "in 2 d"),
+            (HOUR - 20, "in 1 h"),
+            (2 * DAY - 600, "in 2 d"),
             (-41 * DAY, "41 d ago"),
-            (1000 * DAY, "in 2 y"),
+            (1000 * DAY, "in 3 y"),
         ] {
             assert_eq!(relative(seconds), text);
         }

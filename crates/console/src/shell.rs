@@ -2,40 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use auth::operator::Role;
 use kernel::clock::Timestamp;
 
+use crate::code::{self, Shown};
 use crate::protect::Nonce;
-
-/// What an operator may do, in one word; the scopes decide, the role is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Everything.
-    Owner,
-    /// Everything but owners and restore.
-    Admin,
-    /// Clients, APIs, flags, webhooks.
-    Developer,
-    /// Customers, plans, invoices.
-    Billing,
-    /// Reads, revokes tokens.
-    Support,
-    /// Reads.
-    ReadOnly,
-}
-
-impl Role {
-    /// The word that people read.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Owner => "Owner",
-            Self::Admin => "Admin",
-            Self::Developer => "Developer",
-            Self::Billing => "Billing",
-            Self::Support => "Support",
-            Self::ReadOnly => "Read-only",
-        }
-    }
-}
 
 /// Whether what happens here is for real.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +58,8 @@ pub struct Viewer {
     pub tenant_slug: String,
     /// Name of the tenant.
     pub tenant_name: String,
+    /// The issuer of the tenant.
+    pub issuer: String,
     /// Live or sandbox.
     pub environment: Environment,
     /// The token that each form sends back, bound to the session.
@@ -95,6 +68,21 @@ pub struct Viewer {
     pub holds: BTreeSet<String>,
     /// Chosen colors.
     pub theme: Theme,
+    /// Chosen language of code, by its key.
+    pub language: &'static str,
+    /// Whether the operator may go from one tenant to another.
+    pub goes_between: bool,
+    /// What they did a moment ago.
+    pub done: Option<Done>,
+}
+
+/// What was done a moment ago, as the next page says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// A sentence without its full stop.
+    pub sentence: String,
+    /// Address and fields of the form that undoes it.
+    pub undo: Option<(String, Vec<(&'static str, String)>)>,
 }
 
 impl Viewer {
@@ -150,25 +138,53 @@ pub(crate) struct Link {
     pub(crate) href: String,
     /// Whether the page stands below it.
     pub(crate) is_current: bool,
+    /// The scope that the page needs and the viewer does not hold.
+    pub(crate) lacks: Option<&'static str>,
 }
 
 /// Icon, text and path below the console; a path that begins with `/` is not of the console.
-type Place = (&'static str, &'static str, &'static str);
+pub(crate) type Place = (&'static str, &'static str, &'static str);
+
+/// The page of tenants, which the first one has alone.
+const TENANTS: &str = "/console/tenants";
+
+/// The scope that a page of the sidebar reads with; the others are for everybody.
+const READS: &[(&str, &str)] = &[
+    ("activity", "audit:read"),
+    ("audit", "audit:read"),
+    ("identity/clients", "clients:read"),
+    ("identity/apis", "apis:read"),
+    ("identity/keys", "keys:read"),
+    ("identity/tokens", "clients:read"),
+    ("identity/limits", "limits:read"),
+    ("team", "operators:read"),
+    ("settings", "operators:read"),
+];
 
 /// Sections of the sidebar: title (none for the first) and places.
 const SECTIONS: &[(&str, &[Place])] = &[
-    ("", &[("house", "Home", ""), ("scroll-text", "Audit log", "audit")]),
+    ("", &[("house", "Home", ""), ("activity", "Activity", "activity"), ("scroll-text", "Audit log", "audit")]),
     (
         "Identity",
         &[
             ("boxes", "Clients", "identity/clients"),
+            ("badge-check", "Tokens", "identity/tokens"),
             ("layers", "APIs & scopes", "identity/apis"),
             ("key-round", "Keys", "identity/keys"),
+            ("gauge", "Rate limits", "identity/limits"),
         ],
     ),
-    ("Developers", &[("book-open", "Docs", "/docs")]),
-    ("Organization", &[("users", "Team", "team")]),
+    ("Developers", &[("code-xml", "API reference", "/docs/api"), ("book-open", "Docs", "/docs")]),
+    (
+        "Organization",
+        &[("building-2", "Tenants", TENANTS), ("users", "Team", "team"), ("settings", "Settings", "settings")],
+    ),
 ];
+
+/// Icon, text and path of every place of the sidebar.
+pub(crate) fn places() -> impl Iterator<Item = Place> {
+    SECTIONS.iter().flat_map(|(_, places)| places.iter().copied())
+}
 
 /// What every template of the console needs.
 pub(crate) struct Frame<'a> {
@@ -184,6 +200,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) sections: Vec<(&'static str, Vec<Link>)>,
     /// Text and address of what lies above the page.
     pub(crate) crumbs: Vec<(String, String)>,
+    /// The operations of the API behind the page.
+    pub(crate) code: Vec<Shown>,
 }
 
 impl<'a> Frame<'a> {
@@ -199,6 +217,7 @@ impl<'a> Frame<'a> {
                 path => format!("{root}/{path}"),
             },
             is_current: *path == section,
+            lacks: READS.iter().find(|(page, scope)| page == path && !visit.viewer.may(scope)).map(|(_, scope)| *scope),
         };
         let mut crumbs = Vec::new();
         if let Some((group, links)) =
@@ -215,9 +234,16 @@ impl<'a> Frame<'a> {
             title: title.to_owned(),
             viewer: visit.viewer,
             nonce: visit.nonce.as_str(),
-            sections: SECTIONS.iter().map(|(title, links)| (*title, links.iter().map(link).collect())).collect(),
+            sections: SECTIONS
+                .iter()
+                .map(|(title, links)| {
+                    let seen = links.iter().filter(|(_, _, path)| visit.viewer.goes_between || *path != TENANTS);
+                    (*title, seen.map(link).collect())
+                })
+                .collect(),
             root,
             crumbs,
+            code: code::of_section(section, &visit.viewer.issuer),
         }
     }
 }

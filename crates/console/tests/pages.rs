@@ -216,7 +216,12 @@ async fn agents_get_the_source_of_a_page_as_markdown() {
     assert!(body.contains("## What to do"));
     let (_, headers, body) = get("/llms.txt").await;
     assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
-    assert!(body.contains("](/docs/quick-start)"));
+    assert!(body.contains("](/docs/quick-start)") && body.contains("](/llms-full.txt)"));
+    let (_, headers, body) = get("/llms-full.txt").await;
+    assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+    for title in ["\n# Clients\n", "\n# Verify tokens in your API\n", "\n# Admin API operations\n"] {
+        assert!(body.contains(title), "{title}");
+    }
 }
 
 #[tokio::test]

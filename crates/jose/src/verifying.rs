@@ -82,10 +82,10 @@ impl fmt::Debug for VerifyKey {
 pub struct AssertionKey(ParsedPublicKey);
 
 impl AssertionKey {
-    /// Prepares an ES256 or Ed25519 key.
+    /// Prepares an ES256, Ed25519 or RS256 key.
     ///
     /// # Errors
-    /// Any other type or curve, a malformed or absent member, a point off its curve.
+    /// Any other type or curve, a malformed or absent member, a point off its curve, a modulus outside 2048 ..= 8192 bits.
     pub fn from_jwk(jwk: &Jwk) -> Result<Self, Error> {
         match jwk.kty.as_str() {
             "EC" => {
@@ -101,6 +101,7 @@ impl AssertionKey {
                 let x = of_length("x", octets("x", jwk.x.as_ref())?, 32)?;
                 ParsedPublicKey::new(&ED25519, x).map(Self).map_err(|_| Error::InvalidKey)
             }
+            "RSA" => rsa(jwk, &RSA_PKCS1_2048_8192_SHA256).map(Self),
             _ => Err(Error::UnsupportedKeyType),
         }
     }

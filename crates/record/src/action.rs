@@ -27,6 +27,8 @@ actions! {
     SECRET_REVOKED = "secret.revoked";
     /// One token was revoked.
     TOKEN_REVOKED = "token.revoked";
+    /// A person got a token with a client's secret in the console.
+    TOKEN_TRIED = "token.tried";
     /// A refresh-token family was started.
     FAMILY_STARTED = "family.started";
     /// A refresh-token family was revoked.
@@ -61,6 +63,8 @@ actions! {
     TENANT_CREATED = "tenant.created";
     /// A tenant was changed.
     TENANT_UPDATED = "tenant.updated";
+    /// An owner of the first tenant entered another one; recorded in both.
+    TENANT_ENTERED = "tenant.entered";
     /// A tenant's settings were changed.
     SETTINGS_UPDATED = "settings.updated";
     /// A client's limits were changed.
@@ -109,6 +113,10 @@ actions! {
     STEPPED_UP = "session.stepped_up";
     /// Sessions of an operator were ended.
     SESSION_ENDED = "session.ended";
+    /// The data was restored from a backup: everything issued before is revoked.
+    STORE_RESTORED = "store.restored";
+    /// A person answered for what a restore cannot know.
+    RESTORE_ACCEPTED = "restore.accepted";
     /// Somebody failed to sign in; repeats are one record with their number.
     SIGN_IN_FAILED = "session.refused";
 }

@@ -4,12 +4,14 @@
 //! into blocks, numbers the leaves of each tenant's Merkle tree and signs its checkpoints.
 
 pub mod action;
+pub mod activity;
 pub mod block;
 pub mod canonical;
 pub mod checkpoint;
 pub mod entry;
 pub mod error;
 pub mod outbox;
+pub mod proof;
 pub mod query;
 pub mod refusal;
 pub mod segment;
@@ -21,4 +23,4 @@ mod wire;
 
 pub use checkpoint::{Checkpoint, CheckpointSigner, KeySigner, Verifier};
 pub use error::Error;
-pub use sequence::{ENTRIES_PER_ROUND, Extent, Sequencer, sequence};
+pub use sequence::{ENTRIES_PER_ROUND, Extent, Sequencer, sequence, unsigned_leaves};

@@ -43,6 +43,19 @@ struct Key {
     minute: i64,
 }
 
+impl Key {
+    fn into_refusal(self, counter: &Counter) -> Refusal {
+        Refusal {
+            at: counter.first_at,
+            client_id: self.client_id,
+            source: self.source,
+            reason: self.reason.to_owned(),
+            count: counter.count,
+            request: counter.request,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Counter {
     first_at: Timestamp,
@@ -94,21 +107,25 @@ impl Refusals {
         self.take(|_| true)
     }
 
+    /// What is being counted for one client id, the newest first.
+    pub fn pending(&self, tenant: TenantId, client_id: &str) -> Vec<Refusal> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_client = |key: &&Key| key.tenant == tenant && key.client_id.as_deref() == Some(client_id);
+        let mut found: Vec<Refusal> = counters
+            .iter()
+            .filter(|(key, _)| of_client(key))
+            .map(|(key, counter)| key.clone().into_refusal(counter))
+            .collect();
+        drop(counters);
+        found.sort_by_key(|refusal| std::cmp::Reverse((refusal.at, refusal.request)));
+        found
+    }
+
     fn take(&self, ripe: impl Fn(&Key) -> bool) -> Vec<(TenantId, Refusal)> {
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken: Vec<(TenantId, Refusal)> = counters
             .extract_if(|key, _| ripe(key))
-            .map(|(key, counter)| {
-                let refusal = Refusal {
-                    at: counter.first_at,
-                    client_id: key.client_id,
-                    source: key.source,
-                    reason: key.reason.to_owned(),
-                    count: counter.count,
-                    request: counter.request,
-                };
-                (key.tenant, refusal)
-            })
+            .map(|(key, counter)| (key.tenant, key.into_refusal(&counter)))
             .collect();
         drop(counters);
         taken.sort_by_key(|(tenant, refusal)| (refusal.at, *tenant, refusal.request));
@@ -151,6 +168,8 @@ mod tests {
         let counts: Vec<(i64, u32)> = drained.iter().map(|(_, r)| (r.at.as_seconds(), r.count)).collect();
         assert_eq!(counts, [(60, 3), (61, 1)]);
         assert!(refusals.drain(at(179)).is_empty(), "the present minute is still counted");
+        let pending: Vec<u32> = refusals.pending(TENANT, "acme").iter().map(|refusal| refusal.count).collect();
+        assert_eq!((pending, refusals.pending(TENANT, "other").len()), (vec![1], 0));
         assert_eq!(refusals.drain(at(180)).len(), 1);
         assert!(refusals.drain_all().is_empty());
     }

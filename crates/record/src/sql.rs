@@ -62,6 +62,12 @@ store::statements! {
     BLOCKS_BEFORE = "SELECT leaf, last_at, members FROM journal_block WHERE tenant_id = ?1 \
         AND (last_at, leaf) < (?2, ?3) AND last_at >= ?4 AND first_at <= ?5 \
         ORDER BY last_at DESC, leaf DESC LIMIT ?6";
+    /// Time spans of the blocks since a time, and how many entries each holds.
+    BLOCKS_SINCE = "SELECT first_at, last_at, entries FROM journal_block WHERE tenant_id = ?1 AND last_at >= ?2 \
+        ORDER BY last_at DESC LIMIT ?3";
+    /// The time span of all segments, and how many entries they hold.
+    SEGMENTS_SPAN = "SELECT COALESCE(MIN(first_at), 0), COALESCE(MAX(last_at), 0), \
+        CAST(COALESCE(SUM(entries), 0) AS {int}) FROM journal_segment WHERE tenant_id = ?1";
     /// Events before a position, newest first; an empty text stands for any. Kinds stand between commas.
     EVENTS_BEFORE = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 \
         AND position < ?2 AND at >= ?3 AND at < ?4 AND (?5 = '' OR ?5 LIKE '%,' || kind || ',%') \

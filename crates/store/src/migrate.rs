@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use kernel::clock::Timestamp;
+
 use crate::error::Error;
 use crate::rewrite::{Dialect, Use, expand};
 
@@ -20,7 +22,15 @@ pub(crate) struct Migration {
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", min_reader: 1, sql: include_str!("../migrations/0001_initial.sql") },
     Migration { version: 2, name: "operators", min_reader: 1, sql: include_str!("../migrations/0002_operators.sql") },
-    Migration { version: 3, name: "events", min_reader: 3, sql: include_str!("../migrations/0003_events.sql") },
+    Migration { version: 3, name: "reused", min_reader: 1, sql: include_str!("../migrations/0003_reused.sql") },
+    // an older program would leave the keys as they are when it changes a client
+    Migration {
+        version: 4,
+        name: "client lists",
+        min_reader: 4,
+        sql: include_str!("../migrations/0004_client_lists.sql"),
+    },
+    Migration { version: 5, name: "events", min_reader: 5, sql: include_str!("../migrations/0005_events.sql") },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -39,6 +49,41 @@ pub(crate) struct Applied {
     pub(crate) sha256: String,
     /// The oldest version a program must know.
     pub(crate) min_reader: i64,
+    /// When it ran, in microseconds of machine time.
+    pub(crate) at: i64,
+}
+
+/// What ran, in order.
+pub(crate) const APPLIED: &str =
+    "SELECT version, sha256, min_reader, applied_at FROM schema_migration ORDER BY version";
+
+/// One version of the schema in the light of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// Its number.
+    pub version: i64,
+    /// What it is for; empty for one that this program does not know.
+    pub name: &'static str,
+    /// When it was applied; `None` while it is not.
+    pub applied_at: Option<Timestamp>,
+}
+
+/// Every version that either the program or the database knows, in order.
+///
+/// # Errors
+/// As [`pending`].
+pub(crate) fn versions(applied: &[Applied]) -> Result<Vec<SchemaVersion>, Error> {
+    pending(applied)?;
+    let name = |version| MIGRATIONS.iter().find(|m| m.version == version).map_or("", |m| m.name);
+    let last = applied.iter().map(|row| row.version).max().unwrap_or(0);
+    let done = applied.iter().map(|row| SchemaVersion {
+        version: row.version,
+        name: name(row.version),
+        applied_at: Some(Timestamp::from_micros(row.at)),
+    });
+    let left = MIGRATIONS.iter().filter(|m| m.version > last);
+    let left = left.map(|m| SchemaVersion { version: m.version, name: m.name, applied_at: None });
+    Ok(done.chain(left).collect())
 }
 
 impl Migration {
@@ -99,7 +144,23 @@ mod tests {
 
     fn applied(version: i64, min_reader: i64) -> Applied {
         let sha256 = MIGRATIONS.iter().find(|m| m.version == version).map_or(String::new(), Migration::sha256);
-        Applied { version, sha256, min_reader }
+        Applied { version, sha256, min_reader, at: 0 }
+    }
+
+    #[test]
+    fn versions_are_those_of_the_database_and_then_those_of_the_program() {
+        let states = |applied: &[Applied]| -> Vec<(i64, &str, bool)> {
+            let versions = versions(applied).unwrap();
+            versions.iter().map(|v| (v.version, v.name, v.applied_at.is_some())).collect()
+        };
+        let known = |done: i64| -> Vec<(i64, &str, bool)> {
+            MIGRATIONS.iter().map(|m| (m.version, m.name, m.version <= done)).collect()
+        };
+        assert_eq!(states(&[]), known(0));
+        assert_eq!(states(&[applied(1, 1)]), known(1));
+        let mut newer: Vec<Applied> = MIGRATIONS.iter().map(|m| applied(m.version, 1)).collect();
+        newer.push(applied(newest() + 1, 1));
+        assert_eq!(states(&newer), [known(newest()), vec![(newest() + 1, "", true)]].concat());
     }
 
     #[test]
@@ -114,19 +175,23 @@ mod tests {
 
     #[test]
     fn a_released_file_that_changed_is_refused() {
-        let other = Applied { version: 1, sha256: "00".to_owned(), min_reader: 1 };
+        let other = Applied { version: 1, sha256: "00".to_owned(), min_reader: 1, at: 0 };
         assert!(matches!(pending(&[other]), Err(Error::Refused(_))));
     }
 
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
+        let [first, second, third, fourth, fifth] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
         assert_eq!(first.text(Dialect::Postgres), include_str!("../tests/expanded/0001_postgres.sql"));
         assert_eq!(second.text(Dialect::Sqlite), include_str!("../tests/expanded/0002_sqlite.sql"));
         assert_eq!(second.text(Dialect::Postgres), include_str!("../tests/expanded/0002_postgres.sql"));
         assert_eq!(third.text(Dialect::Sqlite), include_str!("../tests/expanded/0003_sqlite.sql"));
         assert_eq!(third.text(Dialect::Postgres), include_str!("../tests/expanded/0003_postgres.sql"));
+        assert_eq!(fourth.text(Dialect::Sqlite), include_str!("../tests/expanded/0004_sqlite.sql"));
+        assert_eq!(fourth.text(Dialect::Postgres), include_str!("../tests/expanded/0004_postgres.sql"));
+        assert_eq!(fifth.text(Dialect::Sqlite), include_str!("../tests/expanded/0005_sqlite.sql"));
+        assert_eq!(fifth.text(Dialect::Postgres), include_str!("../tests/expanded/0005_postgres.sql"));
     }
 }

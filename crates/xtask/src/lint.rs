@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use crate::output::say;
-use crate::{arrows, map, mutants, names, packages, size, statements, step, tree, words};
+use crate::{arrows, map, mutants, names, notices, packages, size, statements, step, tree, words};
 
 /// Which optional programs must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub(crate) fn shape() -> Result<()> {
     breaches.extend(words::marks(&files));
     breaches.extend(words::cryptography(&files));
     breaches.extend(words::private_paths(&files));
+    breaches.extend(notices::check()?);
     breaches.extend(packages::lock(&std::fs::read_to_string("Cargo.lock").context("reading Cargo.lock")?));
     let policy = packages::Policy::parse(&std::fs::read_to_string("deny.toml").context("reading deny.toml")?);
     let tree = |edges| {

@@ -6,12 +6,15 @@ mod lint;
 mod map;
 mod mutants;
 mod names;
+mod notices;
 mod openapi;
 mod output;
 mod packages;
 mod proof;
+mod reference;
 mod size;
 mod snapshots;
+mod snippets;
 mod statements;
 mod step;
 mod suite;
@@ -33,7 +36,8 @@ cargo xtask bench              a sitting of the load generator against the build
 cargo xtask interop            other people's clients against the binary
 cargo xtask e2e                the console in a browser; E2E_SCREENSHOTS=1 also draws docs/images
 cargo xtask examples           the examples of the README and of the book
-cargo xtask openapi [--write]  compare or replace openapi/bastionary.json";
+cargo xtask openapi [--write]  compare or replace openapi/bastionary.json and docs/api.md
+cargo xtask notices [--write]  compare or replace the list of packages that the binary is made of";
 
 fn main() -> ExitCode {
     match start() {
@@ -58,6 +62,7 @@ fn start() -> Result<()> {
         ["shape"] => lint::shape(),
         ["proof"] => proof::run(""),
         ["proof", "mutants"] => proof::note("cargo xtask proof mutants", &[mutants::run()?]),
+        ["proof", "snippets"] => proof::note("cargo xtask proof snippets", &snippets::prove()?),
         ["proof", name] => proof::run(name),
         ["mutants"] => mutants::run().map(drop),
         ["bench"] => bench(),
@@ -66,6 +71,8 @@ fn start() -> Result<()> {
         ["examples"] => examples::run(),
         ["openapi"] => openapi::run(openapi::Mode::Compare),
         ["openapi", "--write"] => openapi::run(openapi::Mode::Write),
+        ["notices"] => notices::run(openapi::Mode::Compare),
+        ["notices", "--write"] => notices::run(openapi::Mode::Write),
         [] | ["help" | "--help" | "-h"] => {
             output::say(USAGE);
             Ok(())

@@ -1,10 +1,11 @@
-//! `cargo xtask openapi [--write]`: the checked-in description of the API is the one the binary prints.
+//! `cargo xtask openapi [--write]`: the checked-in description of the API is the one the binary prints, and the chapter on
+//! its operations says the same.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::step;
+use crate::{reference, step};
 
 const DOCUMENT: &str = "openapi/bastionary.json";
 
@@ -20,7 +21,9 @@ pub(crate) enum Mode {
 /// Compares the checked-in file with what the binary prints, or replaces it.
 pub(crate) fn run(mode: Mode) -> Result<()> {
     let printed = step::output("cargo", &["run", "-q", "-p", "bastionary", "--", "openapi"])?;
-    apply(Path::new(DOCUMENT), &printed, mode)
+    apply(Path::new(DOCUMENT), &printed, mode)?;
+    let document = serde_json::from_str(&printed).context("the description is not JSON")?;
+    apply(Path::new(reference::CHAPTER), &reference::chapter(&document)?, mode)
 }
 
 fn apply(document: &Path, printed: &str, mode: Mode) -> Result<()> {

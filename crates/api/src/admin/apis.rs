@@ -59,7 +59,7 @@ fn read_scope(body: &Value) -> ScopeFields {
         Err(problems) => return ScopeFields { problems, ..ScopeFields::default() },
     };
     let (name, description) = (reader.string("name").given(), reader.string("description").given());
-    ScopeFields { problems: reader.finish(), name, description }
+    ScopeFields { problems: reader.finish(), name, description, was: None }
 }
 
 pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {

@@ -1,12 +1,12 @@
 //! Clients: `/api/clients`.
 
-use auth::client::{Client, RateLimit, TokenQuota};
+use auth::client::{Client, RateLimit, Status, TokenQuota};
 use auth::client_change::{ClientFields, ClientView, Field, Warning};
+use auth::client_list::{Asked, Filter, Order, Place, WINDOW};
 use auth::error::{AdminError, FieldProblem};
 use kernel::clock::Timestamp;
 use kernel::secret::Secret;
 use serde_json::{Map, Value, json};
-use store::params;
 
 use super::{Ask, Reply, change};
 use crate::fields::Reader;
@@ -144,48 +144,43 @@ pub(crate) fn read(body: &Value) -> ClientFields {
     ClientFields { problems: reader.finish(), ..fields }
 }
 
+fn filter(ask: &Ask) -> Result<Filter, Problem> {
+    let status = match ask.query.get("status") {
+        None => None,
+        Some(text) => {
+            Some(Status::parse(text).ok_or_else(|| Problem::malformed("status takes active, expired or disabled"))?)
+        }
+    };
+    Ok(Filter { q: ask.query.get("q").cloned(), status, scope: ask.query.get("scope").cloned() })
+}
+
 pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
-    let limit = ask.limit()?;
-    let after: Option<Vec<u8>> = ask.position_id()?.map(|id| id.to_vec());
-    let more = i64::from(limit).saturating_add(1);
-    let now = ask.app.auth.clock.now();
-    let wanted = ask.query.get("status").map(String::as_str);
-    if wanted.is_some_and(|s| !["active", "expired", "disabled"].contains(&s)) {
-        return Err(Problem::malformed("status takes active, expired or disabled"));
+    let order = match ask.query.get("sort") {
+        None => Order::default(),
+        Some(text) => Order::parse(text).ok_or_else(|| {
+            Problem::malformed("sort takes created_at, name, status or expiry, with - in front for the last first")
+        })?,
+    };
+    let place = match ask.position()? {
+        None => None,
+        Some(bytes) => Some(Place::from_bytes(&bytes).ok_or_else(super::bad_cursor)?),
+    };
+    let asked = Asked { filter: filter(ask)?, order, limit: ask.limit()?, place };
+    let auth = &ask.app.auth;
+    let found = auth.list_clients(ask.tenant.id, &asked).await.map_err(|e| from_admin(&e.into()))?;
+    let now = auth.clock.now();
+    let data: Vec<Value> = found.clients.iter().map(|client| view(client, now)).collect();
+    let next = found.next.map(|place| place.to_bytes());
+    let mut reply = ask.page(&data, next.as_deref());
+    if let (true, Some(Value::Object(members))) = (found.is_windowed, &mut reply.body) {
+        members.insert("window".to_owned(), json!(WINDOW));
     }
-    let mut position = after;
-    let mut found: Vec<Client> = Vec::new();
-    // Status is derived, so its filter narrows a bounded window of rows.
-    for _ in 0..50 {
-        let tenant = ask.tenant.id;
-        let (stmt, values) = if let Some(scope) = ask.query.get("scope") {
-            (&auth::sql::CLIENT_LIST_SCOPE, params![tenant, position.clone(), more, scope.as_str()])
-        } else if let Some(q) = ask.query.get("q") {
-            let low = auth::client::fold(q);
-            let high = format!("{low}\u{10ffff}");
-            (&auth::sql::CLIENT_LIST_PREFIX, params![tenant, position.clone(), more, low, high])
-        } else {
-            (&auth::sql::CLIENT_LIST, params![tenant, position.clone(), more])
-        };
-        let rows = ask.app.auth.store.read_all(stmt, values).await.map_err(|e| from_admin(&e.into()))?;
-        let last_page = rows.len() < usize::try_from(more).unwrap_or(usize::MAX);
-        for row in &rows {
-            let client = Client::from_row(row, Vec::new()).map_err(|e| from_admin(&e.into()))?;
-            position = Some(client.id.as_bytes().to_vec());
-            if wanted.is_none_or(|s| s == client.status(now).name()) {
-                found.push(client);
-            }
-        }
-        if last_page || found.len() > usize::try_from(limit).unwrap_or(0) {
-            break;
-        }
-    }
-    let keep = usize::try_from(limit).unwrap_or(0);
-    let has_more = found.len() > keep;
-    found.truncate(keep);
-    let next = found.last().filter(|_| has_more).map(|c| *c.id.as_bytes());
-    let data: Vec<Value> = found.iter().map(|c| view(c, now)).collect();
-    Ok(ask.page(&data, next.as_ref().map(<[u8; 16]>::as_slice)))
+    Ok(reply)
+}
+
+pub(super) async fn count(ask: &Ask) -> Result<Reply, Problem> {
+    let count = ask.app.auth.count_clients(ask.tenant.id, &filter(ask)?).await.map_err(|e| from_admin(&e.into()))?;
+    Ok(Reply::ok(json!({"count": count.number, "is_capped": count.is_capped})))
 }
 
 pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {

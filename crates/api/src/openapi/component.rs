@@ -17,6 +17,14 @@ fn query(name: &str, description: &str, schema: Value) -> (String, Value) {
     parameter("query", name, description, schema)
 }
 
+/// The same with the value that examples send, for a query without which an operation means nothing.
+fn with_example((name, mut parameter): (String, Value), value: impl Into<Value>) -> (String, Value) {
+    if let Value::Object(members) = &mut parameter {
+        members.insert("example".to_owned(), value.into());
+    }
+    (name, parameter)
+}
+
 fn header(name: &str, description: &str, schema: Value) -> (String, Value) {
     parameter("header", name, description, schema)
 }
@@ -46,6 +54,11 @@ pub(super) fn parameters() -> Value {
     let list = [
         query("limit", "Items of a page.", json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50})),
         query("cursor", "`next_cursor` of the page before.", text()),
+        query(
+            "sort",
+            "Order, with `-` in front for the last first.",
+            json!({"type": "string", "pattern": "^-?(created_at|name|status|expiry)$", "default": "-created_at"}),
+        ),
         query("status", "Clients in this state.", json!({"type": "string", "enum": ["active", "expired", "disabled"]})),
         query("scope", "Clients that may request this scope.", text()),
         query("q", "Beginning of a name or an id, in any letter case.", text()),
@@ -62,7 +75,7 @@ pub(super) fn parameters() -> Value {
         query("outcome", "Issued or refused.", json!({"type": "string", "enum": ["issued", "refused"]})),
         query("types", "Types of events between commas; `client.*` for all that begin so.", text()),
         query("customer_id", "Events of this customer.", text()),
-        query("leaf", "Index of a leaf of the tree.", integer(0)),
+        with_example(query("leaf", "Index of a leaf of the tree.", integer(0)), 0),
         query("from_size", "Size of an older tree.", integer(0)),
         header(
             "Idempotency-Key",
@@ -119,6 +132,7 @@ pub(super) fn responses() -> Value {
             json!({
                 "description": description,
                 "headers": headers,
+                "x-codes": codes(console::Surface::Admin, status),
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
             }),
         );
@@ -144,11 +158,28 @@ pub(super) fn responses() -> Value {
             json!({
                 "description": description,
                 "headers": headers,
+                "x-codes": oauth_codes(status),
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OauthError"}}}
             }),
         );
     }
     Value::Object(responses)
+}
+
+/// The codes of a surface that come with a status; each has a page.
+fn codes(surface: console::Surface, status: u16) -> Vec<&'static str> {
+    let of = |page: &&console::ErrorPage| page.surface == surface && page.status == Some(status);
+    console::ERROR_CODES.iter().filter(of).map(|page| page.code).collect()
+}
+
+/// The codes of one of the three refusals at the OAuth endpoints; the last stands for 429 and for 503.
+fn oauth_codes(status: &str) -> Vec<&'static str> {
+    let statuses: &[u16] = match status {
+        "401" => &[401],
+        "503" => &[429, 503],
+        _ => &[400],
+    };
+    statuses.iter().flat_map(|status| codes(console::Surface::OAuth, *status)).collect()
 }
 
 /// How a caller authenticates.

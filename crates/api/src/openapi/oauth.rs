@@ -100,7 +100,11 @@ fn endpoint((operation_id, summary): (&str, &str), form: &Value, answer: Option<
     if let Some(schema) = answer {
         done.insert("content".to_owned(), content("application/json", schema));
     }
-    json!({
+    let example = match operation_id {
+        "issueToken" => json!({"grant_type": "client_credentials", "scope": "invoices:read"}),
+        _ => json!({"token": "ACCESS_TOKEN"}),
+    };
+    let mut operation = json!({
         "operationId": operation_id,
         "summary": summary,
         "tags": ["oauth"],
@@ -108,7 +112,7 @@ fn endpoint((operation_id, summary): (&str, &str), form: &Value, answer: Option<
         "parameters": [{"$ref": "#/components/parameters/X-Request-Id"}],
         "requestBody": {
             "required": true,
-            "content": {"application/x-www-form-urlencoded": {"schema": form}}
+            "content": {"application/x-www-form-urlencoded": {"schema": form, "example": example}}
         },
         "responses": {
             "200": done,
@@ -118,5 +122,9 @@ fn endpoint((operation_id, summary): (&str, &str), form: &Value, answer: Option<
             "429": {"$ref": "#/components/responses/OauthBusy"},
             "503": {"$ref": "#/components/responses/OauthBusy"}
         }
-    })
+    });
+    if let (Value::Object(members), "issueToken") = (&mut operation, operation_id) {
+        members.insert("x-cli".to_owned(), "bastionary token get --scope invoices:read".into());
+    }
+    operation
 }

@@ -116,6 +116,10 @@ pub(super) fn all() -> Value {
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }
+    let window = "Only when the filters looked at so many rows and there are more of them.";
+    if let Some(Value::Object(members)) = schemas.get_mut("ClientList").and_then(|list| list.get_mut("properties")) {
+        members.insert("window".to_owned(), described(integer(0), window));
+    }
     Value::Object(schemas)
 }
 
@@ -185,6 +189,16 @@ fn clients() -> Vec<(&'static str, Value)> {
         ("ClientPatch", request(&[], patch)),
         ("Client", answer(&shown(), &[("warnings", described(warnings(), "Only in the answer to a change."))])),
         ("ClientCreated", answer(&created, &[("client_secret", secret), ("client_secret_expires_at", ends)])),
+        (
+            "ClientCount",
+            answer(
+                &[
+                    ("count", described(ranged(0, 10_000), "At most 10000.")),
+                    ("is_capped", described(flag(), "Whether there may be more.")),
+                ],
+                &[],
+            ),
+        ),
         ("Warning", answer(&[("code", text()), ("detail", text())], &[])),
         (
             "RateLimit",
@@ -313,6 +327,7 @@ fn keys() -> Vec<(&'static str, Value)> {
                     ("alg", refer("Algorithm")),
                     ("purpose", purpose()),
                     ("force", described(flag(), "Promote now, although resource servers may not know the key yet.")),
+                    ("at", described(time(), "Promote at this time, or later when the staged key is too young then.")),
                 ],
             ),
         ),
@@ -341,6 +356,13 @@ fn keys() -> Vec<(&'static str, Value)> {
                     ("retired_at", or_null(time())),
                     ("remove_after", or_null(time())),
                     ("replace_at", or_null(time())),
+                    (
+                        "verifier_key",
+                        described(
+                            or_null(text()),
+                            "What verifies checkpoints, for a checkpoint key: name, hash and key.",
+                        ),
+                    ),
                 ],
                 &[],
             ),
@@ -471,7 +493,8 @@ fn tokens() -> Vec<(&'static str, Value)> {
 }
 
 fn records() -> Vec<(&'static str, Value)> {
-    let hashes = || json!({"type": "array", "items": {"type": "string", "contentEncoding": "base64"}});
+    let bytes = || json!({"type": "string", "contentEncoding": "base64"});
+    let hashes = || json!({"type": "array", "items": bytes()});
     vec![
         (
             "AuditRecord",
@@ -541,7 +564,7 @@ fn records() -> Vec<(&'static str, Value)> {
                 &[
                     ("origin", text()),
                     ("size", integer(0)),
-                    ("root", json!({"type": "string", "contentEncoding": "base64"})),
+                    ("root", bytes()),
                     ("note", described(text(), "The signed note.")),
                 ],
                 &[],
@@ -551,13 +574,17 @@ fn records() -> Vec<(&'static str, Value)> {
             "AuditProof",
             answer(
                 &[
-                    ("kind", one_of(&["inclusion", "consistency"])),
+                    ("kind", one_of(&["token", "inclusion", "consistency"])),
                     ("path", described(hashes(), "Hashes from the leaf to the root.")),
                     ("checkpoint", described(text(), "The signed note that the proof leads to.")),
                 ],
                 &[
+                    ("entry", described(bytes(), "The token's journal entry.")),
+                    ("entry_index", described(integer(0), "Its place in its block.")),
+                    ("entry_path", described(hashes(), "Hashes from the entry to the root of its block.")),
+                    ("block", described(bytes(), "What the leaf stands for; it ends in the root of the block.")),
                     ("leaf", integer(0)),
-                    ("hash", json!({"type": "string", "contentEncoding": "base64"})),
+                    ("hash", bytes()),
                     ("from_size", integer(0)),
                 ],
             ),

@@ -9,29 +9,29 @@ use http::{Method, StatusCode};
 use crate::on_both_engines;
 use crate::world::{Answer, Engine, World};
 
-const PASSPHRASE: &str = "correct horse battery staple nine";
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple nine";
 
 /// A browser with its cookies.
 #[derive(Clone)]
-struct Browser {
+pub(crate) struct Browser {
     world: World,
-    cookies: BTreeMap<String, String>,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 /// A text as a form or a query carries it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// The value of a field of the page's first form that has it.
-fn value<'a>(page: &'a str, name: &str) -> &'a str {
+pub(crate) fn value<'a>(page: &'a str, name: &str) -> &'a str {
     let start = format!("name=\"{name}\" value=\"");
     page.split(&start).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default()
 }
 
 impl Browser {
-    fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         Self { world: world.clone(), cookies: BTreeMap::new() }
     }
 
@@ -53,18 +53,18 @@ impl Browser {
         answer
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[], "").await
     }
 
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
         self.ask(Method::POST, path, &headers, &pairs.join("&")).await
     }
 
     /// Sends the form of a page: its token, and the fields given.
-    async fn submit(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let page = self.get(page).await.text;
         let mut all = vec![("csrf", value(&page, "csrf")), ("form", value(&page, "form"))];
         all.extend_from_slice(fields);
@@ -77,12 +77,12 @@ impl Browser {
 }
 
 #[track_caller]
-fn goes_to(answer: &Answer, path: &str) {
+pub(crate) fn goes_to(answer: &Answer, path: &str) {
     assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, path), "{}", answer.text);
 }
 
 /// A world in which a second factor is not asked of owners.
-async fn relaxed(engine: Engine) -> World {
+pub(crate) async fn relaxed(engine: Engine) -> World {
     let settings =
         Settings { issuer: "https://id.example".to_owned(), second_factor_required: false, ..Settings::default() };
     World::with(engine, settings).await
@@ -102,7 +102,7 @@ const OWNER: [(&str, &str); 4] = [
     ("passphrase", PASSPHRASE),
 ];
 
-async fn owner(world: &World) -> Browser {
+pub(crate) async fn owner(world: &World) -> Browser {
     let path = setup_path(world).await;
     let mut browser = Browser::new(world);
     goes_to(&browser.submit(&path, &path, &OWNER).await, "/console");
@@ -110,7 +110,7 @@ async fn owner(world: &World) -> Browser {
 }
 
 /// A person of a role, who joined by an invitation.
-async fn member(world: &World, role: Role) -> Browser {
+pub(crate) async fn member(world: &World, role: Role) -> Browser {
     let tenant = world.tenant().await;
     let system = world.auth.system(&tenant, "test");
     let link = world.auth.invite_operator(&system, &tenant, "sam@example.com", role).await.unwrap();
@@ -122,16 +122,31 @@ async fn member(world: &World, role: Role) -> Browser {
 }
 
 /// Every address that changes something, with the fields that a browser would send.
-const CHANGES: [(&str, &[(&str, &str)]); 17] = [
+const CHANGES: &[(&str, &[(&str, &str)])] = &[
     ("/console/identity/clients", &[("name", "x"), ("scope", "read")]),
     ("/console/identity/clients/demo/secrets", &[("expire_others_in_seconds", "0")]),
+    ("/console/identity/clients/demo/token", &[("secret", "anything")]),
     ("/console/identity/clients/demo/settings", &[("name", "other")]),
     ("/console/identity/clients/demo/limits", &[("rate_limit", "1")]),
+    ("/console/identity/clients/demo/access", &[("scope", "read")]),
     ("/console/identity/clients/demo/disable", &[]),
     ("/console/identity/clients/demo/enable", &[]),
     ("/console/identity/clients/demo/delete", &[("confirm", "demo")]),
     ("/console/identity/clients/demo/secrets/SECRET/end", &[]),
-    ("/console/identity/keys/rotate", &[]),
+    ("/console/identity/apis", &[("identifier", "https://new.example")]),
+    ("/console/identity/apis/API/settings", &[("name", "other")]),
+    ("/console/identity/apis/API/scopes", &[("new_scope", "more")]),
+    ("/console/identity/apis/API/describe", &[("scope", "read"), ("description", "other")]),
+    ("/console/identity/apis/API/withdraw", &[("scope", "read")]),
+    ("/console/identity/apis/API/delete", &[("confirm", "https://demo.example")]),
+    ("/console/identity/keys/rotate", &[("key", "token ES256")]),
+    ("/console/identity/keys/KID/revoke", &[("confirm", "KID")]),
+    ("/console/identity/limits", &[("limit", "1"), ("window_s", "1"), ("burst", "1")]),
+    ("/console/identity/limits/demo/mode", &[("enforce", "0")]),
+    ("/console/identity/tokens/inspect", &[("token", "x")]),
+    ("/console/identity/tokens/end", &[("client", "demo"), ("jti", "x")]),
+    ("/console/identity/tokens/clients/end", &[("client", "demo")]),
+    ("/console/identity/tokens/families/fam_00000000000000000000000000/end", &[("client", "demo")]),
     ("/console/team/invitations", &[("email", "eve@example.com"), ("role", "owner")]),
     ("/console/team/invitations/lnk_00000000000000000000000000/withdraw", &[]),
     ("/console/team/OPERATOR/role", &[("role", "read_only")]),
@@ -142,10 +157,40 @@ const CHANGES: [(&str, &[(&str, &str)]); 17] = [
     ("/console/account/recovery-codes", &[]),
 ];
 
+/// Addresses that everybody may post to: sign-in, and what is one's own.
+const OPEN: &[&str] = &["/sign-in", "/sign-out", "/setup/", "/join/", "/step-up", "/preferences", "/account"];
+
+/// Addresses that only owners of the first tenant know of; `console_house` tries them.
+const HIDDEN: &[&str] = &["/tenants"];
+
+#[test]
+fn every_address_that_takes_a_form_is_among_the_changes() {
+    let routes = include_str!("../../../console/src/desk/mod.rs");
+    let posted = routes.lines().filter(|line| line.contains(".route(&at(") && line.contains("post("));
+    let paths: Vec<&str> = posted.filter_map(|line| line.split('"').nth(1)).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    let is_else = |path: &str| OPEN.iter().chain(HIDDEN).any(|open| path.starts_with(open));
+    for path in paths.into_iter().filter(|path| !is_else(path)) {
+        let is_tried = CHANGES.iter().any(|(tried, _)| {
+            let (pattern, tried) = (path.split('/'), tried.trim_start_matches("/console").split('/'));
+            pattern.clone().count() == tried.clone().count()
+                && pattern.zip(tried).all(|(a, b)| a.starts_with('{') || a == b)
+        });
+        assert!(is_tried, "{path}");
+    }
+}
+
 /// What the changes would change.
 async fn state(world: &World) -> String {
     let mut all = String::new();
-    for path in ["/api/clients", "/api/clients/demo", "/api/clients/demo/secrets", "/api/keys", "/api/audit/records"] {
+    for path in [
+        "/api/clients",
+        "/api/clients/demo",
+        "/api/clients/demo/secrets",
+        "/api/keys",
+        "/api/apis",
+        "/api/audit/records",
+    ] {
         all.push_str(&world.admin(Method::GET, path, serde_json::Value::Null).await.expect(200).text);
     }
     all
@@ -157,11 +202,16 @@ async fn filled_in(world: &World, path: &str) -> String {
     let who = world.auth.system(&tenant, "test");
     let owner = world.auth.operators(&who, &tenant, None, 1).await.unwrap().remove(0);
     let secret = secrets["data"][0]["id"].as_str().unwrap();
-    path.replace("SECRET", secret).replace("OPERATOR", &owner.id.to_string())
+    let apis = world.admin(Method::GET, "/api/apis", serde_json::Value::Null).await.json();
+    let keys = world.admin(Method::GET, "/api/keys", serde_json::Value::Null).await.json();
+    path.replace("SECRET", secret)
+        .replace("OPERATOR", &owner.id.to_string())
+        .replace("API", apis["data"][0]["id"].as_str().unwrap())
+        .replace("KID", keys["data"][0]["kid"].as_str().unwrap())
 }
 
 /// How often requests were refused for a reason since the last call.
-fn refused(world: &World, reason: &str) -> u32 {
+pub(crate) fn refused(world: &World, reason: &str) -> u32 {
     world.auth.refusals.drain_all().iter().filter(|(_, r)| r.reason == reason).map(|(_, r)| r.count).sum()
 }
 
@@ -177,7 +227,7 @@ on_both_engines! {
         let new = format!("{list}/new");
         let wrong = ada.submit(&new, list, &[("name", "worker"), ("expires_at", "soon")]).await.expect(422);
         assert!(wrong.text.contains("value=\"worker\"") && wrong.text.contains("id=\"expires_at-error\""), "{}", wrong.text);
-        let fields = [("name", "worker"), ("client_id", "worker"), ("scope", "read"), ("access_token_ttl_seconds", "")];
+        let fields = [("name", "worker"), ("client_id", "worker"), ("scope", "read"), ("defaults", "true")];
         let made = ada.submit(&new, list, &fields).await.expect(200);
         assert_eq!(made.header("cache-control"), "no-store");
         let secret_of = |text: &str| text.split("<code id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
@@ -226,6 +276,92 @@ on_both_engines! {
         }
         let log = ada.get("/console/audit?limit=25").await.expect(200).text;
         assert!(log.contains("client.deleted") && log.contains("ada@example.com (passphrase)"), "{log}");
+    }
+
+    async fn a_list_is_put_in_order_goes_back_and_leaves_as_a_file(world: World) {
+        let world = relaxed(world.engine).await;
+        for n in 0..30 {
+            world.clock.advance_micros(1_000);
+            world.client(&format!("c{n:02}"), serde_json::json!({"name": format!("={n:02}\"")})).await;
+        }
+        let mut ada = owner(&world).await;
+        let names = |page: &str| -> Vec<String> { page.split("<code class=\"sub\">").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect() };
+        let link = |page: &str, rel: &str| page.split(&format!("rel=\"{rel}\" href=\"")).nth(1).map(|rest| rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&"));
+        let first = ada.get("/console/identity/clients?q=%3D&sort=-name&limit=25").await.expect(200).text;
+        assert!(first.contains("aria-sort=\"descending\"") && first.contains("25 clients of 30"), "{first}");
+        assert_eq!((names(&first)[0].as_str(), link(&first, "prev")), ("c29", None));
+        let second = ada.get(&link(&first, "next").unwrap()).await.expect(200).text;
+        assert_eq!((names(&second), link(&second, "next")), (vec!["c04".to_owned(), "c03".to_owned(), "c02".to_owned(), "c01".to_owned(), "c00".to_owned()], None));
+        assert_eq!(names(&ada.get(&link(&second, "prev").unwrap()).await.expect(200).text), names(&first));
+        ada.get(&link(&second, "prev").unwrap().replace("-name", "name")).await.expect(400);
+
+        let csv = ada.get("/console/identity/clients?q=%3D&sort=name&format=csv").await.expect(200);
+        assert!(csv.header("content-type").starts_with("text/csv") && csv.header("content-disposition").contains("clients.csv"));
+        assert_eq!((csv.header("cache-control"), csv.text.lines().count()), ("no-store", 31));
+        assert!(csv.text.lines().nth(1).unwrap().starts_with("\"c00\",\"'=00\"\"\",\"active\""), "{}", csv.text);
+        let json = ada.get("/console/identity/clients?format=json").await.expect(200).json();
+        assert_eq!(json.as_array().unwrap().len(), 31, "with the administrator's");
+
+        for n in 0..250 {
+            world.admin(Method::PATCH, "/api/clients/c00", serde_json::json!({"name": format!("n{n}")})).await.expect(200);
+        }
+        let all = ada.get("/console/audit?action=client.updated&format=json").await.expect(200).json();
+        assert_eq!(all.as_array().unwrap().len(), 250);
+        assert_eq!(all[0]["after"], "{\"name\":\"n249\"}");
+        let log = ada.get("/console/audit?limit=25").await.expect(200).text;
+        ada.get(&link(&log, "next").unwrap()).await.expect(200);
+        ada.get("/console/audit?cursor=x").await.expect(400);
+        let mut sam = member(&world, Role::ReadOnly).await;
+        assert!(sam.get("/console/audit").await.expect(200).text.contains("Needs the scope audit:export"));
+        sam.get("/console/audit?format=csv").await.expect(403);
+        sam.get("/console/identity/clients?format=csv").await.expect(200);
+    }
+
+    async fn the_log_of_a_client_says_why_each_request_was_denied(world: World) {
+        let world = relaxed(world.engine).await;
+        let old = world.client("demo", serde_json::json!({})).await;
+        let rotated = world.admin(Method::POST, "/api/clients/demo/secrets", serde_json::json!({"expire_others_in_seconds": 0})).await;
+        let good = rotated.expect(201).json()["client_secret"].as_str().unwrap().to_owned();
+        let quota = serde_json::json!({"token_quota": {"per_hour": 1, "per_day": null, "enforce": true}});
+        world.token("demo", &good, "").await.expect(200);
+        world.token("demo", &good, "&scope=nope").await.expect(400);
+        world.token("demo", &old, "").await.expect(401);
+        for _ in 0..3 {
+            world.token("demo", "bst_cs_wrong", "").await.expect(401);
+        }
+        world.token("nobody", &good, "").await.expect(401);
+        world.admin(Method::PATCH, "/api/clients/demo", quota).await.expect(200);
+        world.token("demo", &good, "").await.expect(200);
+        world.token("demo", &good, "").await.expect(429);
+        world.admin(Method::POST, "/api/clients/demo/disable", serde_json::Value::Null).await.expect(200);
+        world.token("demo", &good, "").await.expect(401);
+        world.admin(Method::POST, "/api/clients/demo/enable", serde_json::Value::Null).await.expect(200);
+        world.admin(Method::PATCH, "/api/clients/demo", serde_json::json!({"expiry": "2026-06-01T11:00:00Z"})).await.expect(200);
+        world.token("demo", &good, "").await.expect(401);
+        let mut sam = member(&world, Role::Developer).await;
+        let page = "/console/identity/clients/demo/logs";
+        let reasons = ["invalid_scope", "secret_ended", "invalid_secret", "quota", "client_disabled", "client_expired"];
+        for is_journaled in [false, true] {
+            if is_journaled {
+                crate::audit::fold(&world).await;
+            }
+            let all = sam.get(page).await.expect(200).text;
+            for reason in reasons {
+                assert!(all.contains(&format!("<code class=\"sub\">{reason}</code>")), "{reason}, {is_journaled}: {all}");
+            }
+            assert!(all.contains("3 times within a minute") && all.contains("Token by client_credentials"), "{all}");
+            assert!(!all.contains("unknown_client"), "another id is no entry of this client");
+            let issued = sam.get(&format!("{page}?outcome=issued")).await.expect(200).text;
+            assert!(!issued.contains("invalid_secret") && issued.contains("2 entries"), "{issued}");
+        }
+        let journal = world.admin(Method::GET, "/api/audit/journal?client_id=demo&outcome=refused", serde_json::Value::Null).await;
+        let mut found: Vec<String> = journal.expect(200).json()["data"].as_array().unwrap().iter().map(|e| e["reason"].as_str().unwrap().to_owned()).collect();
+        found.sort_unstable();
+        let mut expected = reasons.map(str::to_owned).to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        let first = sam.get(&format!("{page}?limit=25")).await.expect(200).text;
+        assert!(!first.contains("rel=\"next\""), "everything is on the first page");
     }
 
     async fn what_does_not_come_from_our_pages_is_refused_and_counted(world: World) {
@@ -314,13 +450,15 @@ on_both_engines! {
         let door = thief.cookies["__Host-bst_door_default"].clone();
         let mut fields = vec![("csrf", door.as_str())];
         fields.extend_from_slice(&OWNER);
+        refused(&world, "");
         goes_to(&thief.post(&path, &fields).await, &path);
         assert!(thief.session().is_none());
+        assert_eq!(refused(&world, "link_gone"), 1);
     }
 
     async fn steps_out_of_order_lead_to_the_first(world: World) {
         let world = relaxed(world.engine).await;
-        owner(&world).await;
+        let mut ada = owner(&world).await;
         let mut eve = Browser::new(&world);
         for path in ["/console/sign-in/second-factor", "/console/sign-in/recovery"] {
             goes_to(&eve.get(path).await, "/console/sign-in");
@@ -331,6 +469,11 @@ on_both_engines! {
         goes_to(&eve.post("/console/sign-in/second-factor", &code).await, "/console/sign-in");
         eve.cookies.insert("__Host-bst_step_default".to_owned(), "bst_ot_forged".to_owned());
         goes_to(&eve.post("/console/sign-in/second-factor", &code).await, "/console/sign-in");
+        // what was given out for another step is good for that step alone
+        let page = ada.get("/console/account/authenticator").await.expect(200).text;
+        eve.cookies.insert("__Host-bst_step_default".to_owned(), value(&page, "ticket").to_owned());
+        goes_to(&eve.post("/console/sign-in/second-factor", &code).await, "/console/sign-in");
+        assert_eq!(refused(&world, "sign_in_step"), 3);
         for path in ["/console", "/console/team", "/console/identity/clients?q=a"] {
             goes_to(&eve.get(path).await, &format!("/console/sign-in?next={}", encoded(path)));
         }
@@ -342,6 +485,9 @@ on_both_engines! {
         owner(&world).await;
         let mut ada = Browser::new(&world);
         ada.cookies.insert("__Host-bst_default".to_owned(), "bst_os_chosen_by_somebody_else".to_owned());
+        refused(&world, "");
+        goes_to(&ada.get("/console/team").await, "/console/sign-in?next=%2Fconsole%2Fteam");
+        assert_eq!(refused(&world, "session_unknown"), 1);
         let wrong = [("email", "ada@example.com"), ("passphrase", "several wrong words in a row")];
         let refused = ada.submit("/console/sign-in", "/console/sign-in", &wrong).await.expect(422).text;
         let nobody = [("email", "nobody@example.com"), ("passphrase", "several wrong words in a row")];

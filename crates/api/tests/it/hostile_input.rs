@@ -130,13 +130,17 @@ impl Surface {
             self.admin(Method::GET, path, "").await.json()["data"].as_array().cloned().unwrap_or_default()
         };
         let id = |items: &[Value], name: &str| items.first().map_or("gone", |i| i[name].as_str().unwrap()).to_owned();
-        self.admin(Method::POST, &format!("/api/apis/{api}/scopes"), r#"{"name":"one:read"}"#).await;
+        // A scope's name is taken in the whole tenant, by an API of an earlier round too.
+        let scope = format!("one:read-{round}");
+        let made =
+            self.admin(Method::POST, &format!("/api/apis/{api}/scopes"), &json!({"name": scope}).to_string()).await;
+        made.expect(201);
         let mut keys = list("/api/keys").await;
         keys.retain(|key| key["purpose"] == "token" && key["state"] == "staged");
         self.names = BTreeMap::from([
             ("client_id", "target".to_owned()),
             ("slug", "acme".to_owned()),
-            ("name", "one:read".to_owned()),
+            ("name", scope),
             ("api", api),
             ("secret", id(&list("/api/clients/target/secrets").await, "id")),
             ("family", id(&list("/api/clients/target/token-families").await, "id")),

@@ -220,7 +220,7 @@ on_both_engines! {
                 tokio::task::yield_now().await;
                 access(&world, "load", &secret).await;
             }
-            let fresh = world.auth.rotate_key(&world.auth.system(&tenant, "test"), &tenant, auth::key::KeyPurpose::Token, jose::Alg::Es256, false).await;
+            let fresh = world.auth.rotate_key(&world.auth.system(&tenant, "test"), &tenant, auth::key::KeyPurpose::Token, jose::Alg::Es256, auth::key::RotateAt::Published).await;
             world.auth.run(fresh.unwrap()).await.unwrap();
             for _ in 0..20 {
                 access(&world, "load", &secret).await;

@@ -23,7 +23,7 @@ const LONGEST_DELAY: i64 = 900;
 /// How often repeated failures of one pair make a record, in seconds.
 const RECORD_SECONDS: i64 = 3_600;
 /// How long failures are remembered, in seconds.
-pub(crate) const MEMORY_SECONDS: i64 = 30 * 86_400;
+pub const MEMORY_SECONDS: i64 = 30 * 86_400;
 /// How often a count that moved between reading and writing is decided again.
 const ROUNDS: usize = 4;
 

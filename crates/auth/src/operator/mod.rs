@@ -6,6 +6,7 @@
 pub mod account;
 pub mod attempt;
 pub mod browser;
+pub mod enter;
 pub mod error;
 pub mod factor;
 pub mod link;

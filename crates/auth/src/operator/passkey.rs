@@ -103,11 +103,13 @@ impl Auth {
         (email, name, exclude): (&str, &str, Vec<Value>),
     ) -> Result<PasskeyRequest, OperatorError> {
         let challenge = self.challenge();
+        // ES256, EdDSA, and RS256 for the security chips of Windows machines
+        let accepted = [-7, -8, -257].map(|alg| json!({"type": "public-key", "alg": alg}));
         let options = json!({
             "rp": {"id": party(tenant)?.id, "name": tenant.name},
             "user": {"id": URL_SAFE_NO_PAD.encode(account.0.as_bytes()), "name": email, "displayName": name},
             "challenge": URL_SAFE_NO_PAD.encode(challenge),
-            "pubKeyCredParams": [{"type": "public-key", "alg": -7}, {"type": "public-key", "alg": -8}],
+            "pubKeyCredParams": accepted,
             "timeout": TIMEOUT_MS,
             "excludeCredentials": exclude,
             "authenticatorSelection": {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kernel::principal::Principal;
 
-use super::scope::{OPERATORS_READ, OPERATORS_WRITE};
+use super::scope::{AUDIT_EXPORT, OPERATORS_READ, OPERATORS_WRITE};
 
 /// What an operator may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,7 @@ pub const PLACES: &[(&str, &[Role])] = &[
     ("tenants:read", &[Owner]),
     ("tenants:write", &[Owner]),
     ("audit:read", &[Owner, Admin, ReadOnly]),
+    (AUDIT_EXPORT, &[Owner, Admin]),
     ("events:read", &[Owner, Admin, Developer, ReadOnly]),
     ("limits:read", &[Owner, Admin, Developer, Support, ReadOnly]),
     ("limits:write", &[Owner, Admin, Developer]),
@@ -64,6 +65,18 @@ impl Role {
             Self::Billing => "billing",
             Self::Support => "support",
             Self::ReadOnly => "read_only",
+        }
+    }
+
+    /// The word that people read.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Owner => "Owner",
+            Self::Admin => "Admin",
+            Self::Developer => "Developer",
+            Self::Billing => "Billing",
+            Self::Support => "Support",
+            Self::ReadOnly => "Read-only",
         }
     }
 
@@ -106,7 +119,7 @@ mod tests {
         for (scope, roles) in PLACES {
             assert!(roles.contains(&Owner), "{scope}");
             let is_known = MANAGEMENT_SCOPES.iter().any(|(known, _)| known == scope);
-            assert!(is_known || [OPERATORS_READ, OPERATORS_WRITE].contains(scope), "{scope}");
+            assert!(is_known || [AUDIT_EXPORT, OPERATORS_READ, OPERATORS_WRITE].contains(scope), "{scope}");
         }
     }
 

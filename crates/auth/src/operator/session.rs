@@ -58,10 +58,12 @@ pub enum Method {
     Invitation,
     /// The link that `dev` prints on loopback.
     Development,
+    /// An owner of the first tenant entered another one; see [`super::enter`].
+    Entered,
 }
 
 impl Method {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Passphrase,
         Self::Totp,
         Self::RecoveryCode,
@@ -69,6 +71,7 @@ impl Method {
         Self::SetupLink,
         Self::Invitation,
         Self::Development,
+        Self::Entered,
     ];
 
     /// The stable name.
@@ -81,6 +84,7 @@ impl Method {
             Self::SetupLink => "setup link",
             Self::Invitation => "invitation",
             Self::Development => "development link",
+            Self::Entered => "owner of default",
         }
     }
 
@@ -136,6 +140,13 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The tenant that the account of a session of a tenant belongs to.
+    fn home(&self, tenant: TenantId) -> TenantId {
+        if self.method == Method::Entered { kernel::tenant::DEFAULT } else { tenant }
+    }
+}
+
 /// Whether a session lives: it was seen within the hour, and it is younger than a day.
 pub fn is_alive(last_seen_at: Timestamp, absolute_deadline: Timestamp, now: Timestamp) -> bool {
     now < absolute_deadline && now < last_seen_at.plus_seconds(IDLE_SECONDS)
@@ -184,6 +195,14 @@ impl Live {
     }
 }
 
+/// What a new session begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) id: Id<id::Session>,
+    pub(crate) fresh_until: Timestamp,
+    pub(crate) absolute_deadline: Timestamp,
+}
+
 /// A completed sign-in: what the browser keeps.
 pub struct SignedIn {
     /// The session cookie's value.
@@ -219,7 +238,10 @@ impl Sessions {
         let operator = Id::<id::Operator>::parse(key).ok();
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         self.generation.fetch_add(1, Ordering::SeqCst);
-        map.retain(|(of, _), held| *of != tenant || operator.is_some_and(|id| id != held.operator.id));
+        map.retain(|(of, _), held| {
+            let is_of = *of == tenant || held.session.home(*of) == tenant;
+            !is_of || operator.is_some_and(|id| id != held.operator.id)
+        });
     }
 
     fn get(&self, key: &SessionKey) -> Option<Arc<Held>> {
@@ -281,7 +303,11 @@ impl Auth {
         let generation = self.operator_sessions.generation.load(Ordering::SeqCst);
         let row = self.store.read(&sql::SESSION_BY_HASH, params![tenant, hash.as_slice()]).await?;
         let Some(session) = row.as_ref().map(Session::from_row).transpose()? else { return Ok(None) };
-        let Some(operator) = self.operator(tenant, session.operator).await? else { return Ok(None) };
+        let home = session.home(tenant);
+        let Some(operator) = self.operator(home, session.operator).await? else { return Ok(None) };
+        if session.method == Method::Entered && !self.may_stay(home, &session, &operator).await? {
+            return Ok(None);
+        }
         let seen = session.last_seen_at.as_micros();
         let held = Arc::new(Held {
             session: Arc::new(session),
@@ -326,9 +352,27 @@ impl Auth {
         browser: &Browser,
     ) -> (Batch, SignedIn) {
         let now = self.clock.now();
+        let times = Times {
+            id: self.with_entropy(|entropy| Id::generate(now, entropy)),
+            fresh_until: now.plus_seconds(FRESH_SECONDS),
+            absolute_deadline: now.plus_seconds(ABSOLUTE_SECONDS),
+        };
+        self.open_session_as(batch, tenant, (operator, method), browser, times)
+    }
+
+    /// The same with an id and times that are given.
+    pub(crate) fn open_session_as(
+        &self,
+        batch: Batch,
+        tenant: &Tenant,
+        (operator, method): (&Operator, Method),
+        browser: &Browser,
+        times: Times,
+    ) -> (Batch, SignedIn) {
+        let now = self.clock.now();
         let (token, hash) = self.new_token(tenant);
         let session = Session {
-            id: self.with_entropy(|entropy| Id::generate(now, entropy)),
+            id: times.id,
             operator: operator.id,
             hash: hash.to_vec(),
             method,
@@ -336,8 +380,8 @@ impl Auth {
             source: browser.source_text(),
             created_at: now,
             last_seen_at: now,
-            fresh_until: now.plus_seconds(FRESH_SECONDS),
-            absolute_deadline: now.plus_seconds(ABSOLUTE_SECONDS),
+            fresh_until: times.fresh_until,
+            absolute_deadline: times.absolute_deadline,
         };
         let batch = batch.expect(
             1,

@@ -10,6 +10,9 @@ store::statements! {
     /// Operators of a tenant in the order they joined.
     OPERATORS =
         "SELECT o.id, o.email, o.name, o.role, o.passphrase, o.totp, o.totp_step, o.disabled_at, o.signed_in_at, o.version, o.created_at, o.updated_at, (SELECT CAST(COUNT(*) AS {int}) FROM operator_passkey p WHERE p.tenant_id = ?1 AND p.operator = o.id) FROM operator o WHERE o.tenant_id = ?1 AND o.id > ?2 ORDER BY o.id LIMIT ?3";
+    /// How many people who may sign in have nothing beside a passphrase.
+    OPERATORS_BARE =
+        "SELECT CAST(COUNT(*) AS {int}) FROM operator o WHERE o.tenant_id = ?1 AND o.disabled_at IS NULL AND o.totp IS NULL AND NOT EXISTS (SELECT p.id FROM operator_passkey p WHERE p.tenant_id = ?1 AND p.operator = o.id)";
     /// Whether a tenant has any operator.
     OPERATOR_ANY = "SELECT id FROM operator WHERE tenant_id = ?1 LIMIT 1";
     /// A new operator.
@@ -84,6 +87,10 @@ store::statements! {
     SESSION_BY_HASH = "SELECT id, operator, hash, method, browser, source, created_at, last_seen_at, fresh_until, absolute_deadline FROM operator_session WHERE tenant_id = ?1 AND hash = ?2";
     /// The sessions of an operator that have not passed their deadline.
     SESSIONS = "SELECT id, operator, hash, method, browser, source, created_at, last_seen_at, fresh_until, absolute_deadline FROM operator_session WHERE tenant_id = ?1 AND operator = ?2 AND absolute_deadline > ?3 ORDER BY id LIMIT 1000";
+    /// Sessions that have not passed their deadline, by operator.
+    SESSION_COUNTS = "SELECT operator, CAST(COUNT(*) AS {int}) FROM operator_session WHERE tenant_id = ?1 AND absolute_deadline > ?2 GROUP BY operator ORDER BY operator LIMIT 10000";
+    /// A session by id.
+    SESSION_BY_ID = "SELECT id FROM operator_session WHERE tenant_id = ?1 AND operator = ?2 AND id = ?3";
     /// A new session.
     SESSION_INSERT = "INSERT INTO operator_session (tenant_id, id, operator, hash, method, browser, source, created_at, last_seen_at, fresh_until, absolute_deadline) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)";
     /// A session under a new token.

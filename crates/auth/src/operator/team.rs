@@ -2,6 +2,8 @@
 //!
 //! Nobody gives or touches a role that holds more than they do themselves, and a tenant keeps its last owner.
 
+use std::collections::HashMap;
+
 use kernel::id::{self, Id};
 use kernel::principal::{Principal, Subject};
 use record::action;
@@ -29,6 +31,8 @@ pub struct OperatorChange {
     pub role: Option<Role>,
     /// Disabled or enabled.
     pub disabled: Option<bool>,
+    /// The version that the change was decided on; another one makes it stale.
+    pub if_version: Option<i64>,
 }
 
 /// What a change does beyond the row itself.
@@ -77,6 +81,22 @@ impl Auth {
         Ok(rows.iter().map(Operator::from_row).collect::<Result<Vec<_>, _>>()?)
     }
 
+    /// How many sessions each operator of the tenant has that have not passed their deadline.
+    ///
+    /// # Errors
+    /// [`AdminError::Forbidden`] without `operators:read`, the store's.
+    pub async fn session_counts(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+    ) -> Result<HashMap<Id<id::Operator>, i64>, OperatorError> {
+        if !who.holds(OPERATORS_READ) {
+            return Err(AdminError::Forbidden(OPERATORS_READ).into());
+        }
+        let rows = self.store.read_all(&sql::SESSION_COUNTS, params![tenant.id, self.clock.now()]).await?;
+        Ok(rows.iter().map(|row| Ok((row.id(0)?, row.int(1)?))).collect::<Result<_, store::Error>>()?)
+    }
+
     /// Changes name, role or state of an operator. People change their own name with no scope at all.
     ///
     /// # Errors
@@ -96,6 +116,9 @@ impl Auth {
             return Err(AdminError::Forbidden(OPERATORS_WRITE).into());
         }
         let before = self.operator(tenant.id, operator).await?.ok_or(AdminError::NotFound("operator"))?;
+        if change.if_version.is_some_and(|version| version != before.version) {
+            return Err(AdminError::Stale.into());
+        }
         if !renames_self {
             allow_over(who, before.role)?;
         }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jose::seal::SealKey;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
+use kernel::mutant;
 use kernel::secret::Secret;
 use serde::{Deserialize, Serialize};
 use store::keyring::Purpose;
@@ -113,7 +114,8 @@ impl Auth {
             let sealed = (text.len() <= MAX_TICKET).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten()?;
             let opened = self.ticket_key(tenant).open(&sealed, b"ticket").ok()?;
             let ticket: Ticket = serde_json::from_slice(opened.reveal()).ok()?;
-            let is_due = ticket.step == step && ticket.until > self.clock.now().as_micros();
+            let is_of_step = ticket.step == step || mutant::is("S-29-step");
+            let is_due = is_of_step && ticket.until > self.clock.now().as_micros();
             is_due.then(|| Presented { ticket, hash: jose::hash::sha256(&sealed) })
         };
         read().ok_or(OperatorError::Expired)

@@ -307,7 +307,7 @@ fn authenticator_data(bytes: &[u8], party: &Party) -> Result<AuthenticatorData, 
     Ok(AuthenticatorData { flags, counter: u32::from_be_bytes(*counter), attested })
 }
 
-/// A COSE key (RFC 9053 §7) as a JWK: ES256 on P-256, or EdDSA on Ed25519.
+/// A COSE key (RFC 9053 §7, RFC 8230 §4) as a JWK: ES256 on P-256, EdDSA on Ed25519, or RS256.
 fn public_key(key: Value) -> Result<Jwk, Refusal> {
     let Value::Map(entries) = key else { return Err(Refusal::Malformed) };
     let number = |label: i128| match entry(&entries, &Value::Integer(label)) {
@@ -318,8 +318,8 @@ fn public_key(key: Value) -> Result<Jwk, Refusal> {
         Ok(Some(Value::Bytes(value))) => Ok(URL_SAFE_NO_PAD.encode(value)),
         _ => Err(Refusal::Malformed),
     };
-    let jwk = match (number(1)?, number(3)?, number(-1)?) {
-        (2, -7, 1) => Jwk {
+    let jwk = match (number(1)?, number(3)?) {
+        (2, -7) if number(-1)? == 1 => Jwk {
             kty: "EC".to_owned(),
             crv: Some("P-256".to_owned()),
             x: Some(octets(-2)?),
@@ -327,9 +327,16 @@ fn public_key(key: Value) -> Result<Jwk, Refusal> {
             ..Jwk::default()
         },
         // -19 is the fully specified name of the same algorithm (RFC 9864).
-        (1, -8 | -19, 6) => {
+        (1, -8 | -19) if number(-1)? == 6 => {
             Jwk { kty: "OKP".to_owned(), crv: Some("Ed25519".to_owned()), x: Some(octets(-2)?), ..Jwk::default() }
         }
+        (3, -257) => Jwk {
+            kty: "RSA".to_owned(),
+            alg: Some("RS256".to_owned()),
+            n: Some(octets(-1)?),
+            e: Some(octets(-2)?),
+            ..Jwk::default()
+        },
         _ => return Err(Refusal::UnsupportedKey),
     };
     Ok(jwk)

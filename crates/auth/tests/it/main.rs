@@ -7,5 +7,6 @@ mod links;
 mod passkeys;
 mod sessions;
 mod sign_in;
+mod strangers;
 mod team;
 mod world;

@@ -6,6 +6,8 @@ use auth::operator::role::Role;
 use auth::operator::sign_in::{Code, Progress};
 use auth::operator::webauthn::{Assertion, Registration};
 use auth::operator::{OperatorError, SignedIn};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jose::{Alg, SigningKey};
 use kernel::secret::Secret;
 use serde_json::Value;
@@ -18,7 +20,7 @@ const SITE: &str = "id.example";
 /// User present and verified.
 const VERIFIED: u8 = 0x05;
 
-/// An authenticator with one Ed25519 key.
+/// An authenticator with one key, Ed25519 or RSA.
 struct Authenticator {
     key: SigningKey,
     credential: Vec<u8>,
@@ -33,7 +35,11 @@ fn client_data(ceremony: &str, options: &Value) -> Vec<u8> {
 
 impl Authenticator {
     fn new(id: u8) -> Self {
-        let (key, _) = SigningKey::generate(Alg::EdDsa).unwrap();
+        Self::with(id, Alg::EdDsa)
+    }
+
+    fn with(id: u8, alg: Alg) -> Self {
+        let (key, _) = SigningKey::generate(alg).unwrap();
         Self { key, credential: vec![id; 32], counter: 0, flags: VERIFIED }
     }
 
@@ -43,14 +49,21 @@ impl Authenticator {
     }
 
     fn create(&self, options: &Value) -> Registration {
-        let public = self.key.ed25519_public().unwrap();
-        // {1: 1, 3: -8, -1: 6, -2: public}
-        let key = [[0xa4, 1, 1, 3, 0x27, 0x20, 6, 0x21, 0x58, 0x20].as_slice(), &public].concat();
+        let key = if let Some(public) = self.key.ed25519_public() {
+            // {1: 1, 3: -8, -1: 6, -2: public}
+            [[0xa4, 1, 1, 3, 0x27, 0x20, 6, 0x21, 0x58, 0x20].as_slice(), &public].concat()
+        } else {
+            // {1: 3, 3: -257, -1: n, -2: 65537}
+            let n = URL_SAFE_NO_PAD.decode(self.key.public_jwk().n.as_ref().unwrap()).unwrap();
+            let length = u16::try_from(n.len()).unwrap().to_be_bytes();
+            let head = [[0xa4, 1, 3, 3, 0x39, 1, 0, 0x20, 0x59].as_slice(), &length].concat();
+            [head.as_slice(), &n, &[0x21, 0x43, 1, 0, 1]].concat()
+        };
         let attested = [&[0; 16], [0, 32].as_slice(), &self.credential, &key].concat();
         let data = [self.data(0x40), attested].concat();
         // {"fmt": "none", "attStmt": {}, "authData": data}
-        let head =
-            [b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58".as_slice(), &[u8::try_from(data.len()).unwrap()]];
+        let length = u16::try_from(data.len()).unwrap().to_be_bytes();
+        let head = [b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59".as_slice(), &length];
         Registration {
             client_data: client_data("webauthn.create", options),
             attestation: [head.concat(), data].concat(),
@@ -109,6 +122,16 @@ on_both_engines! {
         assert!(again.is_err(), "a response works once");
         let actors: Vec<_> = world.audit("session.started").await.into_iter().map(|(actor, _)| actor).collect();
         assert_eq!(actors, ["operator:olga@acme.example (passkey)", "operator:olga@acme.example (passkey)"]);
+    }
+
+    async fn a_passkey_with_an_rsa_key_signs_in(world: World) {
+        let owner = world.owner().await;
+        let mut key = Authenticator::with(1, Alg::Rs256);
+        enroll(&world, &owner.token, &key, "Windows machine").await;
+        let done = sign_in(&world, &mut key).await.unwrap();
+        assert!(world.live(&done.token).await.is_some());
+        let mut other = Authenticator::with(1, Alg::Rs256);
+        assert!(sign_in(&world, &mut other).await.is_err(), "another key under the same id");
     }
 
     async fn a_passkey_works_where_passphrases_are_off(world: World) {

@@ -1,4 +1,4 @@
-// What scripts add to pages that are complete without them: copy buttons, the theme without a reload, keys, toasts,
+// What scripts add to pages that are complete without them: copy buttons, the theme without a reload, toasts,
 // remembered languages, passkeys, and dialogs where `command` is not known.
 const $ = (selector, root = document) => root.querySelector(selector);
 const on = (type, handle) => document.addEventListener(type, handle);
@@ -35,7 +35,7 @@ async function copy(button) {
 
 function download(button) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([$(button.dataset.download).textContent + "\n"], { type: "text/plain" }));
+  link.href = URL.createObjectURL(new Blob([$(button.dataset.download).textContent + "\n"], { type: button.dataset.type }));
   link.download = button.dataset.name;
   link.click();
   URL.revokeObjectURL(link.href);
@@ -76,6 +76,12 @@ async function passkey(button, address, ceremony, more) {
   }
 }
 
+// A preference: sent behind the back of the page, which shows it already.
+function keep(form, submitter) {
+  const body = new URLSearchParams(new FormData(form, submitter));
+  fetch(form.action, { method: "POST", body, redirect: "manual" });
+}
+
 on("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
@@ -91,6 +97,15 @@ on("click", (event) => {
   }
 });
 
+// The page with a new secret closes by its own button; every other way out asks first.
+on("click", (event) => event.target.matches(".veil") && $("#leave")?.showModal());
+on("keydown", (event) => {
+  if (event.key !== "Escape" || !$("[data-reveal]") || $("#leave").open) return;
+  // The same key would close again what it opened.
+  event.preventDefault();
+  $("#leave").showModal();
+});
+
 on("submit", (event) => {
   const form = event.target;
   if (form.dataset.passkeyNew) {
@@ -101,40 +116,37 @@ on("submit", (event) => {
   }
   if (form.matches("[data-theme-switch]") && event.submitter) {
     event.preventDefault();
-    const body = new URLSearchParams(new FormData(form, event.submitter));
     document.documentElement.dataset.theme = event.submitter.value;
     for (const each of form.querySelectorAll("button")) each.setAttribute("aria-pressed", String(each === event.submitter));
-    fetch(form.action, { method: "POST", body, redirect: "manual" });
+    keep(form, event.submitter);
   }
   delete form.dataset.changed;
 });
 
+// As the server judges a chosen secret (`estimated_bits`): below 128 it warns.
+function bits(text) {
+  const signs = [...text];
+  const sizes = [[/[a-z]/, 26], [/[A-Z]/, 26], [/[0-9]/, 10], [/[^a-zA-Z0-9]/, 33]];
+  const alphabet = sizes.reduce((sum, [used, size]) => sum + (used.test(text) ? size : 0), 0);
+  return signs.length * Math.min(Math.log2(alphabet), Math.log2(new Set(signs).size));
+}
+
+const isPast = (text) => Date.parse(text) <= Date.now();
+const live = {
+  strength: (text) => text && `About ${Math.floor(bits(text))} bits${bits(text) < 128 ? ": weak_secret, easier to guess than 128 random bits" : ""}`,
+  first: (text) => (isPast(text) ? "This client will be expired from the start" : ""),
+  later: (text) => (isPast(text) ? "This client will be expired at once" : ""),
+};
+
 on("input", (event) => {
+  const words = live[event.target.dataset.live];
+  if (words) $(`#${event.target.id}-live`).textContent = words(event.target.value);
   const form = event.target.closest("form[data-guard]");
   if (form) form.dataset.changed = "";
-  if (event.target.dataset.remember) {
-    try { localStorage.setItem(event.target.dataset.remember, event.target.value); } catch {}
-  }
+  const kept = event.target.closest("form[data-kept]");
+  if (kept) keep(kept);
 });
 
 addEventListener("beforeunload", (event) => {
   if ($("form[data-changed]")) event.preventDefault();
-});
-
-for (const choice of document.querySelectorAll("[data-remember]")) {
-  let kept = null;
-  try { kept = localStorage.getItem(choice.dataset.remember); } catch {}
-  if (choice.value === kept) choice.checked = true;
-}
-
-let first = "";
-on("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
-  const root = $(".brand")?.getAttribute("href");
-  const go = { c: "/identity/clients", k: "/identity/keys", a: "/audit", h: "" };
-  if (event.key === "/") {
-    event.preventDefault();
-    ($("#filter") ?? $(".find input"))?.focus();
-  } else if (first === "g" && event.key in go && root) location.assign(root + go[event.key]);
-  first = event.key;
 });

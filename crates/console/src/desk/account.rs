@@ -13,6 +13,7 @@ use super::refused::{Answer, Refused, back};
 use crate::form::Entered;
 use crate::pages::account::{self, Account, Open, Own};
 use crate::shell::Theme;
+use crate::snippet;
 
 /// What the page shows of a session.
 fn open(session: &Session, present: &Session) -> Open {
@@ -191,10 +192,21 @@ pub(super) async fn step_up(seat: Seat) -> Answer {
 }
 
 pub(super) async fn prefer(seat: Seat) -> Answer {
-    let theme = Theme::parse(seat.ask.field("theme"));
-    let theme =
-        theme.ok_or_else(|| Refused::page(http::StatusCode::BAD_REQUEST, "malformed_request", "No such theme."))?;
-    let mut response = Redirect::to(&seat.ask.root).into_response();
-    seat.ask.jar.set(response.headers_mut(), cookie::THEME, theme.name());
-    Ok(response)
+    let ask = &seat.ask;
+    let chosen = [
+        (cookie::THEME, Theme::parse(ask.field("theme")).map(Theme::name)),
+        (cookie::LANGUAGE, snippet::language(ask.field("language"))),
+    ];
+    let mut response = Redirect::to(&ask.next(ask.field("next"))).into_response();
+    let mut is_any = false;
+    for (kind, value) in chosen {
+        if let Some(value) = value {
+            ask.jar.set(response.headers_mut(), kind, value);
+            is_any = true;
+        }
+    }
+    if is_any {
+        return Ok(response);
+    }
+    Err(Refused::page(http::StatusCode::BAD_REQUEST, "malformed_request", "There is no such preference."))
 }

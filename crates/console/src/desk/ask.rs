@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::Auth;
 use auth::operator::browser::Browser;
-use auth::operator::session::Live;
+use auth::operator::session::{Live, Method as SignInMethod};
 use auth::tenant::{Tenant, TenantKind};
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
@@ -15,7 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CONTENT_TYPE, ORIGIN, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use kernel::clock::Timestamp;
-use kernel::id::{Id, Kind};
+use kernel::id::{Id, Kind, Session};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
 use record::refusal::Refused as CountedRefusal;
@@ -24,16 +24,19 @@ use serde_json::Value;
 use super::cookie::{self, Jar};
 use super::refused::Refused;
 use super::{Caller, Desk};
-use crate::address::decoded_pairs;
+use crate::address::{decoded_form, decoded_query};
 use crate::form::Entered;
 use crate::protect::Nonce;
-use crate::shell::{Environment, Role, Theme, Viewer, Visit};
+use crate::shell::{Done, Environment, Theme, Viewer, Visit};
+use crate::snippet;
 
 /// Characters of the token of forms before sign-in: 192 random bits.
 const DOOR_TOKEN: usize = 32;
 /// Forms that are remembered, and for how many seconds: as long as a session lives.
 const FORMS_MAX: usize = 10_000;
 const FORM_SECONDS: i64 = 86_400;
+/// For how many seconds the next page says what was done.
+const UNDO_SECONDS: i64 = 10;
 /// Most bytes of a form.
 const BODY_MAX: usize = 64 * 1024;
 
@@ -49,12 +52,23 @@ pub(crate) struct Ask {
     pub(crate) root: String,
     /// Path and query as they were asked for.
     pub(crate) address: String,
+    /// See [`Caller`].
+    pub(crate) is_encrypted: bool,
     headers: HeaderMap,
     params: Vec<(String, String)>,
     query: Vec<(String, String)>,
     form: Vec<(String, String)>,
     json: Value,
     sent: Arc<Mutex<HashMap<String, Timestamp>>>,
+    done: Arc<Mutex<Vec<Noted>>>,
+}
+
+/// What somebody did, until their next page has said so.
+pub(crate) struct Noted {
+    session: Id<Session>,
+    path: String,
+    at: Timestamp,
+    done: Done,
 }
 
 impl FromRequest<Desk> for Ask {
@@ -97,10 +111,12 @@ impl Ask {
             now: auth.clock.now(),
             nonce: parts.extensions.get::<Nonce>().cloned().unwrap_or_else(|| Nonce::new([0; 16])),
             address: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-            query: decoded_pairs(parts.uri.query().unwrap_or_default()),
+            is_encrypted: caller.is_encrypted,
+            query: decoded_query(parts.uri.query().unwrap_or_default()),
             form: Vec::new(),
             json: Value::Null,
             sent: Arc::clone(&desk.sent),
+            done: Arc::clone(&desk.done),
             headers: parts.headers,
             auth,
             tenant,
@@ -125,7 +141,7 @@ impl Ask {
                     Refused::page(StatusCode::BAD_REQUEST, "malformed_request", "The body is not JSON.")
                 })?;
             } else {
-                ask.form = decoded_pairs(std::str::from_utf8(&body).unwrap_or_default());
+                ask.form = decoded_form(std::str::from_utf8(&body).unwrap_or_default());
             }
         }
         Ok(ask)
@@ -234,7 +250,8 @@ impl Ask {
     pub(crate) fn entered(&self) -> Entered {
         let is_shown =
             |name: &str| !["csrf", "form", "passphrase", "secret", "code", "recovery_code", "ticket"].contains(&name);
-        Entered { values: self.form.iter().filter(|(name, _)| is_shown(name)).cloned().collect(), problems: Vec::new() }
+        let values = self.form.iter().filter(|(name, _)| is_shown(name)).cloned().collect();
+        Entered { values, ..Entered::default() }
     }
 
     /// Where to go on after a sign-in: a page of this console, or its first.
@@ -303,6 +320,9 @@ impl Seat {
 
     async fn take(ask: Ask, is_safe: bool) -> Result<Self, Refused> {
         let Some(live) = ask.session().await? else {
+            if ask.cookie(cookie::SESSION).is_some() {
+                ask.count_refusal("session_unknown");
+            }
             let next = if is_safe { ask.next(&ask.address) } else { ask.root.clone() };
             let next = crate::address::encoded(&next);
             return Err(Refused::Elsewhere(format!("{}/sign-in?next={next}", ask.root)));
@@ -319,9 +339,25 @@ impl Seat {
         if live.must_enroll && !is_open {
             return Err(Refused::Elsewhere(format!("{}/account", ask.root)));
         }
+        // Who entered from the first tenant has their account there.
+        let is_own = ["/account", "/step-up"].iter().any(|path| within.starts_with(path));
+        if live.session.method == SignInMethod::Entered && is_own {
+            return Err(Refused::Elsewhere("/console/account".to_owned()));
+        }
         let who = live.principal(&ask.browser, ask.tenant.id);
         let viewer = viewer(&ask, &live, &who);
         Ok(Self { ask, live, who, viewer })
+    }
+
+    /// The way to a page that says what was done and offers for a few seconds to undo it.
+    pub(crate) fn done(&self, path: &str, sentence: String, undo: Option<Undo>) -> Response {
+        let mut list = self.ask.done.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|noted| self.ask.now.seconds_since(noted.at) <= UNDO_SECONDS);
+        if list.len() < FORMS_MAX {
+            let (session, path) = (self.live.session.id, path.to_owned());
+            list.push(Noted { session, path, at: self.ask.now, done: Done { sentence, undo } });
+        }
+        to(path)
     }
 
     pub(crate) fn visit(&self) -> Visit<'_> {
@@ -342,6 +378,9 @@ impl Seat {
         if self.live.is_fresh(self.ask.now) || kernel::mutant::is("S-25-fresh") {
             return Ok(());
         }
+        if self.live.session.method == SignInMethod::Entered {
+            return Err(Refused::Elsewhere("/console/step-up?next=%2Fconsole%2Ftenants".to_owned()));
+        }
         let next = crate::address::encoded(page);
         Err(Refused::Elsewhere(format!("{}/step-up?next={next}", self.ask.root)))
     }
@@ -352,29 +391,33 @@ pub(crate) fn to(path: &str) -> Response {
     Redirect::to(path).into_response()
 }
 
+/// Address and fields of the form that undoes something.
+pub(crate) type Undo = (String, Vec<(&'static str, String)>);
+
+/// What the person did a moment ago, when this is the page that says so.
+fn just_done(ask: &Ask, live: &Live) -> Option<Done> {
+    let list = ask.done.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_due = |noted: &&Noted| {
+        noted.session == live.session.id && noted.path == ask.address && ask.now.seconds_since(noted.at) <= UNDO_SECONDS
+    };
+    list.iter().rfind(is_due).map(|noted| noted.done.clone())
+}
+
 fn viewer(ask: &Ask, live: &Live, who: &Principal) -> Viewer {
     Viewer {
+        done: just_done(ask, live),
         name: live.operator.name.clone(),
         email: live.operator.email.to_string(),
-        role: role(live.operator.role),
+        role: live.operator.role,
         tenant_slug: ask.tenant.slug.to_string(),
         tenant_name: ask.tenant.name.clone(),
+        issuer: ask.tenant.issuer.to_string(),
         environment: if ask.tenant.kind == TenantKind::Live { Environment::Live } else { Environment::Sandbox },
         csrf: ask.auth.form_token(&ask.tenant, &live.session),
         holds: who.scopes.iter().map(ToString::to_string).collect(),
         theme: ask.cookie(cookie::THEME).as_deref().and_then(Theme::parse).unwrap_or_default(),
-    }
-}
-
-/// The role as pages show it.
-pub(crate) const fn role(role: auth::operator::Role) -> Role {
-    match role {
-        auth::operator::Role::Owner => Role::Owner,
-        auth::operator::Role::Admin => Role::Admin,
-        auth::operator::Role::Developer => Role::Developer,
-        auth::operator::Role::Billing => Role::Billing,
-        auth::operator::Role::Support => Role::Support,
-        auth::operator::Role::ReadOnly => Role::ReadOnly,
+        language: ask.cookie(cookie::LANGUAGE).as_deref().and_then(snippet::language).unwrap_or(snippet::FIRST),
+        goes_between: super::tenants::goes_between(&ask.tenant, live),
     }
 }
 

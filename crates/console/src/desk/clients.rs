@@ -2,32 +2,32 @@
 
 use std::sync::Arc;
 
-use auth::client::{Client, RateLimit, TokenQuota};
-use auth::client_change::{ClientFields, Field};
-use auth::error::{AdminError, FieldProblem};
+use auth::client::{Client, Status, TokenFormat};
+use auth::client_list::{Asked, Filter, Order, Place};
+use auth::family::Family;
 use auth::secret_change::SecretFields;
-use auth::sql::{CLIENT_LIST, CLIENT_LIST_PREFIX};
-use axum::response::IntoResponse as _;
+use auth::sql::FAMILIES_OF_CLIENT;
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
-use kernel::secret::Secret;
+use record::entry::Entry;
+use record::query::{self, JournalFilter, Outcome};
 use serde_json::json;
 use store::params;
 
 use super::ask::{Seat, to};
 use super::audit::limit;
-use super::refused::{Answer, Refused, problems};
+use super::export::{self, Format, Part, ROWS, Reading};
+use super::refused::{Answer, Refused};
+use super::{client_access, client_form, client_log};
 use crate::form::Entered;
-use crate::pages::client::{self, Access, Credential, Tab};
-use crate::pages::clients::{self, List, New, Row};
+use crate::pages::client::{self, Caller, Credential, Tab};
+use crate::pages::clients::{self, List, Row};
+use crate::pages::reveal::{Made, reveal};
 
-const READ: &str = "clients:read";
-const WRITE: &str = "clients:write";
-/// Seconds that a token lives when neither the client nor its API says.
-const TOKEN_SECONDS: u32 = 900;
-/// Reads of the list that a filter by status may take.
-const READS: usize = 50;
+pub(super) const READ: &str = "clients:read";
+pub(super) const WRITE: &str = "clients:write";
 
 fn row(client: &Client, now: Timestamp) -> Row {
     Row {
@@ -35,235 +35,107 @@ fn row(client: &Client, now: Timestamp) -> Row {
         name: name(client),
         scopes: client.settings.scopes.iter().map(ToString::to_string).collect(),
         status: client.status(now).name(),
+        expires_at: client.expires_at,
         created_at: client.created_at,
     }
 }
 
 /// The name for people, or the public id of a client that has none.
-fn name(client: &Client) -> String {
+pub(super) fn name(client: &Client) -> String {
     if client.settings.name.is_empty() { client.client_id.to_string() } else { client.settings.name.clone() }
 }
 
 pub(super) async fn list(seat: Seat) -> Answer {
     seat.need(READ)?;
     let ask = &seat.ask;
-    let (q, status, size) = (ask.query("q").trim(), ask.query("status"), limit(ask.query("limit")));
-    let cursor = ask.query("cursor");
-    let mut after = if cursor.is_empty() {
+    let (auth, tenant) = (&ask.auth, ask.tenant.id);
+    let (q, size, cursor) = (ask.query("q").trim(), limit(ask.query("limit")), ask.query("cursor"));
+    let status = Status::parse(ask.query("status"));
+    let order = Order::parse(ask.query("sort"));
+    let sort = if order.is_some() { ask.query("sort") } else { "-created_at" };
+    let status_name = status.map_or("", Status::name);
+    let name = ["clients of the console", q, status_name, sort].join("\0");
+    let place = if cursor.is_empty() {
         None
     } else {
-        let id = Id::<id::Client>::parse(cursor).map_err(|_| Refused::from(record::Error::Cursor))?;
-        Some(id.as_bytes().to_vec())
+        let bytes = auth.open_cursor(tenant, &name, cursor).ok();
+        Some(bytes.and_then(|bytes| Place::from_bytes(&bytes)).ok_or(record::Error::Cursor)?)
     };
-    let keep = usize::try_from(size).unwrap_or(usize::MAX);
-    let more = i64::from(size).saturating_add(1);
-    let mut found: Vec<Client> = Vec::new();
-    // Status is derived, so its filter narrows a bounded window of rows.
-    for _ in 0..READS {
-        let place = params![ask.tenant.id, after.clone(), more];
-        let rows = if q.is_empty() {
-            ask.auth.store.read_all(&CLIENT_LIST, place).await?
-        } else {
-            let low = auth::client::fold(q);
-            let high = format!("{low}\u{10ffff}");
-            let place = params![ask.tenant.id, after.clone(), more, low, high];
-            ask.auth.store.read_all(&CLIENT_LIST_PREFIX, place).await?
-        };
-        let is_last = rows.len() <= keep;
-        for row in &rows {
-            let client = Client::from_row(row, Vec::new())?;
-            after = Some(client.id.as_bytes().to_vec());
-            if status.is_empty() || status == client.status(ask.now).name() {
-                found.push(client);
-            }
-        }
-        if is_last || found.len() > keep {
-            break;
-        }
+    let filter = Filter { q: Some(q.to_owned()).filter(|q| !q.is_empty()), status, scope: None };
+    let asked = Asked { order: order.unwrap_or_default(), limit: size, place, filter: filter.clone() };
+    if let Some(format) = Format::parse(ask.query("format")) {
+        return export(&seat, format, asked).await;
     }
-    let has_more = found.len() > keep;
-    found.truncate(keep);
-    let next = found.last().filter(|_| has_more).map(|client| client.id.to_string());
+    let found = auth.list_clients(tenant, &asked).await?;
+    let all = auth.count_clients(tenant, &Filter::default()).await?;
+    let of = if filter == Filter::default() { all } else { auth.count_clients(tenant, &filter).await? };
+    let window = match (found.is_windowed, q.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some(
+            "The filter looks at 10,000 clients at a time, and there are more of them. Choose the order by status to see all of one status.",
+        ),
+        (true, false) => Some(
+            "More than 10,000 clients begin with this. The first 10,000 by name and by id are here; type more to see fewer.",
+        ),
+    };
+    let seal = |place: Place| auth.seal_cursor(tenant, &name, &place.to_bytes());
     let data = List {
-        rows: found.iter().map(|client| row(client, ask.now)).collect(),
+        rows: found.clients.iter().map(|client| row(client, ask.now)).collect(),
         q: q.to_owned(),
-        status: status.to_owned(),
+        status: status_name.to_owned(),
+        sort: sort.to_owned(),
         limit: size,
-        next,
         is_first: cursor.is_empty(),
+        previous: found.previous.map(seal),
+        next: found.next.map(seal),
+        counts: [all, of].map(|count| (count.number, count.is_capped)),
+        window,
     };
     Ok(clients::list(&seat.visit(), &data).into_response())
 }
 
-/// Names and descriptions.
-type Scopes = Vec<(String, String)>;
+const COLUMNS: &[&str] =
+    &["client_id", "name", "status", "scopes", "expiry", "grant_types", "created_at", "updated_at"];
 
-/// The scopes that can be given: those of the tenant's own APIs, and those of this server's.
-async fn scopes(seat: &Seat) -> Result<(Scopes, Scopes), Refused> {
-    let catalog = seat.ask.auth.catalog(&seat.ask.tenant).await?;
-    let is_built_in = |api| catalog.apis.iter().any(|known| known.id == api && known.builtin.is_some());
-    let mut list: Vec<_> = catalog.scopes.iter().collect();
-    list.sort_by(|a, b| a.0.cmp(b.0));
-    let (management, own): (Vec<_>, Vec<_>) = list.into_iter().partition(|(_, scope)| is_built_in(scope.api));
-    let text = |list: Vec<(&Arc<str>, &auth::catalog::Scope)>| {
-        list.into_iter().map(|(name, scope)| (name.to_string(), scope.description.clone())).collect()
-    };
-    Ok((text(own), text(management)))
-}
-
-pub(super) async fn new(seat: Seat) -> Answer {
-    seat.need(WRITE)?;
-    draw_new(&seat, Entered::default()).await
-}
-
-async fn draw_new(seat: &Seat, entered: Entered) -> Answer {
-    let status = if entered.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let (scopes, management) = scopes(seat).await?;
-    let data = New { scopes, management, entered, form: seat.ask.new_form() };
-    Ok((status, clients::new(&seat.visit(), &data)).into_response())
-}
-
-/// A field of a form: empty is absent.
-fn text(seat: &Seat, name: &str) -> Field<String> {
-    let value = seat.ask.field(name).trim();
-    if value.is_empty() { Field::Absent } else { Field::Value(value.to_owned()) }
-}
-
-/// A number of a form; an empty field means "as the default", which is what null says in the API.
-fn number(seat: &Seat, name: &str, found: &mut Vec<FieldProblem>) -> Field<i64> {
-    match seat.ask.field(name).trim() {
-        "" => Field::Null,
-        text => text.parse().map_or_else(
-            |_| {
-                found.push(FieldProblem::new(name, "bad_value", "this takes a whole number"));
-                Field::Absent
-            },
-            Field::Value,
-        ),
-    }
-}
-
-fn time(seat: &Seat, name: &str, found: &mut Vec<FieldProblem>) -> Field<Timestamp> {
-    match seat.ask.field(name).trim() {
-        "" => Field::Null,
-        text => Timestamp::parse(text).map_or_else(
-            |_| {
-                found.push(FieldProblem::new(name, "bad_value", "this takes a time such as 2027-01-31T00:00:00Z"));
-                Field::Absent
-            },
-            Field::Value,
-        ),
-    }
-}
-
-/// Words between spaces.
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
-}
-
-pub(super) async fn create(seat: Seat) -> Answer {
-    seat.need(WRITE)?;
-    let ask = &seat.ask;
-    if !ask.is_first_of_form() {
-        return Ok(to(&format!("{}/identity/clients", ask.root)));
-    }
-    let mut found = Vec::new();
-    let expiry = time(&seat, "expires_at", &mut found);
-    let seconds = number(&seat, "access_token_ttl_seconds", &mut found);
-    let audiences = words(ask.field("audiences"));
-    let fields = ClientFields {
-        name: text(&seat, "name"),
-        client_id: text(&seat, "client_id"),
-        client_secret: Some(ask.field("secret")).filter(|s| !s.is_empty()).map(|s| Secret::new(s.to_owned())),
-        scopes: Field::Value(ask.fields("scope")),
-        expiry,
-        access_token_ttl_seconds: seconds,
-        audiences: if audiences.is_empty() { Field::Absent } else { Field::Value(audiences) },
-        problems: found,
-        ..ClientFields::default()
-    };
-    let planned = ask.auth.create_client(&seat.who, &ask.tenant, fields).await;
-    let made = match planned {
-        Ok(planned) => ask.auth.run(planned).await,
-        Err(error) => Err(error),
-    };
-    match made {
-        Ok(view) => {
-            let shown = page_of(&seat, &view.client).await?;
-            match &view.secret {
-                Some(secret) => Ok(client::reveal(&seat.visit(), &shown, secret.reveal(), true).into_response()),
-                None => Ok(to(&format!("{}/identity/clients/{}", ask.root, view.client.client_id))),
-            }
-        }
-        Err(error) => {
-            ask.forget_form();
-            let mut entered = ask.entered();
-            entered.problems = returned(error)?;
-            draw_new(&seat, entered).await
-        }
-    }
-}
-
-/// What is wrong with a form, or an error that is not of the form.
-fn returned(error: AdminError) -> Result<Vec<(String, String)>, Refused> {
-    match error {
-        AdminError::Invalid(list) => {
-            let of_form = |name: &str| match name {
-                "scopes" => "scope".to_owned(),
-                "expiry" => "expires_at".to_owned(),
-                "client_secret" => "secret".to_owned(),
-                "rate_limit" => "rate_limit".to_owned(),
-                "token_quota" => "quota_per_hour".to_owned(),
-                other => other.to_owned(),
+/// The clients of a filter as a file, from the first on.
+async fn export(seat: &Seat, format: Format, asked: Asked) -> Answer {
+    let (auth, tenant, now) = (Arc::clone(&seat.ask.auth), seat.ask.tenant.id, seat.ask.now);
+    let asked = Asked { limit: ROWS, place: None, ..asked };
+    // what a prefix leaves out has no next page, so the name of the file says that there is more
+    let is_cut = asked.filter.q.is_some() && auth.list_clients(tenant, &asked).await?.is_windowed;
+    let read = move |place: Option<Place>| -> Reading<Place> {
+        let (auth, asked) = (Arc::clone(&auth), Asked { place, ..asked.clone() });
+        Box::pin(async move {
+            let found = auth.list_clients(tenant, &asked).await?;
+            let values = |client: &Client| {
+                vec![
+                    json!(&*client.client_id),
+                    json!(client.settings.name),
+                    json!(client.status(now).name()),
+                    json!(client.settings.scopes),
+                    json!(client.expires_at.map(|at| at.to_string())),
+                    json!(client.settings.grant_types),
+                    json!(client.created_at.to_string()),
+                    json!(client.updated_at.to_string()),
+                ]
             };
-            Ok(problems(list).into_iter().map(|(name, text)| (of_form(&name), text)).collect())
-        }
-        AdminError::Taken(_, sentence) => Ok(vec![("client_id".to_owned(), sentence)]),
-        other => Err(other.into()),
-    }
+            Ok(Part { rows: found.clients.iter().map(values).collect(), next: found.next })
+        })
+    };
+    Ok(export::file(format, if is_cut { "clients-not-all" } else { "clients" }, COLUMNS, read))
 }
 
-async fn read(seat: &Seat) -> Result<Arc<Client>, Refused> {
+pub(super) async fn read(seat: &Seat) -> Result<Arc<Client>, Refused> {
     let found = seat.ask.auth.read_client(seat.ask.tenant.id, seat.ask.param("client")).await?;
     found.ok_or_else(Refused::not_found)
 }
 
 /// The client as the pages show it.
-async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused> {
+pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused> {
     let (ask, settings) = (&seat.ask, &client.settings);
     let catalog = ask.auth.catalog(&ask.tenant).await?;
     let texts = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let access: Vec<Access> = catalog
-        .apis
-        .iter()
-        .map(|api| Access {
-            api: api.name.clone(),
-            audience: api.identifier.to_string(),
-            scopes: settings
-                .scopes
-                .iter()
-                .filter(|name| catalog.scopes.get(*name).is_some_and(|scope| scope.api == api.id))
-                .map(ToString::to_string)
-                .collect(),
-        })
-        .filter(|access| !access.scopes.is_empty() || settings.audiences.iter().any(|a| **a == *access.audience))
-        .collect();
-    let default_scopes = texts(&settings.default_scopes);
-    let seconds = settings.access_token_ttl_seconds.unwrap_or(TOKEN_SECONDS);
-    let audience = settings.audiences.first().map(ToString::to_string);
-    let audience = audience.or_else(|| access.first().map(|access| access.audience.clone()));
-    // Without default scopes a request names its own; the snippets name the first.
-    let first = settings.scopes.first().map(ToString::to_string);
-    let scope = if default_scopes.is_empty() { first.unwrap_or_default() } else { default_scopes.join(" ") };
-    let claims = json!({
-        "iss": &*ask.tenant.issuer,
-        "sub": &*client.client_id,
-        "client_id": &*client.client_id,
-        "aud": audience,
-        "scope": scope,
-        "iat": ask.now.as_seconds(),
-        "exp": ask.now.as_seconds().saturating_add(i64::from(seconds)),
-    });
+    let scope = catalog.grantable(client).map(|granted| granted.scope.to_string()).unwrap_or_default();
     Ok(client::Client {
         client_id: client.client_id.to_string(),
         name: name(client),
@@ -272,20 +144,27 @@ async fn page_of(seat: &Seat, client: &Client) -> Result<client::Client, Refused
         grants: settings.grant_types.clone(),
         auth_method: settings.token_endpoint_auth_method.name(),
         scopes: texts(&settings.scopes),
-        default_scopes,
-        access,
-        claims: serde_json::to_string_pretty(&claims).unwrap_or_default(),
+        access: client_access::table(&catalog, settings),
+        multi_audience: settings.multi_audience,
+        says: client_access::says(seat, client, Some(&scope)).await?,
+        scope,
         credentials: client.credentials.iter().map(|credential| shown(credential, ask.now)).collect(),
-        token_ttl_seconds: i64::from(seconds),
-        rate: settings.rate_limit.as_ref().map(|r| (u64::from(r.limit), i64::from(r.window_s), r.enforce)),
-        quota: settings.token_quota.as_ref().map(|q| (q.per_hour.map(u64::from), q.per_day.map(u64::from), q.enforce)),
+        token_ttl_seconds: settings.access_token_ttl_seconds.map(i64::from),
+        format: if settings.access_token_format == TokenFormat::Opaque { "opaque" } else { "jwt" },
+        signing_alg: settings.signing_alg.clone().unwrap_or_default(),
+        rate: settings.rate_limit,
+        quota: settings.token_quota,
         created_at: client.created_at,
         updated_at: client.updated_at,
         expires_at: client.expires_at,
         last_token_at: client.credentials.iter().filter_map(|credential| credential.last_used_at).max(),
-        live_tokens: None,
+        families: 0,
+        issued_lately: None,
+        callers: Vec::new(),
         etag: client.version.to_string(),
         form: ask.new_form(),
+        log: None,
+        ran: None,
     })
 }
 
@@ -299,6 +178,7 @@ fn shown(credential: &auth::credential::Credential, now: Timestamp) -> Credentia
         created_at: credential.created_at,
         expires_at: credential.expires_at,
         last_used_at: credential.last_used_at,
+        families: 0,
     }
 }
 
@@ -315,9 +195,51 @@ pub(super) async fn show_part(seat: Seat) -> Answer {
 async fn draw(seat: &Seat, tab: Tab, entered: &Entered) -> Answer {
     seat.need(READ)?;
     let client = read(seat).await?;
-    let page = client::detail(&seat.visit(), &page_of(seat, &client).await?, tab, entered);
+    let page = page_of(seat, &client).await?;
+    let page = match tab {
+        Tab::Danger | Tab::Credentials => reach(seat, &client, page).await?,
+        Tab::Logs => client::Client { log: Some(client_log::read(seat, &client).await?), ..page },
+        _ => page,
+    };
+    Ok(answered(seat, &page, tab, entered))
+}
+
+/// The page with what depends on the client at the moment, for those who are about to end something.
+async fn reach(seat: &Seat, client: &Client, page: client::Client) -> Result<client::Client, Refused> {
+    let (ask, most) = (&seat.ask, client::MOST_COUNTED);
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let (store, first) = (&ask.auth.store, Id::<id::Family>::from_bytes([0; 16]));
+    let place = params![ask.tenant.id, client.id, ask.now, first, limit];
+    let rows = store.read_all(&FAMILIES_OF_CLIENT, place).await?;
+    let families = rows.iter().map(Family::from_row).collect::<Result<Vec<_>, _>>()?;
+    let filter = JournalFilter {
+        client_id: Some(client.client_id.to_string()),
+        from: Some(ask.now.plus_seconds(-86_400)),
+        outcome: Some(Outcome::Issued),
+        limit: u32::try_from(most).unwrap_or(u32::MAX),
+        ..JournalFilter::default()
+    };
+    let mut callers: Vec<Caller> = Vec::new();
+    let mut issued = 0_usize;
+    for entry in query::journal(store, ask.tenant.id, &filter).await?.items {
+        let Entry::Issuance(token) = entry else { continue };
+        issued = issued.saturating_add(usize::from(ask.now.seconds_since(token.at) < 3_600));
+        let source = token.source.map(|source| source.to_canonical().to_string()).unwrap_or_default();
+        if callers.iter().all(|caller| caller.source != source) {
+            callers.push(Caller { source, secret: token.credential.to_string(), at: token.at });
+        }
+    }
+    let mut credentials = page.credentials;
+    for shown in &mut credentials {
+        shown.families = families.iter().filter(|family| family.credential.to_string() == shown.id).count();
+    }
+    Ok(client::Client { credentials, families: families.len(), issued_lately: Some(issued), callers, ..page })
+}
+
+/// A part of the page; 422 when its form came back with something to correct.
+pub(super) fn answered(seat: &Seat, client: &client::Client, tab: Tab, entered: &Entered) -> Response {
     let status = if entered.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok((status, page).into_response())
+    (status, client::detail(&seat.visit(), client, tab, entered)).into_response()
 }
 
 /// The forms and buttons of one client.
@@ -326,8 +248,9 @@ pub(super) async fn change(seat: Seat) -> Answer {
     let here = format!("{}/identity/clients/{}", seat.ask.root, seat.ask.param("client"));
     match seat.ask.param("part") {
         "secrets" => add_secret(&seat).await,
-        "settings" => save(&seat, Tab::Settings).await,
-        "limits" => save(&seat, Tab::Limits).await,
+        "settings" => client_form::save(&seat, Tab::Settings).await,
+        "limits" => client_form::save(&seat, Tab::Limits).await,
+        "access" => client_form::save(&seat, Tab::Access).await,
         "disable" => set_enabled(&seat, false, &here).await,
         "enable" => set_enabled(&seat, true, &here).await,
         "delete" => delete(&seat, &here).await,
@@ -341,85 +264,34 @@ async fn add_secret(seat: &Seat) -> Answer {
     if !ask.is_first_of_form() {
         return Ok(to(&format!("{}/identity/clients/{}/credentials", ask.root, ask.param("client"))));
     }
-    let keep = ask.field("expire_others_in_seconds").parse().ok();
-    let fields = SecretFields { expire_others_in_seconds: keep, ..SecretFields::default() };
+    let keep = match ask.field("expire_others_in_seconds") {
+        "custom" => ask.field("hours").trim().parse().ok().and_then(|hours: i64| hours.checked_mul(3_600)),
+        seconds => seconds.parse().ok(),
+    };
+    let Some(keep) = keep else {
+        ask.forget_form();
+        let sentence = "Say for how many hours the old secrets stay valid: a whole number up to 720.";
+        return Err(Refused::page(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", sentence));
+    };
+    let fields = SecretFields { expire_others_in_seconds: Some(keep), ..SecretFields::default() };
     let planned = ask.auth.add_secret(&seat.who, &ask.tenant, ask.param("client"), fields).await?;
     let made = ask.auth.run(planned).await?;
     let client = page_of(seat, &*read(seat).await?).await?;
-    Ok(client::reveal(&seat.visit(), &client, made.text.reveal(), false).into_response())
-}
-
-async fn save(seat: &Seat, tab: Tab) -> Answer {
-    let ask = &seat.ask;
-    let mut found = Vec::new();
-    let fields = if tab == Tab::Settings {
-        ClientFields {
-            name: text(seat, "name"),
-            access_token_ttl_seconds: number(seat, "access_token_ttl_seconds", &mut found),
-            expiry: time(seat, "expires_at", &mut found),
-            ..ClientFields::default()
-        }
-    } else {
-        ClientFields {
-            rate_limit: rate(seat, &mut found),
-            token_quota: quota(seat, &mut found),
-            ..ClientFields::default()
-        }
-    };
-    let fields = ClientFields { problems: found, ..fields };
-    let version = ask.field("etag").parse().ok();
-    let planned = ask.auth.patch_client(&seat.who, &ask.tenant, ask.param("client"), version, fields).await;
-    let done = match planned {
-        Ok(planned) => ask.auth.run(planned).await.map(|_| ()),
-        Err(error) => Err(error),
-    };
-    match done {
-        Ok(()) => Ok(to(&format!("{}/identity/clients/{}/{}", ask.root, ask.param("client"), tab.path()))),
-        Err(error) => {
-            let mut entered = ask.entered();
-            entered.problems = returned(error)?;
-            draw(seat, tab, &entered).await
-        }
-    }
-}
-
-/// A whole number within what limits take, or a problem at its field.
-fn bounded(seat: &Seat, name: &str, found: &mut Vec<FieldProblem>) -> Option<u32> {
-    let Field::Value(value) = number(seat, name, found) else { return None };
-    let value = u32::try_from(value).ok().filter(|value| *value <= 1_000_000_000);
-    if value.is_none() {
-        found.push(FieldProblem::new(name, "out_of_range", "this takes 0 to 1000000000"));
-    }
-    value
-}
-
-fn rate(seat: &Seat, found: &mut Vec<FieldProblem>) -> Field<RateLimit> {
-    let limit = bounded(seat, "rate_limit", found);
-    let window = bounded(seat, "rate_window_seconds", found);
-    limit.map_or(Field::Null, |limit| {
-        let burst = limit.saturating_mul(2).min(1_000_000_000);
-        Field::Value(RateLimit { limit, window_s: window.unwrap_or(1).max(1), burst, enforce: true })
-    })
-}
-
-fn quota(seat: &Seat, found: &mut Vec<FieldProblem>) -> Field<TokenQuota> {
-    let (per_hour, per_day) = (bounded(seat, "quota_per_hour", found), bounded(seat, "quota_per_day", found));
-    if per_hour.is_none() && per_day.is_none() {
-        return Field::Null;
-    }
-    Field::Value(TokenQuota { per_hour, per_day, enforce: true })
+    Ok(reveal(&seat.visit(), &client, made.text.reveal(), Made::Secret).into_response())
 }
 
 async fn set_enabled(seat: &Seat, enabled: bool, here: &str) -> Answer {
     let ask = &seat.ask;
     let planned = ask.auth.set_client_enabled(&seat.who, &ask.tenant, ask.param("client"), None, enabled).await?;
-    if enabled {
-        ask.auth.run(planned).await?;
+    let made = if enabled {
+        ask.auth.run(planned).await?
     } else {
         // what narrows access has a lane of its own, which is open when the others are full
-        ask.auth.run_reserved(planned).await?;
-    }
-    Ok(to(here))
+        ask.auth.run_reserved(planned).await?
+    };
+    let (word, undo) = if enabled { ("enabled", "disable") } else { ("disabled", "enable") };
+    let sentence = format!("{} is {word}", name(&made.client));
+    Ok(seat.done(here, sentence, Some((format!("{here}/{undo}"), Vec::new()))))
 }
 
 async fn delete(seat: &Seat, here: &str) -> Answer {
@@ -427,7 +299,7 @@ async fn delete(seat: &Seat, here: &str) -> Answer {
     seat.need_fresh(&format!("{here}/danger"))?;
     if ask.field("confirm") != ask.param("client") {
         let problem = ("confirm".to_owned(), "Type the id of the client to delete it.".to_owned());
-        return draw(seat, Tab::Danger, &Entered { values: Vec::new(), problems: vec![problem] }).await;
+        return draw(seat, Tab::Danger, &Entered { problems: vec![problem], ..Entered::default() }).await;
     }
     let planned = ask.auth.delete_client(&seat.who, &ask.tenant, ask.param("client"), None).await?;
     ask.auth.run_reserved(planned).await?;

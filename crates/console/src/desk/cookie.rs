@@ -14,10 +14,13 @@ pub(crate) const DOOR: &str = "bst_door";
 /// Chosen colors.
 pub(crate) const THEME: &str = "bst_theme";
 
+/// Chosen language of code.
+pub(crate) const LANGUAGE: &str = "bst_language";
+
 /// Seconds that a browser keeps the step of a sign-in.
 const STEP_SECONDS: i64 = 600;
-/// Seconds that a browser keeps the colors: a year.
-const THEME_SECONDS: i64 = 31_536_000;
+/// Seconds that a browser keeps a preference: a year.
+const PREFERENCE_SECONDS: i64 = 31_536_000;
 
 /// Names and attributes of one tenant's cookies.
 #[derive(Debug, Clone)]
@@ -57,7 +60,7 @@ impl Jar {
         let seconds = match kind {
             DEVICE => Some(auth::operator::browser::DEVICE_SECONDS),
             STEP => Some(STEP_SECONDS),
-            THEME => Some(THEME_SECONDS),
+            THEME | LANGUAGE => Some(PREFERENCE_SECONDS),
             _ => None,
         };
         self.put(headers, kind, value, seconds);

@@ -1,7 +1,7 @@
 //! Before there is a session: passphrase, second factor, and out again.
 
 use auth::operator::OperatorError;
-use auth::operator::session::SignedIn;
+use auth::operator::session::{Method, SignedIn};
 use auth::operator::sign_in::{Code, Progress};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::StatusCode;
@@ -28,7 +28,9 @@ pub(super) fn page(ask: &Ask, entered: &Entered, draw: impl FnOnce(&Door<'_>) ->
 /// Gives the browser what a completed sign-in leaves with it.
 pub(super) fn seat(ask: &Ask, done: &SignedIn, response: &mut Response) {
     let headers = response.headers_mut();
-    ask.jar.set(headers, cookie::SESSION, done.token.reveal());
+    if ask.cookie(cookie::SESSION).is_none() || !kernel::mutant::is("S-29-fixed") {
+        ask.jar.set(headers, cookie::SESSION, done.token.reveal());
+    }
     ask.jar.set(headers, cookie::DEVICE, done.device.reveal());
     ask.jar.clear(headers, cookie::STEP);
     ask.jar.clear(headers, cookie::DOOR);
@@ -93,7 +95,10 @@ fn second(ask: &Ask, factor: Factor, next: &str, entered: &Entered) -> Answer {
 
 pub(super) async fn sign_in_code(ask: Ask) -> Answer {
     ask.check_door(ask.field("csrf"))?;
-    let start_again = || Refused::Elsewhere(format!("{}/sign-in", ask.root));
+    let start_again = || {
+        ask.count_refusal("sign_in_step");
+        Refused::Elsewhere(format!("{}/sign-in", ask.root))
+    };
     let ticket = ask.cookie(cookie::STEP).ok_or_else(start_again)?;
     let is_recovery = !ask.field("recovery_code").is_empty();
     let code = if is_recovery { Code::Recovery(ask.field("recovery_code")) } else { Code::Totp(ask.field("code")) };
@@ -112,7 +117,11 @@ pub(super) async fn sign_in_code(ask: Ask) -> Answer {
 pub(super) async fn sign_out(seat: Seat) -> Answer {
     let (ask, session) = (&seat.ask, &seat.live.session);
     ask.auth.end_sessions(&seat.who, &ask.tenant, session.operator, Some(session.id)).await?;
-    let mut response = Redirect::to(&format!("{}/sign-in", ask.root)).into_response();
+    let next = match session.method {
+        Method::Entered => "/console/tenants".to_owned(),
+        _ => format!("{}/sign-in", ask.root),
+    };
+    let mut response = Redirect::to(&next).into_response();
     ask.jar.clear(response.headers_mut(), cookie::SESSION);
     Ok(response)
 }

@@ -33,7 +33,7 @@ async fn show(ask: &Ask, kind: LinkKind, entered: &Entered) -> Answer {
     let path = path(ask, kind);
     Ok(door::page(ask, entered, |door| match kind {
         LinkKind::Setup => sign_in::setup(door, &path),
-        LinkKind::Invitation => sign_in::join(door, &path, &link.email, super::ask::role(link.role)),
+        LinkKind::Invitation => sign_in::join(door, &path, &link.email, link.role),
     }))
 }
 
@@ -69,7 +69,10 @@ async fn take_up(ask: &Ask, kind: LinkKind) -> Answer {
             door::seat(ask, &done, &mut response);
             Ok(response)
         }
-        Err(OperatorError::LinkGone) => Err(Refused::Elsewhere(path(ask, kind))),
+        Err(OperatorError::LinkGone) => {
+            ask.count_refusal("link_gone");
+            Err(Refused::Elsewhere(path(ask, kind)))
+        }
         Err(error) => {
             let mut entered = ask.entered();
             back(error, &mut entered)?;

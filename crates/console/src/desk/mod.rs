@@ -5,18 +5,29 @@
 //! [`ask`], before any handler runs.
 
 mod account;
+mod activity;
 mod apis;
 mod ask;
 mod audit;
+mod client_access;
+mod client_form;
+mod client_log;
 mod clients;
 mod cookie;
 mod door;
+mod export;
 mod home;
 mod keys;
+mod limits;
 mod link;
 mod passkey;
 mod refused;
+mod run;
+mod search;
+mod settings;
 mod team;
+mod tenants;
+mod tokens;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -35,6 +46,8 @@ pub struct Caller {
     pub source: Option<IpAddr>,
     /// The request's id.
     pub request: Id<Request>,
+    /// Whether the hop of the browser is encrypted, here or at a trusted proxy.
+    pub is_encrypted: bool,
 }
 
 /// What the handlers reach.
@@ -43,6 +56,8 @@ pub(crate) struct Desk {
     pub(crate) auth: Arc<Auth>,
     /// Forms that were sent, with their time: a double click or a reload sends one again.
     sent: Arc<Mutex<HashMap<String, Timestamp>>>,
+    /// What people did in the last seconds, for the page that comes after.
+    done: Arc<Mutex<Vec<ask::Noted>>>,
 }
 
 /// The page while the server cannot answer.
@@ -88,15 +103,35 @@ where
             .route(&at("/team/{id}/disable"), post(team::disable))
             .route(&at("/team/{id}/enable"), post(team::enable))
             .route(&at("/team/{id}/remove"), post(team::remove))
+            .route(&at("/search"), get(search::show))
+            .route(&at("/tenants"), get(tenants::list).post(tenants::create))
+            .route(&at("/tenants/{slug}/enter"), post(tenants::enter))
+            .route(&at("/activity"), get(activity::list))
             .route(&at("/audit"), get(audit::list))
-            .route(&at("/identity/apis"), get(apis::list))
+            .route(&at("/settings"), get(settings::show))
+            .route(&at("/settings/notices"), get(settings::notices))
+            .route(&at("/settings/diagnostics"), get(settings::diagnostics))
+            .route(&at("/identity/limits"), get(limits::show).post(limits::save))
+            .route(&at("/identity/limits/{client}/mode"), post(limits::set_mode))
+            .route(&at("/identity/tokens"), get(tokens::list))
+            .route(&at("/identity/tokens/inspect"), get(tokens::ask).post(tokens::inspect))
+            .route(&at("/identity/tokens/end"), post(tokens::end_token))
+            .route(&at("/identity/tokens/clients/end"), post(tokens::end_all))
+            .route(&at("/identity/tokens/families/{family}/end"), post(tokens::end_family))
+            .route(&at("/identity/apis"), get(apis::list).post(apis::create))
+            .route(&at("/identity/apis/new"), get(apis::new))
+            .route(&at("/identity/apis/{api}"), get(apis::show))
+            .route(&at("/identity/apis/{api}/{part}"), get(apis::show_part).post(apis::change))
             .route(&at("/identity/keys"), get(keys::list))
             .route(&at("/identity/keys/rotate"), post(keys::rotate))
-            .route(&at("/identity/clients"), get(clients::list).post(clients::create))
-            .route(&at("/identity/clients/new"), get(clients::new))
+            .route(&at("/identity/keys/{kid}/revoke"), post(keys::revoke))
+            .route(&at("/identity/clients"), get(clients::list).post(client_form::create))
+            .route(&at("/identity/clients/new"), get(client_form::new))
             .route(&at("/identity/clients/{client}"), get(clients::show))
+            .route(&at("/identity/clients/{client}/token"), post(run::run))
+            .route(&at("/identity/clients/{client}/first-token"), get(run::first_token))
             .route(&at("/identity/clients/{client}/{part}"), get(clients::show_part).post(clients::change))
             .route(&at("/identity/clients/{client}/secrets/{secret}/end"), post(clients::end_secret));
     }
-    router.with_state(Desk { auth, sent: Arc::default() })
+    router.with_state(Desk { auth, sent: Arc::default(), done: Arc::default() })
 }

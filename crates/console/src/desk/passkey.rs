@@ -52,7 +52,11 @@ async fn enter(ask: &Ask, step: Option<String>) -> Result<Response, Refused> {
         return Ok(asked(&ask.auth.ask_passkey(&ask.tenant, step.as_deref()).await?));
     };
     let response = assertion(&text)?;
-    let done = ask.auth.sign_in_passkey(&ask.tenant, ask.member("ticket"), &response, &ask.browser).await?;
+    let done = ask.auth.sign_in_passkey(&ask.tenant, ask.member("ticket"), &response, &ask.browser).await;
+    if let Err(OperatorError::Expired) = &done {
+        ask.count_refusal("sign_in_step");
+    }
+    let done = done?;
     let mut response = answer(StatusCode::OK, json!({"next": ask.next(ask.member("next"))}));
     door::seat(ask, &done, &mut response);
     Ok(response)

@@ -128,9 +128,14 @@ impl From<OperatorError> for Refused {
 }
 
 fn capitalized(text: &str) -> String {
+    format!("{}.", capitalized_word(text))
+}
+
+/// The text with a capital at its beginning.
+pub(crate) fn capitalized_word(text: &str) -> String {
     let mut characters = text.chars();
     let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
-    format!("{first}{}.", characters.as_str())
+    format!("{first}{}", characters.as_str())
 }
 
 impl IntoResponse for Refused {

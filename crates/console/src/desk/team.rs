@@ -1,12 +1,13 @@
 //! The people who may sign in.
 
+use auth::error::AdminError;
 use auth::operator::team::OperatorChange;
-use auth::operator::{Operator, Role};
+use auth::operator::{Operator, OperatorError, Role};
 use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::id;
 
-use super::ask::{Seat, role, to};
+use super::ask::{Seat, to};
 use super::refused::{Answer, Refused, back};
 use crate::form::Entered;
 use crate::pages::team::{self, Invitation, Member};
@@ -18,7 +19,7 @@ pub(super) async fn list(seat: Seat) -> Answer {
     draw(&seat, &Entered::default(), None).await
 }
 
-fn member(operator: &Operator) -> Member {
+fn member(operator: &Operator, sessions: i64) -> Member {
     let mut factors = Vec::new();
     if operator.has_totp() {
         factors.push("authenticator".to_owned());
@@ -30,10 +31,12 @@ fn member(operator: &Operator) -> Member {
         id: operator.id.to_string(),
         name: operator.name.clone(),
         email: operator.email.to_string(),
-        role: role(operator.role),
+        role: operator.role,
         status: if operator.disabled_at.is_some() { "disabled" } else { "active" },
         factors,
         last_seen_at: operator.signed_in_at,
+        sessions: usize::try_from(sessions).unwrap_or(0),
+        etag: operator.version.to_string(),
     }
 }
 
@@ -42,13 +45,15 @@ async fn draw(seat: &Seat, entered: &Entered, link: Option<&str>) -> Answer {
     let ask = &seat.ask;
     let people = ask.auth.operators(&seat.who, &ask.tenant, None, MOST).await?;
     let open = ask.auth.invitations(&seat.who, &ask.tenant).await?;
-    let members: Vec<Member> = people.iter().map(member).collect();
+    let sessions = ask.auth.session_counts(&seat.who, &ask.tenant).await?;
+    let open_of = |person: &Operator| sessions.get(&person.id).copied().unwrap_or(0);
+    let members: Vec<Member> = people.iter().map(|person| member(person, open_of(person))).collect();
     let invitations: Vec<Invitation> = open
         .into_iter()
         .map(|link| Invitation {
             id: link.id.to_string(),
             email: link.email,
-            role: role(link.role),
+            role: link.role,
             made_by: link.made_by,
             expires_at: link.expires_at,
         })
@@ -93,14 +98,34 @@ pub(super) async fn withdraw(seat: Seat) -> Answer {
 
 async fn change(seat: &Seat, change: OperatorChange) -> Answer {
     may(seat)?;
-    let operator = seat.ask.id::<id::Operator>("id")?;
-    seat.ask.auth.change_operator(&seat.who, &seat.ask.tenant, operator, change).await?;
-    Ok(to(&page(seat)))
+    let (ask, page) = (&seat.ask, page(seat));
+    let operator = ask.id::<id::Operator>("id")?;
+    let before = ask.auth.operator(ask.tenant.id, operator).await?.ok_or_else(Refused::not_found)?;
+    let after = match ask.auth.change_operator(&seat.who, &ask.tenant, operator, change).await {
+        Err(OperatorError::Admin(AdminError::Stale)) => {
+            let mut entered = Entered::default();
+            let typed = Role::parse(ask.field("role")).map_or("", Role::word).to_owned();
+            entered.overtaken([("Role", before.role.word().to_owned(), typed)]);
+            return draw(seat, &entered, None).await;
+        }
+        other => other?,
+    };
+    let back = |verb: &str| format!("{page}/{operator}/{verb}");
+    let (word, undo) = match (before.disabled_at.is_some(), after.disabled_at.is_some()) {
+        (false, true) => ("disabled".to_owned(), (back("enable"), Vec::new())),
+        (true, false) => ("enabled".to_owned(), (back("disable"), Vec::new())),
+        _ => {
+            let word = format!("{} now", after.role.word());
+            (word, (back("role"), vec![("role", before.role.name().to_owned())]))
+        }
+    };
+    Ok(seat.done(&page, format!("{} is {word}", after.name), Some(undo)))
 }
 
 pub(super) async fn change_role(seat: Seat) -> Answer {
     let role = Role::parse(seat.ask.field("role")).ok_or_else(Refused::not_found)?;
-    change(&seat, OperatorChange { role: Some(role), ..OperatorChange::default() }).await
+    let if_version = seat.ask.field("etag").parse().ok();
+    change(&seat, OperatorChange { role: Some(role), if_version, ..OperatorChange::default() }).await
 }
 
 pub(super) async fn disable(seat: Seat) -> Answer {

@@ -60,6 +60,7 @@ pub struct Account {
 }
 
 struct ShownSession<'a> {
+    browser: String,
     open: &'a Open,
     created: Moment,
     seen: Moment,
@@ -108,6 +109,7 @@ pub fn account(visit: &Visit<'_>, data: &Account, entered: &Entered) -> Document
         own,
     });
     let sessions = data.sessions.iter().map(|open| ShownSession {
+        browser: crate::agent::readable(&open.browser),
         created: Moment::new(open.created_at, visit.now),
         seen: Moment::new(open.last_seen_at, visit.now),
         open,

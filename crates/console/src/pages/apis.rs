@@ -21,8 +21,8 @@ pub struct Api {
     pub token_ttl_seconds: Option<i64>,
     /// Algorithm of its tokens, when it decides.
     pub signing_alg: Option<String>,
-    /// Name and description of each scope.
-    pub scopes: Vec<(String, String)>,
+    /// Its scopes, by name.
+    pub scopes: Vec<String>,
 }
 
 struct Shown<'a> {

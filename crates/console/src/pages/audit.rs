@@ -26,10 +26,14 @@ pub struct Record {
     pub id: String,
     /// Who.
     pub actor: String,
+    /// The name of a client that acted.
+    pub actor_name: Option<String>,
     /// What, for example `client.created`.
     pub action: String,
-    /// On which object.
+    /// On which object: its kind and id.
     pub object: String,
+    /// The object's name, where it has one.
+    pub object_name: Option<String>,
     /// When.
     pub at: Timestamp,
     /// From which address.
@@ -92,7 +96,11 @@ pub fn log<'a>(visit: &Visit<'a>, log: &'a Log) -> Document {
             shown: counted(log.records.len(), "record"),
             limit: log.limit,
             first: (!log.is_first).then(|| format!("{action}?{query}limit={}", log.limit)),
+            previous: None,
             next: log.next.as_ref().map(at),
+            export: Some(
+                visit.viewer.refused("audit:export").map_or_else(|| Ok(format!("{action}?{query}format=")), Err),
+            ),
             kept,
             action,
         },

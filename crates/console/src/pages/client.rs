@@ -1,11 +1,16 @@
-//! One client: overview, credentials, access, limits, settings, danger zone; and the reveal of a new secret.
+//! One client: overview, credentials, access, limits, settings, danger zone.
 
 use askama::Template;
+use auth::client::{RateLimit, TokenQuota};
 use kernel::clock::Timestamp;
 
+use super::access::{self, Api, Says};
+use super::client_log::{Log, Shown};
 use crate::badge::{self, Badge};
+use crate::code;
 use crate::form::{Confirm, Entered, Field};
 use crate::moment::{Grouped, Moment, duration};
+use crate::pages::run::Ran;
 use crate::shell::{Document, Frame, Visit};
 use crate::snippet::{self, Snippet};
 
@@ -28,17 +33,19 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// Last use.
     pub last_used_at: Option<Timestamp>,
+    /// Live refresh families that it started, where that was counted.
+    pub families: usize,
 }
 
-/// One API that the client may ask tokens for.
+/// An address that got a token, and the secret that it used last.
 #[derive(Debug, Clone)]
-pub struct Access {
-    /// Name of the API.
-    pub api: String,
-    /// Its audience.
-    pub audience: String,
-    /// Scopes of this API that the client holds.
-    pub scopes: Vec<String>,
+pub struct Caller {
+    /// The address; empty when it is not known.
+    pub source: String,
+    /// Id of the secret.
+    pub secret: String,
+    /// When it got its last token.
+    pub at: Timestamp,
 }
 
 /// A client as the detail pages show it.
@@ -58,20 +65,28 @@ pub struct Client {
     pub auth_method: &'static str,
     /// Scopes it may request.
     pub scopes: Vec<String>,
-    /// What a request without `scope` gets.
-    pub default_scopes: Vec<String>,
+    /// Scopes, separated by spaces, that one token of it can have; empty when it has none.
+    pub scope: String,
     /// APIs and the scopes of each.
-    pub access: Vec<Access>,
-    /// The claims of a token that it would get, as JSON.
-    pub claims: String,
+    pub access: Vec<Api>,
+    /// Whether one of its tokens may name several APIs.
+    pub multi_audience: bool,
+    /// What a request for a token would get.
+    pub says: Says,
     /// Its secrets.
     pub credentials: Vec<Credential>,
-    /// Life of an access token, in seconds.
-    pub token_ttl_seconds: i64,
-    /// Requests and window in seconds of its rate limit, and whether it refuses.
-    pub rate: Option<(u64, i64, bool)>,
-    /// Tokens for each hour and day, and whether it refuses.
-    pub quota: Option<(Option<u64>, Option<u64>, bool)>,
+    /// Life of an access token in seconds, when it decides.
+    pub token_ttl_seconds: Option<i64>,
+    /// `jwt` or `opaque`.
+    pub format: &'static str,
+    /// Algorithm of its tokens, when it decides.
+    pub signing_alg: String,
+    /// Its rate limit.
+    pub rate: Option<RateLimit>,
+    /// Its token quota.
+    pub quota: Option<TokenQuota>,
+    /// Who got tokens in the last day, the latest first, where that was asked.
+    pub callers: Vec<Caller>,
     /// Creation.
     pub created_at: Timestamp,
     /// Last change.
@@ -80,12 +95,18 @@ pub struct Client {
     pub expires_at: Option<Timestamp>,
     /// Last token.
     pub last_token_at: Option<Timestamp>,
-    /// Live tokens, for what a destructive action would hit.
-    pub live_tokens: Option<u64>,
+    /// Live refresh families, where that was counted.
+    pub families: usize,
+    /// Tokens of the last hour, where that was counted.
+    pub issued_lately: Option<usize>,
     /// The entity tag that forms send back.
     pub etag: String,
     /// Names the form for a new secret, so that sending it twice makes one.
     pub form: String,
+    /// What it asked for, where the page shows that.
+    pub log: Option<Log>,
+    /// What came of getting a token from this page.
+    pub ran: Option<Ran>,
 }
 
 /// The parts of the detail page; each has its own address.
@@ -99,6 +120,8 @@ pub enum Tab {
     Access,
     /// Rates and quotas.
     Limits,
+    /// Requests and why some were denied.
+    Logs,
     /// Name, lifetime, expiry.
     Settings,
     /// Disable and delete.
@@ -106,8 +129,8 @@ pub enum Tab {
 }
 
 impl Tab {
-    const ALL: [Self; 6] =
-        [Self::Overview, Self::Credentials, Self::Access, Self::Limits, Self::Settings, Self::Danger];
+    const ALL: [Self; 7] =
+        [Self::Overview, Self::Credentials, Self::Access, Self::Limits, Self::Logs, Self::Settings, Self::Danger];
 
     /// Reads [`Tab::path`].
     pub fn parse(path: &str) -> Option<Self> {
@@ -120,8 +143,20 @@ impl Tab {
             Self::Credentials => "Credentials",
             Self::Access => "Access",
             Self::Limits => "Limits",
+            Self::Logs => "Logs",
             Self::Settings => "Settings",
             Self::Danger => "Danger zone",
+        }
+    }
+
+    /// The operations of the API behind it.
+    const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Overview => &["getClient", "listTokens"],
+            Self::Credentials => &["listSecrets", "createSecret", "deleteSecret"],
+            Self::Access | Self::Limits | Self::Settings => &["getClient", "updateClient"],
+            Self::Logs => &["listJournal"],
+            Self::Danger => &["disableClient", "enableClient", "revokeClientTokens", "deleteClient"],
         }
     }
 
@@ -132,6 +167,7 @@ impl Tab {
             Self::Credentials => "credentials",
             Self::Access => "access",
             Self::Limits => "limits",
+            Self::Logs => "logs",
             Self::Settings => "settings",
             Self::Danger => "danger",
         }
@@ -164,24 +200,29 @@ struct Page<'a> {
     limits: Vec<(&'static str, String)>,
     snippets: Vec<Snippet>,
     secrets: Vec<Secret<'a>>,
+    /// Address, label and end of the secret it used last, and when.
+    callers: Vec<(&'a str, String, Moment)>,
     rotate: Confirm,
     disable: Confirm,
     delete: Confirm,
     fields: Vec<Field>,
+    log: Option<Shown<'a>>,
+    access: Vec<Api>,
+    multi_audience: bool,
+    preview_scope: String,
     entered: &'a Entered,
     refused: Option<String>,
 }
 
 /// One part of the detail page; `entered` is what came back from its form.
 pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -> Document {
-    let frame = Frame::new(visit, "identity/clients", &client.name);
+    let mut frame = Frame::new(visit, "identity/clients", &client.name);
+    frame.code = code::shown(tab.operations(), &client.issuer, &[("client_id", &client.client_id)]);
     let here = format!("{}/identity/clients/{}", frame.root, client.client_id);
     let address = |tab: Tab| if tab.path().is_empty() { here.clone() } else { format!("{here}/{}", tab.path()) };
     let moment = |at: Timestamp| Moment::new(at, visit.now);
     let refused = visit.viewer.refused("clients:write");
-    let hit = client.live_tokens.map_or_else(String::new, |n| {
-        format!(" {} live {} affected.", Grouped(n), if n == 1 { "token is" } else { "tokens are" })
-    });
+    let hit = reach(client, visit.now);
     let confirm = |id: &str, action: &str, title: String, consequence: String, verb: &'static str| Confirm {
         id: id.to_owned(),
         action: format!("{here}/{action}"),
@@ -206,7 +247,7 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
             "disable",
             format!("Disable {}", client.name),
             format!(
-                "It gets no more tokens, and its tokens count as inactive at introspection.{hit} Enabling it again undoes this."
+                "It gets no more tokens, its tokens count as inactive at introspection, and its refresh tokens end.{hit} Enabling it lets it ask for new ones."
             ),
             "Disable client",
         )
@@ -240,13 +281,22 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
                 &format!("end-{}", row.id),
                 &format!("secrets/{}/end", row.id),
                 format!("End {}", row.label),
-                "Whoever still uses this secret gets no more tokens from now on.".to_owned(),
+                format!(
+                    "Whoever still uses this secret gets no more tokens from now on. {}{}",
+                    match row.last_used_at {
+                        Some(at) => format!("It was last used {}", moment(at).relative),
+                        None => "It was never used".to_owned(),
+                    },
+                    match row.families {
+                        0 => ".".to_owned(),
+                        n => format!("; {} started with it.", counted(n, "refresh family", "refresh families")),
+                    }
+                ),
                 "End secret",
             )
         }),
         row,
     });
-    let scope = client.default_scopes.first().or_else(|| client.scopes.first()).map_or("", String::as_str);
     Document::of(&Page {
         tab,
         tabs: Tab::ALL.map(|each| (each.word(), address(each), each == tab)).to_vec(),
@@ -255,11 +305,20 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
         updated: moment(client.updated_at),
         expires: client.expires_at.map(moment),
         last: client.last_token_at.map(moment),
-        ttl: duration(client.token_ttl_seconds),
+        ttl: client.token_ttl_seconds.map_or_else(|| "As the API".to_owned(), duration),
         limits: limits(client),
-        snippets: snippet::token(&client.issuer, &client.client_id, scope),
+        snippets: programs(client, None),
         secrets: secrets.collect(),
+        callers: client
+            .callers
+            .iter()
+            .map(|caller| (caller.source.as_str(), used(client, caller), moment(caller.at)))
+            .collect(),
         fields: fields(client, tab, entered),
+        log: client.log.as_ref().map(|log| Shown::new(visit, log, address(Tab::Logs))),
+        access: access::ticked(&client.access, entered),
+        multi_audience: if entered.is_back() { entered.has("multi_audience", "true") } else { client.multi_audience },
+        preview_scope: entered.value("preview_scope"),
         rotate,
         disable,
         delete,
@@ -271,93 +330,159 @@ pub fn detail(visit: &Visit<'_>, client: &Client, tab: Tab, entered: &Entered) -
     })
 }
 
+/// The programs that get a token; without the secret they read it from the environment.
+pub(crate) fn programs(client: &Client, secret: Option<&str>) -> Vec<Snippet> {
+    let Client { issuer, client_id, scope, .. } = client;
+    snippet::token(&snippet::Values { issuer, client_id, scope, secret })
+}
+
+/// The secret of a caller, as people tell secrets apart.
+fn used(client: &Client, caller: &Caller) -> String {
+    let found = client.credentials.iter().find(|secret| secret.id == caller.secret);
+    found.map_or_else(
+        || "One that is gone".to_owned(),
+        |secret| match secret.hint.as_str() {
+            "" => secret.label.clone(),
+            hint => format!("{} …{hint}", secret.label),
+        },
+    )
+}
+
+/// Most rows that are counted for a sentence.
+pub const MOST_COUNTED: usize = 200;
+
+/// A count that may stand for more.
+fn counted(count: usize, one: &str, several: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        MOST_COUNTED.. => format!("{MOST_COUNTED} or more {several}"),
+        n => format!("{n} {several}"),
+    }
+}
+
+/// What depends on the client at the moment, in a sentence; empty where that was not counted.
+fn reach(client: &Client, now: Timestamp) -> String {
+    let Some(issued) = client.issued_lately else { return String::new() };
+    let live = client.credentials.iter().filter(|secret| secret.status == "active").count();
+    let used = match client.last_token_at {
+        Some(at) => format!(", last used {}", Moment::new(at, now).relative),
+        None => ", never used".to_owned(),
+    };
+    format!(
+        " It has {}{used}, got {} in the last hour and holds {}.",
+        counted(live, "live secret", "live secrets"),
+        counted(issued, "token", "tokens"),
+        counted(client.families, "refresh family", "refresh families"),
+    )
+}
+
 fn limits(client: &Client) -> Vec<(&'static str, String)> {
     let mode = |enforces: bool| if enforces { "refuses beyond" } else { "counts only" };
     let mut out = Vec::new();
-    if let Some((limit, window, enforces)) = client.rate {
-        out.push(("Request rate", format!("{} in {}, {}", Grouped(limit), duration(window), mode(enforces))));
+    if let Some(rate) = client.rate {
+        let (limit, window) = (Grouped(u64::from(rate.limit)), duration(i64::from(rate.window_s)));
+        out.push(("Request rate", format!("{limit} in {window}, {}", mode(rate.enforce))));
     }
-    if let Some((hour, day, enforces)) = client.quota {
-        for (what, most) in [("Tokens each hour", hour), ("Tokens each day", day)] {
+    if let Some(quota) = client.quota {
+        for (what, most) in [("Tokens each hour", quota.per_hour), ("Tokens each day", quota.per_day)] {
             if let Some(most) = most {
-                out.push((what, format!("{}, {}", Grouped(most), mode(enforces))));
+                out.push((what, format!("{}, {}", Grouped(u64::from(most)), mode(quota.enforce))));
             }
         }
     }
     out
 }
 
-fn fields(client: &Client, tab: Tab, entered: &Entered) -> Vec<Field> {
-    let given = |field: Field, value: String| {
-        let came_back = !entered.values.is_empty();
-        if came_back { field.filled(entered) } else { Field { value, ..field } }
-    };
+/// Algorithms that a client or an API may choose.
+pub(crate) const ALGORITHMS: [(&str, &str); 6] = [
+    ("", "As the API, else ES256"),
+    ("ES256", "ES256"),
+    ("EdDSA", "EdDSA"),
+    ("ES384", "ES384"),
+    ("PS256", "PS256"),
+    ("RS256", "RS256"),
+];
+
+/// The fields of the limits of a client, with what is stored.
+pub(crate) fn limit_fields(rate: Option<RateLimit>, quota: Option<TokenQuota>) -> [(Field, String); 7] {
+    let text = |number: Option<u32>| number.map(|n| n.to_string()).unwrap_or_default();
+    let field = |name, label| Field::new(name, label, "number").optional();
+    let mode = |name, label| Field::new(name, label, "").of(&[("refuse", "Refused"), ("count", "Counted only")]);
+    let word = |enforces: bool| if enforces { "refuse" } else { "count" }.to_owned();
+    [
+        (
+            field("rate_limit", "Rate limit: requests").hint("0 switches the limit off; empty: the tenant's."),
+            text(rate.map(|rate| rate.limit)),
+        ),
+        (
+            field("rate_window_seconds", "Rate limit: in seconds").hint("Empty: 1."),
+            text(rate.map(|rate| rate.window_s)),
+        ),
+        (
+            field("rate_burst", "Rate limit: at once")
+                .hint("Requests that may come at the same moment; empty: twice the number."),
+            text(rate.map(|rate| rate.burst)),
+        ),
+        (mode("rate_mode", "Beyond the rate limit"), word(rate.is_none_or(|rate| rate.enforce))),
+        (field("quota_per_hour", "Token quota: each hour"), text(quota.and_then(|quota| quota.per_hour))),
+        (field("quota_per_day", "Token quota: each day"), text(quota.and_then(|quota| quota.per_day))),
+        (mode("quota_mode", "Beyond the token quota"), word(quota.is_none_or(|quota| quota.enforce))),
+    ]
+}
+
+/// The fields of a tab, each with what is stored.
+fn stored(client: &Client, tab: Tab) -> Vec<(Field, String)> {
     match tab {
         Tab::Settings => vec![
-            given(Field::new("name", "Name", "text").autocomplete("off"), client.name.clone()),
-            given(
-                Field::new("access_token_ttl_seconds", "Token lifetime in seconds", "number").hint("60 to 86400."),
-                client.token_ttl_seconds.to_string(),
+            (Field::new("name", "Name", "text").autocomplete("off"), client.name.clone()),
+            (
+                Field::new("access_token_ttl_seconds", "Token lifetime in seconds", "number")
+                    .optional()
+                    .hint("60 to 86400. Empty: as the API, else 900."),
+                client.token_ttl_seconds.map(|seconds| seconds.to_string()).unwrap_or_default(),
             ),
-            given(
+            (
                 Field::new("expires_at", "Expiry", "text")
                     .optional()
+                    .live("later")
                     .hint("A time such as 2027-01-31T00:00:00Z; empty for none."),
                 client.expires_at.map(|at| at.to_string()).unwrap_or_default(),
             ),
+            (
+                Field::new("access_token_format", "Form of its tokens", "")
+                    .of(&[("jwt", "JWT, which APIs verify themselves"), ("opaque", "Opaque, which APIs introspect")]),
+                client.format.to_owned(),
+            ),
+            (Field::new("signing_alg", "Algorithm", "").of(&ALGORITHMS), client.signing_alg.clone()),
         ],
-        Tab::Limits => vec![
-            given(
-                Field::new("rate_limit", "Requests", "number")
-                    .optional()
-                    .hint("0 switches the limit off; empty: the tenant's."),
-                client.rate.map(|(n, _, _)| n.to_string()).unwrap_or_default(),
-            ),
-            given(
-                Field::new("rate_window_seconds", "in seconds", "number").optional(),
-                client.rate.map(|(_, s, _)| s.to_string()).unwrap_or_default(),
-            ),
-            given(
-                Field::new("quota_per_hour", "Tokens each hour", "number").optional(),
-                client.quota.and_then(|(h, _, _)| h).map(|n| n.to_string()).unwrap_or_default(),
-            ),
-            given(
-                Field::new("quota_per_day", "Tokens each day", "number").optional(),
-                client.quota.and_then(|(_, d, _)| d).map(|n| n.to_string()).unwrap_or_default(),
-            ),
-        ],
+        Tab::Limits => limit_fields(client.rate, client.quota).into(),
         _ => Vec::new(),
     }
 }
 
-#[derive(Template)]
-#[template(path = "reveal.html")]
-struct RevealPage<'a> {
-    frame: Frame<'a>,
-    title: String,
-    secret: &'a str,
-    client_id: &'a str,
-    curl: String,
-    env: String,
-    back: String,
+fn fields(client: &Client, tab: Tab, entered: &Entered) -> Vec<Field> {
+    stored(client, tab).into_iter().map(|(field, stored)| field.given(&stored, entered)).collect()
 }
 
-/// The one page that shows a new secret. It is the answer to the POST that made it and has no address of its own, so
-/// neither Back nor reload brings it again.
-pub fn reveal(visit: &Visit<'_>, client: &Client, secret: &str, is_new_client: bool) -> Document {
-    let frame = Frame::new(visit, "identity/clients", &client.name);
-    let scope = client.default_scopes.first().or_else(|| client.scopes.first()).map_or("", String::as_str);
-    let curl = snippet::token(&client.issuer, &client.client_id, scope).into_iter().next().map(|s| s.text);
-    Document::of(&RevealPage {
-        title: format!("{}: {}", if is_new_client { "Client created" } else { "New secret" }, client.name),
-        back: format!("{}/identity/clients/{}", frame.root, client.client_id),
-        curl: curl.unwrap_or_default(),
-        env: format!(
-            "BASTIONARY_ISSUER={}\nBASTIONARY_CLIENT_ID={}\nBASTIONARY_CLIENT_SECRET={secret}",
-            client.issuer, client.client_id
-        ),
-        client_id: &client.client_id,
-        frame,
-        secret,
-    })
+/// Label, stored and typed text of each field of a tab, for a form that came too late.
+pub fn both_versions(client: &Client, tab: Tab, entered: &Entered) -> Vec<(&'static str, String, String)> {
+    if tab != Tab::Access {
+        let of = |(field, stored): (Field, String)| (field.label, stored, entered.value(field.name));
+        return stored(client, tab).into_iter().map(of).collect();
+    }
+    let list = |apis: &[Api], is_kept: fn(&access::Scope) -> bool| {
+        let kept = apis.iter().flat_map(|api| &api.scopes).filter(|scope| is_kept(scope));
+        kept.map(|scope| scope.name.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    let audiences = |apis: &[Api]| {
+        apis.iter().filter(|api| api.is_listed).map(|api| api.audience.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    let typed = access::ticked(&client.access, entered);
+    let word = |several: bool| if several { "Yes" } else { "No" }.to_owned();
+    vec![
+        ("May request", list(&client.access, |s| s.is_allowed), list(&typed, |s| s.is_allowed)),
+        ("By default", list(&client.access, |s| s.is_default), list(&typed, |s| s.is_default)),
+        ("Audiences", audiences(&client.access), audiences(&typed)),
+        ("Several APIs in one token", word(client.multi_audience), word(entered.has("multi_audience", "true"))),
+    ]
 }

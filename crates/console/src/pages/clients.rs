@@ -3,9 +3,10 @@
 use askama::Template;
 use kernel::clock::Timestamp;
 
+use super::client::limit_fields;
 use crate::badge::{self, Badge};
 use crate::form::{Column, Entered, Field, Paging};
-use crate::moment::Moment;
+use crate::moment::{Grouped, Moment};
 use crate::shell::{Document, Frame, Visit};
 
 /// One client of the list.
@@ -19,6 +20,8 @@ pub struct Row {
     pub scopes: Vec<String>,
     /// `active`, `expired` or `disabled`.
     pub status: &'static str,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
     /// Creation.
     pub created_at: Timestamp,
 }
@@ -26,23 +29,44 @@ pub struct Row {
 /// What the list needs.
 #[derive(Debug, Clone)]
 pub struct List {
-    /// The rows of this page, the newest client first.
+    /// The rows of this page, in order.
     pub rows: Vec<Row>,
     /// The filter `q`.
     pub q: String,
     /// The filter `status`; empty for all.
     pub status: String,
+    /// The order as addresses have it: `name`, or `-name` for the last first.
+    pub sort: String,
     /// Rows on a page.
     pub limit: u32,
     /// Whether this is the first page.
     pub is_first: bool,
+    /// Cursor of the page before.
+    pub previous: Option<String>,
     /// Cursor of the page after.
     pub next: Option<String>,
+    /// How many clients there are, and how many of them the filter finds; whether there may be more.
+    pub counts: [(u32, bool); 2],
+    /// What the filter did not look at.
+    pub window: Option<&'static str>,
 }
+
+/// The orders that can be chosen where there are no column heads.
+const ORDERS: [(&str, &str); 8] = [
+    ("-created_at", "Newest first"),
+    ("created_at", "Oldest first"),
+    ("name", "Name, A to Z"),
+    ("-name", "Name, Z to A"),
+    ("status", "Expired first"),
+    ("-status", "Disabled first"),
+    ("expiry", "Ends soonest first"),
+    ("-expiry", "Ends last first"),
+];
 
 struct Shown<'a> {
     row: &'a Row,
     badge: Badge,
+    expires: Option<Moment>,
     created: Moment,
     href: String,
 }
@@ -54,8 +78,10 @@ struct Page<'a> {
     data: &'a List,
     refused: Option<String>,
     columns: Vec<Column>,
+    orders: [(&'static str, &'static str); 8],
     rows: Vec<Shown<'a>>,
     paging: Paging,
+    total: String,
     is_filtered: bool,
 }
 
@@ -63,36 +89,59 @@ struct Page<'a> {
 pub fn list<'a>(visit: &Visit<'a>, data: &'a List) -> Document {
     let frame = Frame::new(visit, "identity/clients", "Clients");
     let action = format!("{}/identity/clients", frame.root);
-    let kept: Vec<(String, String)> = [("q", &data.q), ("status", &data.status)]
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.to_owned(), value.clone()))
-        .collect();
-    let query = crate::address::query(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let in_order = |order: &str| -> Vec<(String, String)> {
+        let all = [("q", &*data.q), ("status", &*data.status), ("sort", order)];
+        let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+        given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let kept = in_order(&data.sort);
+    let query_of = |pairs: &[(String, String)]| {
+        crate::address::query(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    };
+    let query = query_of(&kept);
     let at =
         |cursor: &String| format!("{action}?{query}limit={}&cursor={}", data.limit, crate::address::encoded(cursor));
+    let sorted = |order: &str| format!("{action}?{}limit={}", query_of(&in_order(order)), data.limit);
+    let head = |text, first| Column::sorting(text, first, &data.sort, sorted);
     let shown = |row: &'a Row| Shown {
         badge: badge::of(row.status),
+        expires: row.expires_at.map(|at| Moment::new(at, visit.now)),
         created: Moment::new(row.created_at, visit.now),
         href: format!("{action}/{}", row.client_id),
         row,
     };
+    let [total, of] = data.counts.map(|(number, is_capped)| capped(number, is_capped));
     Document::of(&Page {
         refused: visit.viewer.refused("clients:write"),
-        columns: ["Client", "Scopes", "Status", "Created"].map(Column::plain).into(),
+        columns: vec![
+            head("Client", "name"),
+            Column::plain("Scopes"),
+            head("Status", "status"),
+            head("Expiry", "expiry"),
+            head("Created", "-created_at"),
+        ],
+        orders: ORDERS,
         rows: data.rows.iter().map(shown).collect(),
         paging: Paging {
-            shown: crate::address::counted(data.rows.len(), "client"),
+            shown: format!("{} of {of}", crate::address::counted(data.rows.len(), "client")),
             limit: data.limit,
             first: (!data.is_first).then(|| format!("{action}?{query}limit={}", data.limit)),
+            previous: data.previous.as_ref().map(at),
             next: data.next.as_ref().map(at),
+            export: Some(Ok(format!("{action}?{query}format="))),
             kept,
             action,
         },
+        total,
         is_filtered: !data.q.is_empty() || !data.status.is_empty(),
         frame,
         data,
     })
+}
+
+/// `42`, or `10 000+` when there may be more.
+fn capped(number: u32, is_capped: bool) -> String {
+    format!("{}{}", Grouped(u64::from(number)), if is_capped { "+" } else { "" })
 }
 
 /// What the form for a new client needs.
@@ -102,8 +151,12 @@ pub struct New {
     pub scopes: Vec<(String, String)>,
     /// Scopes of this server's own API.
     pub management: Vec<(String, String)>,
+    /// Audience and name of each API.
+    pub apis: Vec<(String, String)>,
     /// What came back.
     pub entered: Entered,
+    /// Code and sentence of what deserves a second thought before the client is made.
+    pub warnings: Vec<(&'static str, String)>,
     /// Names this form, so that sending it twice makes one client.
     pub form: String,
 }
@@ -115,6 +168,7 @@ struct NewPage<'a> {
     data: &'a New,
     name: Field,
     folded: Vec<Field>,
+    limits: Vec<Field>,
     is_open: bool,
     is_management_open: bool,
 }
@@ -124,27 +178,32 @@ pub fn new(visit: &Visit<'_>, data: &New) -> Document {
     let entered = &data.entered;
     let folded: Vec<Field> = [
         Field::new("client_id", "Client ID", "text")
-            .hint("Left empty, an id is made. 1 to 100 letters, digits and . _ ~ -"),
+            .hint("Left empty, an id is made. 1 to 128 letters, digits and . _ ~ -"),
         Field::new("secret", "Own secret", "password")
+            .live("strength")
             .hint("Left empty, a secret of 256 bits is made, which is the safer choice."),
-        Field::new("expires_at", "Expiry", "text")
-            .hint("A time such as 2027-01-31T00:00:00Z. A past one makes a client that is expired from the start."),
-        Field::new("audiences", "Audiences", "text")
-            .hint("Identifiers of APIs, separated by spaces. Left empty: the APIs that own the scopes."),
+        Field::new("expires_at", "Expiry", "text").live("first").hint("A time such as 2027-01-31T00:00:00Z."),
         Field::new("access_token_ttl_seconds", "Token lifetime in seconds", "number")
-            .hint("60 to 86400. Left empty: 900."),
+            .hint("60 to 86400. Left empty: as the API, else 900."),
     ]
     .map(|field| field.optional().autocomplete("off").filled(entered))
     .into();
+    let limits = limit_fields(None, None).map(|(field, stored)| {
+        let typed = entered.value(field.name);
+        let field = field.filled(entered);
+        if typed.is_empty() { Field { value: stored, ..field } } else { field }
+    });
+    let is_used = |field: &Field| field.error.is_some() || (field.choices.is_empty() && !field.value.is_empty());
     Document::of(&NewPage {
         frame: Frame::new(visit, "identity/clients", "New client"),
         name: Field::new("name", "Name", "text")
             .hint("What people call it, for example billing-worker.")
             .autocomplete("off")
             .filled(entered),
-        is_open: folded.iter().any(|field| field.error.is_some() || !field.value.is_empty()),
+        is_open: folded.iter().chain(&limits).any(is_used) || !data.warnings.is_empty(),
         is_management_open: data.management.iter().any(|(scope, _)| entered.has("scope", scope)),
         folded,
+        limits: limits.into(),
         data,
     })
 }

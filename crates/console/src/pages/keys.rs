@@ -1,10 +1,12 @@
 //! Signing keys on a line of time.
 
+use std::fmt::Write as _;
+
 use askama::Template;
 use kernel::clock::Timestamp;
 
 use crate::badge::{self, Badge};
-use crate::form::Confirm;
+use crate::form::{Confirm, Entered, Field};
 use crate::moment::Moment;
 use crate::shell::{Document, Frame, Visit};
 
@@ -16,13 +18,17 @@ pub struct Key {
     /// `token`, `introspection` or `checkpoint`.
     pub purpose: &'static str,
     /// Its algorithm.
-    pub alg: String,
+    pub alg: &'static str,
     /// `staged`, `active`, `retiring` or `destroyed`.
     pub state: &'static str,
+    /// Whether its private half is still there.
+    pub is_live: bool,
     /// Creation and publication.
     pub created_at: Timestamp,
     /// When it began to sign.
     pub promoted_at: Option<Timestamp>,
+    /// When a scheduled rotation replaces it.
+    pub replace_at: Option<Timestamp>,
     /// When it stopped.
     pub retired_at: Option<Timestamp>,
     /// When it leaves the JWKS.
@@ -34,8 +40,12 @@ struct Shown<'a> {
     badge: Badge,
     created: Moment,
     signs: Option<Moment>,
+    replaced: Option<Moment>,
     removal: Option<Moment>,
     short: String,
+    /// What the drawing says about it, in words.
+    words: String,
+    revoke: Option<Confirm>,
     /// Place of its text and its bars in the drawing.
     y: i64,
     text_y: i64,
@@ -50,8 +60,13 @@ struct Page<'a> {
     ticks: Vec<(i64, String)>,
     now_x: i64,
     height: i64,
-    jwks: String,
+    address: &'a str,
+    jwks: &'a str,
     rotate: Confirm,
+    /// Value and words of each key that can be rotated.
+    rotated: Vec<(String, String)>,
+    at: Field,
+    entered: &'a Entered,
 }
 
 /// Left and right edge of the time in the drawing, and the height of a row.
@@ -59,9 +74,34 @@ const LEFT: i64 = 150;
 const RIGHT: i64 = 950;
 const ROW: i64 = 32;
 
-/// The page; `jwks` is the document of this tenant.
-pub fn list(visit: &Visit<'_>, keys: &[Key], jwks: &str) -> Document {
+/// The first characters of a key's id, by which people tell keys apart.
+pub(crate) fn short(kid: &str) -> String {
+    kid.chars().take(10).collect()
+}
+
+/// What ends with a key.
+fn consequence(key: &Key, removal: Option<&Moment>) -> String {
+    let signed = match (key.state, removal) {
+        ("staged", _) => "It has signed nothing yet.".to_owned(),
+        ("active", _) => {
+            "It signs now: the next key takes over at once, and every document that it signed counts as inactive."
+                .to_owned()
+        }
+        (_, Some(removal)) => format!(
+            "Documents that it signed are in use until it is safe to remove, {}; they count as inactive.",
+            removal.relative
+        ),
+        _ => "Every document that it signed counts as inactive.".to_owned(),
+    };
+    format!(
+        "{signed} Verifiers that hold the key set in a cache trust it for up to 5 minutes more. This cannot be undone."
+    )
+}
+
+/// The page; `published` is the address of this tenant's key set and the document itself, `entered` a form that came back.
+pub fn list<'a>(visit: &Visit<'a>, keys: &'a [Key], published: (&'a str, &'a str), entered: &'a Entered) -> Document {
     let frame = Frame::new(visit, "identity/keys", "Keys");
+    let refused = visit.viewer.refused("keys:write");
     let starts = keys.iter().map(|key| key.created_at.as_seconds()).min().unwrap_or_else(|| visit.now.as_seconds());
     let ends = keys.iter().filter_map(|key| key.remove_after).map(Timestamp::as_seconds).max();
     let now = visit.now.as_seconds();
@@ -89,12 +129,32 @@ pub fn list(visit: &Visit<'_>, keys: &[Key], jwks: &str) -> Document {
             bar(if key.state == "destroyed" { "destroyed" } else { "retiring" }, from.as_seconds(), to.as_seconds());
         }
         let moment = |at: Timestamp| Moment::new(at, visit.now);
+        let (signs, removal) = (key.promoted_at.map(moment), key.remove_after.map(moment));
+        let replaced = key.replace_at.map(moment);
+        let mut words = format!("{} key {}, {}", key.purpose, key.alg, badge::of(key.state).word);
+        for (verb, at) in [("signs since", &signs), ("is replaced", &replaced), ("can be removed", &removal)] {
+            if let Some(at) = at {
+                let _ = write!(words, ", {verb} {}", at.relative);
+            }
+        }
+        let revoke = Confirm {
+            id: format!("revoke-{}", key.kid),
+            action: format!("{}/identity/keys/{}/revoke", frame.root, key.kid),
+            title: format!("Revoke the key {}…", short(&key.kid)),
+            consequence: consequence(key, removal.as_ref()),
+            verb: "Revoke key",
+            typed: Some(short(&key.kid)),
+            refused: refused.clone(),
+        };
         Shown {
             badge: badge::of(key.state),
             created: moment(key.created_at),
-            signs: key.promoted_at.map(moment),
-            removal: key.remove_after.map(moment),
-            short: key.kid.chars().take(10).collect(),
+            signs,
+            replaced,
+            removal,
+            short: short(&key.kid),
+            words,
+            revoke: (key.is_live && refused.is_none()).then_some(revoke),
             y,
             text_y: y.saturating_add(13),
             bars,
@@ -111,18 +171,34 @@ pub fn list(visit: &Visit<'_>, keys: &[Key], jwks: &str) -> Document {
         ticks: ticks.collect(),
         now_x: x(now),
         height: rows.saturating_mul(ROW).saturating_add(56),
-        jwks: jwks.to_owned(),
+        address: published.0,
+        jwks: published.1,
+        rotated: keys
+            .iter()
+            .filter(|key| key.state == "active")
+            .map(|key| {
+                (
+                    format!("{} {}", key.purpose, key.alg),
+                    format!("{} key, {} ({}…)", key.purpose, key.alg, short(&key.kid)),
+                )
+            })
+            .collect(),
+        at: Field::new("at", "Time", "text")
+            .optional()
+            .hint("For \u{201c}at a time\u{201d}: such as 2027-01-31T03:00:00Z.")
+            .autocomplete("off")
+            .filled(entered),
+        entered,
         rotate: Confirm {
             id: "rotate".to_owned(),
             action: format!("{}/identity/keys/rotate", frame.root),
-            title: "Rotate the token signing key".to_owned(),
-            consequence:
-                "A new key is published now and signs as soon as every verifier can have fetched it, in about \
-                          6 minutes. Tokens signed before stay valid to their end."
-                    .to_owned(),
+            title: "Rotate a signing key".to_owned(),
+            consequence: "The next key, which is published already, takes its place. What was signed before stays \
+                          valid to its end, and the old key stays published until then."
+                .to_owned(),
             verb: "Rotate key",
             typed: None,
-            refused: visit.viewer.refused("keys:write"),
+            refused,
         },
         frame,
     })

@@ -1,10 +1,11 @@
 //! Pages before there is a session: sign-in, second factor, first setup. They know no operator, only the answer's nonce.
 
 use askama::Template;
+use auth::operator::Role;
 
 use crate::form::{Entered, Field};
 use crate::protect::Nonce;
-use crate::shell::{Document, Role};
+use crate::shell::Document;
 
 /// What all of these pages need.
 #[derive(Debug, Clone, Copy)]

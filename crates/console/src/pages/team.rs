@@ -1,12 +1,13 @@
 //! The people who may sign in, and those who are invited.
 
 use askama::Template;
+use auth::operator::Role;
 use kernel::clock::Timestamp;
 
 use crate::badge::{self, Badge};
 use crate::form::{Confirm, Entered, Field};
 use crate::moment::Moment;
-use crate::shell::{Document, Frame, Role, Visit};
+use crate::shell::{Document, Frame, Visit};
 
 /// One person.
 #[derive(Debug, Clone)]
@@ -25,6 +26,10 @@ pub struct Member {
     pub factors: Vec<String>,
     /// Last sign-in.
     pub last_seen_at: Option<Timestamp>,
+    /// Open sessions.
+    pub sessions: usize,
+    /// What the form of the role sends back.
+    pub etag: String,
 }
 
 /// One open invitation.
@@ -58,7 +63,6 @@ struct Page<'a> {
     invitations: Vec<(&'a Invitation, Moment)>,
     link: Option<&'a str>,
     fields: Vec<Field>,
-    roles: [(&'static str, Role); 6],
     entered: &'a Entered,
     refused: Option<String>,
 }
@@ -75,7 +79,7 @@ pub fn list<'a>(
     let refused = visit.viewer.refused("operators:write");
     let owners = members.iter().filter(|m| m.role == Role::Owner && m.status == "active").count();
     let shown = |member: &'a Member| {
-        let Member { id, name, email, role, status, last_seen_at, .. } = member;
+        let Member { id, name, email, role, status, last_seen_at, sessions, .. } = member;
         let is_last_owner = *role == Role::Owner && owners < 2;
         let last = is_last_owner.then(|| "The last owner cannot be removed.".to_owned());
         Shown {
@@ -86,7 +90,13 @@ pub fn list<'a>(
                 id: format!("remove-{id}"),
                 action: format!("{}/team/{id}/remove", frame.root),
                 title: format!("Remove {name}"),
-                consequence: format!("{email} is signed out everywhere at once. What they did stays in the audit log."),
+                consequence: match sessions {
+                    0 => format!("{email} is not signed in. What they did stays in the audit log."),
+                    n => {
+                        let sessions = crate::address::counted(*n, "session");
+                        format!("{email} is signed out of {sessions} at once. What they did stays in the audit log.")
+                    }
+                },
                 verb: "Remove",
                 typed: None,
                 refused: refused.clone().or(last),
@@ -99,14 +109,6 @@ pub fn list<'a>(
         invitations: invitations.iter().map(|open| (open, Moment::new(open.expires_at, visit.now))).collect(),
         link,
         fields: vec![Field::new("email", "E-mail", "email").autocomplete("off").filled(entered)],
-        roles: [
-            ("owner", Role::Owner),
-            ("admin", Role::Admin),
-            ("developer", Role::Developer),
-            ("billing", Role::Billing),
-            ("support", Role::Support),
-            ("read_only", Role::ReadOnly),
-        ],
         frame,
         entered,
         refused,

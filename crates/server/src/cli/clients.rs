@@ -41,6 +41,9 @@ enum Verb {
         /// Beginning of the id or the name
         #[arg(long)]
         q: Option<String>,
+        /// `created_at`, `name`, `status` or `expiry`; `-` in front for the last first
+        #[arg(long, allow_hyphen_values = true)]
+        sort: Option<String>,
         /// At most so many
         #[arg(long)]
         limit: Option<u32>,
@@ -172,8 +175,8 @@ impl Clients {
             consent.obtain(&format!("deleting the client {client_id}"))?;
         }
         let (method, path, body) = match self.verb {
-            Verb::List { status, scope: held, q, limit } => {
-                let pairs = [("status", status), ("scope", held), ("q", q)];
+            Verb::List { status, scope: held, q, sort, limit } => {
+                let pairs = [("status", status), ("scope", held), ("q", q), ("sort", sort)];
                 let query: Vec<(&str, String)> = pairs.into_iter().filter_map(|(n, v)| Some((n, v?))).collect();
                 let session = self.remote.session(scope).await?;
                 print(&session.list("/api/clients", &query, limit).await?, self.output, &COLUMNS);

@@ -43,8 +43,11 @@ enum Verb {
     #[command(after_help = "Example:\n  bastionary keys rotate")]
     Rotate {
         /// Promote it now, although resource servers may not know it yet
-        #[arg(long)]
+        #[arg(long, conflicts_with = "at")]
         force: bool,
+        /// Promote it at a time, for example 2027-01-31T03:00:00Z
+        #[arg(long)]
+        at: Option<String>,
         /// The algorithm
         #[arg(long)]
         alg: Option<String>,
@@ -76,18 +79,17 @@ impl Keys {
                 let answer = session.call(Method::GET, &format!("/api/keys/{}", encoded(&kid)), None).await?;
                 print(&answer.unwrap_or_default(), self.output, &COLUMNS);
             }
-            Verb::Rotate { force, alg, purpose, file } => {
+            Verb::Rotate { force, at, alg, purpose, file } => {
                 let mut body = file.body()?;
                 body.set("force", force.then_some(true));
+                body.set("at", at);
                 body.set("alg", alg);
                 body.set("purpose", purpose);
                 let session = self.remote.session("keys:write").await?;
                 let answer =
                     session.call(Method::POST, "/api/keys/rotate", Some(&body.finish())).await?.unwrap_or_default();
                 if let Some(at) = answer.get("promotes_at").and_then(serde_json::Value::as_str) {
-                    terminal::words(&format!(
-                        "The staged key is too young to sign; it will be promoted at {at}. `--force` promotes it now."
-                    ));
+                    terminal::words(&format!("The staged key will be promoted at {at}. `--force` promotes it now."));
                 }
                 print(&answer, self.output, &COLUMNS);
             }

@@ -3,13 +3,16 @@
 mod admin;
 mod apis;
 mod audit;
+mod backup;
 mod body;
 mod clients;
 mod consent;
 mod doctor;
 mod events;
 mod keys;
+mod migrate;
 mod onsite;
+mod raw;
 mod remote;
 mod secrets;
 mod shape;
@@ -62,11 +65,17 @@ enum Command {
     Apis(apis::Apis),
     /// Signing keys
     Keys(keys::Keys),
+    /// Send a request to the admin API
+    Api(raw::Raw),
     /// What was changed, issued and refused
     #[command(subcommand)]
     Audit(audit::Audit),
     /// What others hear of
     Events(events::Events),
+    /// Backups
+    Backup(backup::Backup),
+    /// Versions of the schema
+    Migrate(migrate::Migrate),
     /// Commands of the user who runs the server
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -163,8 +172,11 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Secrets(command) => command.carry_out().await,
         Command::Apis(command) => command.carry_out().await,
         Command::Keys(command) => command.carry_out().await,
+        Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
         Command::Events(command) => command.carry_out().await,
+        Command::Backup(command) => command.carry_out().await,
+        Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,
         Command::Doctor(command) => command.carry_out().await,
         Command::Completion { shell } => {

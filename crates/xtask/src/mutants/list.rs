@@ -20,18 +20,21 @@ pub(super) struct Mutant {
 pub(super) enum Package {
     /// The router, in process.
     Api,
+    /// The people of the console, below HTTP.
+    Auth,
     /// The listener and the binary.
     Server,
 }
 
 impl Package {
     /// Every package, each built once.
-    pub(super) const ALL: [Self; 2] = [Self::Api, Self::Server];
+    pub(super) const ALL: [Self; 3] = [Self::Api, Self::Auth, Self::Server];
 
     /// Its name for cargo.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Api => "api",
+            Self::Auth => "auth",
             Self::Server => "bastionary",
         }
     }
@@ -40,6 +43,7 @@ impl Package {
     pub(super) const fn manifest(self) -> &'static str {
         match self {
             Self::Api => "crates/api/Cargo.toml",
+            Self::Auth => "crates/auth/Cargo.toml",
             Self::Server => "crates/server/Cargo.toml",
         }
     }
@@ -48,6 +52,7 @@ impl Package {
     pub(super) const fn happy(self) -> &'static str {
         match self {
             Self::Api => "grants::a_client_gets_a_token_that_says_what_rfc_9068_asks::embedded",
+            Self::Auth => "sign_in::the_answer_says_nothing_about_accounts::embedded",
             Self::Server => "first_start::a_configured_admin_client_is_created_once_and_gets_tokens",
         }
     }
@@ -92,6 +97,10 @@ pub(super) const ATTACKS: [(&str, &str); 33] = [
 
 const fn api(id: &'static str, weakens: &'static str, test: &'static str) -> Mutant {
     Mutant { id, weakens, package: Package::Api, test }
+}
+
+const fn people(id: &'static str, weakens: &'static str, test: &'static str) -> Mutant {
+    Mutant { id, weakens, package: Package::Auth, test }
 }
 
 const fn server(id: &'static str, weakens: &'static str, test: &'static str) -> Mutant {
@@ -323,6 +332,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "I01-role",
         "every role may change everything",
         "console::who_may_only_read_changes_nothing_and_is_counted::embedded",
+    ),
+    api(
+        "I01-house",
+        "every role makes and enters tenants",
+        "console_house::who_entered_leaves_alone_and_is_out_when_no_owner_any_more::embedded",
+    ),
+    api(
+        "I01-entered",
+        "who entered a tenant stays there whatever becomes of them",
+        "console_house::who_entered_leaves_alone_and_is_out_when_no_owner_any_more::embedded",
+    ),
+    api(
+        "S-26-reused",
+        "a setup link works again after it was used",
+        "console::a_link_works_once_and_all_that_do_not_work_look_alike::embedded",
+    ),
+    api("S-29-step", "the ticket of one step opens another", "console::steps_out_of_order_lead_to_the_first::embedded"),
+    api(
+        "S-29-fixed",
+        "a sign-in keeps the session that the browser came with",
+        "console::a_session_is_new_at_sign_in_and_goes_nowhere_but_home::embedded",
+    ),
+    people(
+        "S-24-device",
+        "strangers' failures count for a browser that signed in before",
+        "strangers::strangers_never_keep_a_known_device_out::embedded",
     ),
     api(
         "S-25-fresh",

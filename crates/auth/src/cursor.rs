@@ -1,12 +1,15 @@
 //! The cursor of a list: where the next page begins, readable only by the list that wrote it.
 //!
-//! The position is not secret but bound by a tag to route and tenant, so a cursor of one list is no input to another.
+//! The position is not secret but bound by a tag to the tenant and the list, so a cursor of one is no input to another.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jose::mac::HmacKey;
 use kernel::mutant;
 use kernel::tenant::TenantId;
+use store::keyring::Purpose;
+
+use crate::directory::Auth;
 
 /// Longest cursor that is read, in characters.
 pub const MAX_CURSOR_LENGTH: usize = 2_048;
@@ -39,6 +42,25 @@ pub fn decode(key: &HmacKey, route: &str, tenant: TenantId, cursor: &str) -> Res
     let given = bytes.split_off(end);
     let good = jose::constant_time_eq(&given, &tag(key, route, tenant, &bytes)) || mutant::is("I03-forged");
     if good { Ok(bytes) } else { Err(CursorError) }
+}
+
+impl Auth {
+    /// The cursor for a position in a list of a tenant. The list's name says which list it is, with filter and order.
+    pub fn seal_cursor(&self, tenant: TenantId, list: &str, position: &[u8]) -> String {
+        encode(&self.cursor_key(tenant), list, tenant, position)
+    }
+
+    /// The position of a cursor that [`Auth::seal_cursor`] made for the same list.
+    ///
+    /// # Errors
+    /// [`CursorError`] for every other text.
+    pub fn open_cursor(&self, tenant: TenantId, list: &str, cursor: &str) -> Result<Vec<u8>, CursorError> {
+        decode(&self.cursor_key(tenant), list, tenant, cursor)
+    }
+
+    fn cursor_key(&self, tenant: TenantId) -> HmacKey {
+        HmacKey::new(self.keyring.derive(Purpose::Cursor, tenant, b"lists").reveal())
+    }
 }
 
 fn tag(key: &HmacKey, route: &str, tenant: TenantId, position: &[u8]) -> [u8; TAG_BYTES] {

@@ -1,0 +1,70 @@
+//! What an operation looks like when it is used: a body that works, and the command that does the same.
+//!
+//! The suite sends every one of these bodies.
+
+use serde_json::{Value, json};
+
+use crate::route::{Route, Verb};
+
+/// A body for an operation that takes one.
+pub(super) fn body(operation_id: &str) -> Option<Value> {
+    Some(match operation_id {
+        "createClient" => json!({"name": "Invoice export", "scopes": ["invoices:read"]}),
+        "updateClient" => json!({"name": "Invoice export", "access_token_ttl_seconds": 600}),
+        "createSecret" => json!({"label": "Next", "expire_others_in_seconds": 86_400}),
+        "createApi" => json!({"identifier": "https://orders.example.com", "name": "Orders"}),
+        "updateApi" => json!({"token_ttl_seconds": 300}),
+        "createScope" => json!({"name": "orders:read", "description": "Read orders"}),
+        "updateScope" => json!({"description": "Read orders and their lines"}),
+        "rotateKey" => json!({"purpose": "token"}),
+        "createTenant" => json!({"slug": "acme", "name": "Acme", "kind": "sandbox"}),
+        "updateTenant" => json!({"name": "Acme Europe"}),
+        "updateLimits" => json!({"client": {"limit": 600, "window_s": 60, "burst": 1_200}}),
+        _ => return None,
+    })
+}
+
+/// The command of the command line; words in braces are the parameters of the path.
+pub(super) fn command(route: &Route) -> String {
+    let known = match route.operation_id {
+        "listClients" => "clients list",
+        "createClient" => "clients create --name \"Invoice export\" --scope invoices:read",
+        "getClient" => "clients get {client_id}",
+        "updateClient" => "clients update {client_id} --access-token-ttl-seconds 600",
+        "deleteClient" => "clients delete {client_id} --yes",
+        "disableClient" => "clients disable {client_id}",
+        "enableClient" => "clients enable {client_id}",
+        "revokeClientTokens" => "clients revoke-tokens {client_id}",
+        "listSecrets" => "secrets list {client_id}",
+        "createSecret" => "secrets create {client_id} --expire-others-in-seconds 86400",
+        "deleteSecret" => "secrets delete {client_id} {id} --yes",
+        "listApis" => "apis list",
+        "createApi" => "apis create --identifier https://orders.example.com --name Orders",
+        "getApi" => "apis get {id}",
+        "updateApi" => "apis update {id} --token-ttl-seconds 300",
+        "deleteApi" => "apis delete {id} --yes",
+        "listScopes" => "apis scopes {id}",
+        "createScope" => "apis add-scope {id} orders:read --description \"Read orders\"",
+        "deleteScope" => "apis delete-scope {id} {name} --yes",
+        "listKeys" => "keys list",
+        "getKey" => "keys get {kid}",
+        "rotateKey" => "keys rotate",
+        "revokeKey" => "keys revoke {kid} --yes",
+        "listAuditRecords" => "audit list",
+        "listJournal" => "audit list --journal",
+        "getOpenapi" => "openapi",
+        _ => return raw(route),
+    };
+    format!("bastionary {known}")
+}
+
+/// What has no command of its own is sent as it is.
+fn raw(route: &Route) -> String {
+    let method = route.method.key();
+    let body = match body(route.operation_id) {
+        Some(body) => format!(" --data '{body}'"),
+        None => String::new(),
+    };
+    let consent = if route.method == Verb::Delete { " --yes" } else { "" };
+    format!("bastionary api {method} {}{body}{consent}", route.path)
+}
