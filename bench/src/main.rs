@@ -4,11 +4,13 @@
 
 mod arguments;
 mod client;
+mod flood;
 mod floor;
 mod histogram;
 mod load;
 mod micro;
 mod output;
+mod peer;
 mod process;
 mod sitting;
 mod summary;
@@ -26,6 +28,7 @@ const USAGE: &str = "\
 bench floor plain|token-es256|token-eddsa [--listen 127.0.0.1:0]
 bench load --addr A --kind get|token|refresh|introspect|introspect-once [--list FILE] [--path /livez]
            [--bearer TOKEN] [--conns 32] [--rate PER_SECOND] [--seconds 8] [--warmup 1] [--requests N]
+bench flood --addr A --id CLIENT [--rate PER_SECOND]
 bench sitting [--rounds 5] [--seconds 8] [--clients 10000] [--soak 60] [--server target/release/bastionary]
               [--json FILE]
 bench micro";
@@ -46,6 +49,7 @@ fn dispatch(words: &[String]) -> Result<()> {
     match words.as_slice() {
         ["floor", kind, rest @ ..] => floor::main(floor::Kind::parse(kind)?, &arguments::Arguments::parse(rest)?),
         ["load", rest @ ..] => load::main(&arguments::Arguments::parse(rest)?),
+        ["flood", rest @ ..] => flood::main(&arguments::Arguments::parse(rest)?),
         ["sitting", rest @ ..] => sitting::main(&arguments::Arguments::parse(rest)?),
         ["micro"] => micro::main(),
         _ => bail!("usage:\n{USAGE}"),

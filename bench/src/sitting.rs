@@ -1,6 +1,7 @@
 //! A sitting: floors and product measured in turns, printed as medians, ranges and paired ratios.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use crate::arguments::Arguments;
 use crate::floor;
 use crate::load::{Outcome, float};
 use crate::output::{complain, say};
+use crate::peer;
 use crate::process::{GENERATOR_CORE, Process, pinned};
 use crate::summary::{Measured, Rounds, Spread};
 use crate::workload::{Kind, token_request};
@@ -20,14 +22,27 @@ use crate::world::{Credentials, World, write_pairs};
 /// A floor whose rates differ by more than this makes the sitting void.
 const MOST_NOISE: f64 = 1.3;
 
+/// Clients whose secret somebody chose; each costs two slow hashes before the rounds begin.
+const CHOSEN: usize = 256;
+/// Wrong secrets per second in a flood.
+const FLOOD: &str = "200";
+
 /// Goals that are ratios: id, what, target, floor, gate, target figure.
-const RATIOS: [(&str, &str, &str, &str, [f64; 3]); 5] = [
+const RATIOS: [(&str, &str, &str, &str, [f64; 3]); 8] = [
     ("P1", "client_credentials, ES256", "token es256", "floor token es256", [0.45, 0.60, 0.75]),
+    ("P2", "the same against oidc-provider", "token es256", PEER, [4.0, 6.0, 8.0]),
     ("P3", "client_credentials, EdDSA", "token eddsa", "floor token es256", [0.55, 0.72, 0.90]),
     ("P4", "refresh with rotation", "refresh", "floor token es256", [0.35, 0.50, 0.60]),
     ("P5", "introspection, known tokens", "introspect", "floor plain", [0.30, 0.45, 0.60]),
     ("P5b", "introspection, first sight", "introspect once", "floor plain", [0.08, 0.12, 0.14]),
+    ("P6", "a chosen secret from its second use", "token chosen", "token generated", [0.95, 0.98, 1.0]),
+    ("P15", "wrong secrets at 200/s for one client", FLOODED, "token es256", [0.8, 0.9, 0.95]),
 ];
+
+/// The peer that keeps everything in memory.
+const PEER: &str = "oidc-provider";
+/// Tokens of everybody else during a flood of wrong secrets.
+const FLOODED: &str = "token es256, flooded";
 
 /// What is measured in turns.
 struct Target<'a> {
@@ -102,6 +117,19 @@ impl Plan {
         let eddsa = list("eddsa", &eddsa)?;
         let grants = json!({ "grant_types": ["client_credentials", "refresh_token"] });
         let refresh = list("refresh", &world.clients(&bearer, 32, &grants).await?)?;
+        let chosen = world.chosen_clients(&bearer, CHOSEN).await?;
+        let victim = chosen.first().context("no clients with a chosen secret")?.0.clone();
+        let chosen = list("chosen", &chosen)?;
+        // as many clients as have a chosen secret, so that the two lists differ in nothing else
+        let generated = list("generated", clients.get(..CHOSEN).unwrap_or(&clients))?;
+        let peer = match peer::start().await? {
+            Ok(peer) => Some(peer),
+            Err(why) => {
+                complain(&why);
+                None
+            }
+        };
+        let to_peer = list("peer", &[(peer::CLIENT.to_owned(), floor::SECRET.to_owned())])?;
         let anyone: Vec<_> = clients.iter().map(|(id, _)| (id.clone(), floor::SECRET.to_owned())).collect();
         let anyone = list("anyone", &anyone)?;
         let live = self.directory.join("live");
@@ -109,7 +137,7 @@ impl Plan {
         let once = self.directory.join("once");
 
         let target = |name, process, kind, list: &Path| Target { name, process, kind, list: list.to_owned() };
-        let targets = [
+        let mut targets = vec![
             target("floor plain", &plain, Kind::Get, &anyone),
             target("floor token es256", &floor_es256, Kind::Token, &anyone),
             target("token es256", &product, Kind::Token, &es256),
@@ -118,7 +146,11 @@ impl Plan {
             target("refresh", &product, Kind::Refresh, &refresh),
             target("introspect", &product, Kind::Introspect, &live),
             target("introspect once", &product, Kind::IntrospectOnce, &once),
+            target("token generated", &product, Kind::Token, &generated),
+            target("token chosen", &product, Kind::Token, &chosen),
+            target(FLOODED, &product, Kind::Token, &es256),
         ];
+        targets.extend(peer.as_ref().map(|peer| target(PEER, peer, Kind::Token, &to_peer)));
         let mut rounds = Rounds::default();
         for round in 1..=self.rounds {
             complain(&format!("round {round} of {}", self.rounds));
@@ -128,7 +160,11 @@ impl Plan {
                     let count = self.clients.saturating_mul(2);
                     std::fs::write(&once, world.tokens(&clients, count).await?.join("\n"))?;
                 }
+                let flood = (target.name == FLOODED).then(|| flood(target.process.address, &victim)).transpose()?;
                 let (outcome, measured) = self.measure(target, &[])?;
+                if let Some(mut flood) = flood {
+                    ensure!(flood.is_running()?, "the flood of wrong secrets ended by itself");
+                }
                 rounds.add(target.name, measured);
                 self.note(&json!({ "round": round, "target": target.name, "load": outcome.to_json(),
                                    "cpu": measured.cpu, "resident_mib": measured.resident }))?;
@@ -225,6 +261,13 @@ impl Plan {
     }
 }
 
+/// Wrong secrets for one client, until it is dropped.
+fn flood(address: SocketAddr, id: &str) -> Result<Process> {
+    let mut command = pinned(GENERATOR_CORE, &std::env::current_exe()?);
+    command.args(["flood", "--addr", &address.to_string(), "--id", id, "--rate", FLOOD]);
+    Process::start(command, address)
+}
+
 fn report(targets: &[Target<'_>], rounds: &Rounds) {
     say("\n| target | answers/s, median | range | p99 | server's core | resident |\n|---|---|---|---|---|---|");
     for target in targets {
@@ -241,7 +284,9 @@ fn report(targets: &[Target<'_>], rounds: &Rounds) {
         ));
     }
     say("\n| id | path | ratio, median | range | gate | target | moonshot | |\n|---|---|---|---|---|---|---|---|");
-    for (id, what, target, floor, [gate, goal, moonshot]) in RATIOS {
+    let is_measured = |name: &str| targets.iter().any(|target| target.name == name);
+    let measured = RATIOS.into_iter().filter(|(_, _, target, floor, _)| is_measured(target) && is_measured(floor));
+    for (id, what, target, floor, [gate, goal, moonshot]) in measured {
         let ratio = rounds.ratio(target, floor);
         let verdict = match ratio.median {
             median if median >= moonshot => "moonshot",

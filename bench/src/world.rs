@@ -19,6 +19,8 @@ use crate::workload::{basic, form, token_request};
 /// The admin client that the first start creates.
 const ADMIN_ID: &str = "bench-admin";
 const ADMIN_SECRET: &str = "a benchmark's own admin secret, 0123456789abcdef0123456789abcdef";
+/// The secret of clients whose secret somebody chose.
+const CHOSEN_SECRET: &str = "a secret that somebody chose for a benchmark";
 /// Connections that prepare clients and tokens.
 const PREPARERS: usize = 32;
 
@@ -99,16 +101,29 @@ impl World {
         if let (Some(body), Some(extra)) = (body.as_object_mut(), extra.as_object()) {
             body.extend(extra.clone());
         }
-        let body = body.to_string();
-        let request = format!(
-            "POST /api/clients HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len(),
-        );
+        let request = creation(bearer, &body.to_string());
         // the first one alone creates the scope
-        let first = self.each(vec![request.clone().into_bytes()], 201, credentials).await?;
-        let rest = self.each(vec![request.into_bytes(); count.saturating_sub(1)], 201, credentials).await?;
+        let first = self.each(vec![request.clone()], 201, credentials).await?;
+        let rest = self.each(vec![request; count.saturating_sub(1)], 201, credentials).await?;
         Ok(first.into_iter().chain(rest).collect())
+    }
+
+    /// Creates clients whose secret somebody chose, and uses each once: from then on it is remembered. One at a time,
+    /// because a slow hash is paid for both.
+    pub(crate) async fn chosen_clients(&self, bearer: &str, count: usize) -> Result<Vec<Credentials>> {
+        let mut connection = Connection::open(self.address).await?;
+        let mut clients = Vec::with_capacity(count);
+        for number in 0..count {
+            let id = format!("chosen-{number}");
+            let body = json!({ "client_id": id, "client_secret": CHOSEN_SECRET, "scopes": ["read"],
+                               "access_token_ttl_seconds": 86_400 });
+            let answer = connection.exchange(&creation(bearer, &body.to_string())).await?;
+            ensure!(answer.status == 201, "while preparing: {}", answer.describe());
+            let answer = connection.exchange(&token_request(&id, CHOSEN_SECRET)).await?;
+            ensure!(answer.status == 200, "while preparing: {}", answer.describe());
+            clients.push((id, CHOSEN_SECRET.to_owned()));
+        }
+        Ok(clients)
     }
 
     /// One access token per request, the clients in rotation.
@@ -146,6 +161,16 @@ impl World {
         }
         Ok(all)
     }
+}
+
+/// The request that creates a client.
+fn creation(bearer: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST /api/clients HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len(),
+    )
+    .into_bytes()
 }
 
 fn credentials(body: &[u8]) -> Option<Credentials> {

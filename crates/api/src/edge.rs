@@ -11,7 +11,8 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::Method;
+use http::header::{HeaderValue, RETRY_AFTER};
+use http::{Method, StatusCode};
 use tokio::sync::Notify;
 
 use crate::metrics::{Group, count};
@@ -90,28 +91,36 @@ pub(crate) const IN_FLIGHT: u32 = 1_024;
 #[derive(Debug)]
 pub(crate) struct Places {
     taken: AtomicUsize,
+    /// How many of them are in the reserved lane.
+    reserved: AtomicUsize,
     bound: usize,
 }
 
 impl Places {
     /// No request yet.
     pub(crate) fn new(bound: usize) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicUsize::new(0), bound })
+        Arc::new(Self { taken: AtomicUsize::new(0), reserved: AtomicUsize::new(0), bound })
     }
 
     /// How many requests are being carried out.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
+
+    /// How many of them use the reserved lane.
+    pub(crate) fn taken_by_reserved(&self) -> usize {
+        self.reserved.load(Ordering::Relaxed)
+    }
 }
 
 /// Counts a request for as long as it is carried out.
-struct Place(Arc<Places>);
+struct Place(Arc<Places>, bool);
 
 impl Place {
     fn take(places: &Arc<Places>, reserved: bool) -> Option<Self> {
         let kept = if reserved { 0 } else { places.bound / 8 };
-        let place = Self(Arc::clone(places));
+        let place = Self(Arc::clone(places), reserved);
+        places.reserved.fetch_add(usize::from(reserved), Ordering::Relaxed);
         (places.taken.fetch_add(1, Ordering::SeqCst) < places.bound.saturating_sub(kept)).then_some(place)
     }
 }
@@ -119,6 +128,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::SeqCst);
+        self.0.reserved.fetch_sub(usize::from(self.1), Ordering::Relaxed);
     }
 }
 
@@ -191,8 +201,23 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     if answer.extensions().get::<RowCorrupt>().is_some() {
         app.readiness.met_corrupt_row(now);
     }
+    spread(&mut answer, &id);
     refusal::mark(answer.headers_mut(), &id, transport);
     answer
+}
+
+/// Adds up to two seconds to the `Retry-After` of a 503: callers who were refused together come back apart. The last
+/// byte of the request's id is as good as a draw.
+fn spread(answer: &mut Response, request: &RequestId) {
+    if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return;
+    }
+    let said = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+    let [.., last] = request.id.as_bytes();
+    if let Some(seconds) = said {
+        let seconds = seconds.saturating_add(u32::from(*last) % 3);
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
 }
 
 #[cfg(test)]
@@ -208,6 +233,23 @@ mod tests {
         drop(held);
         assert_eq!(places.taken.load(Ordering::SeqCst), 0);
         assert!(Place::take(&places, false).is_some());
+    }
+
+    #[test]
+    fn refused_callers_come_back_apart_and_within_the_seconds_that_the_limits_say() {
+        let mut waits = std::collections::BTreeSet::new();
+        for last in 0..=255 {
+            let mut bytes = [0; 16];
+            bytes[15] = last;
+            let id = RequestId { id: kernel::id::Id::from_bytes(bytes), text: Arc::from("") };
+            let mut answer = Problem::unavailable(1).into_response();
+            spread(&mut answer, &id);
+            waits.insert(answer.headers()[RETRY_AFTER].to_str().unwrap().to_owned());
+            let mut limited = Problem::too_many_requests("client", 7).into_response();
+            spread(&mut limited, &id);
+            assert_eq!(limited.headers()[RETRY_AFTER], "7", "a limit says exactly when");
+        }
+        assert_eq!(waits.into_iter().collect::<Vec<_>>(), ["1", "2", "3"]);
     }
 
     #[test]

@@ -55,7 +55,11 @@ pub struct Reach {
     /// What `/readyz` says.
     pub readiness: readiness::Readiness,
     requests: Arc<edge::Places>,
+    /// What background work tells `/metrics`.
+    pub gauges: metrics::Gauges,
     traffic: metrics::Traffic,
+    /// Where to report a weakness (RFC 9116).
+    contacts: Vec<String>,
     in_flight: Mutex<HashSet<[u8; 32]>>,
 }
 
@@ -70,16 +74,19 @@ impl Deref for App {
 impl App {
     /// The surfaces over a product.
     pub fn new(auth: Arc<Auth>) -> Self {
-        Self::with_in_flight(auth, edge::IN_FLIGHT)
+        Self::configured(auth, edge::IN_FLIGHT, Vec::new())
     }
 
-    /// The same with another bound on the requests that are carried out at the same time.
-    pub fn with_in_flight(auth: Arc<Auth>, bound: u32) -> Self {
+    /// The same with a bound on the requests that are carried out at the same time, and with the URIs at which a
+    /// weakness is to be reported (RFC 9116 §2.5.3).
+    pub fn configured(auth: Arc<Auth>, bound: u32, contacts: Vec<String>) -> Self {
         Self(Arc::new(Reach {
             error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
             readiness: readiness::Readiness::default(),
             requests: edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX)),
+            gauges: metrics::Gauges::default(),
             traffic: metrics::Traffic::default(),
+            contacts,
             in_flight: Mutex::default(),
             auth,
         }))
@@ -124,6 +131,7 @@ pub fn router(app: App) -> Router {
         .route("/.well-known/oauth-authorization-server/t/{tenant}", get(metadata::server))
         .route("/.well-known/openid-configuration/t/{tenant}", get(metadata::server))
         .route("/.well-known/oauth-protected-resource/t/{tenant}/api", get(metadata::protected_resource))
+        .route("/.well-known/security.txt", get(metadata::security))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
         .merge(console::router(protection(&app)))
         .merge(console::desk(Arc::clone(&app.auth), protection(&app)).layer(middleware::from_fn(introduce)))

@@ -95,6 +95,22 @@ pub async fn jwks(State(app): State<App>, headers: HeaderMap, request: Request) 
     answer
 }
 
+/// Seconds for which a copy of `security.txt` is good; a year is the most that RFC 9116 §2.5.5 recommends.
+const SECURITY_SECONDS: i64 = 90 * 86_400;
+
+/// Where to report a weakness (RFC 9116).
+pub async fn security(State(app): State<App>) -> Response {
+    if app.contacts.is_empty() {
+        let detail = "whoever runs this server has set no security.contact; ask them where to report a weakness";
+        return Problem::not_found(detail).into_response();
+    }
+    let contacts: String = app.contacts.iter().flat_map(|contact| ["Contact: ", contact, "\n"]).collect();
+    let expires = app.auth.clock.now().plus_seconds(SECURITY_SECONDS);
+    let issuer = &app.auth.settings.issuer;
+    let text = format!("{contacts}Expires: {expires}\nCanonical: {issuer}/.well-known/security.txt\n");
+    document(&text, "text/plain; charset=utf-8")
+}
+
 /// The metadata document of an API (RFC 9728 §2).
 pub fn resource_document(issuer: &str, resource: &str, scopes: &[&str]) -> Value {
     json!({

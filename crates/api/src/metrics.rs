@@ -9,11 +9,10 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use kernel::histogram::{Histogram, Reading};
 
 use crate::App;
 
-/// Upper bounds of the duration buckets, in microseconds.
-const BOUNDS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000];
 /// Classes of status codes.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -97,11 +96,29 @@ impl Group {
 }
 
 /// Answers and durations of one group.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tally {
     answers: [AtomicU64; 5],
-    buckets: [AtomicU64; 10],
-    micros: AtomicU64,
+    durations: Histogram,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { answers: Default::default(), durations: Histogram::of_durations() }
+    }
+}
+
+/// What background work looks at now and then.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Seconds since the oldest staged signing key was made.
+    pub staged_key_age: AtomicU64,
+    /// Seconds since the oldest active signing key was made.
+    pub active_key_age: AtomicU64,
+    /// Seconds since the oldest retiring signing key was made.
+    pub retiring_key_age: AtomicU64,
+    /// Records and journal segments that the last round left without a signed checkpoint.
+    pub unsigned_leaves: AtomicU64,
 }
 
 /// What the router has met.
@@ -129,14 +146,10 @@ impl Traffic {
     /// A request was answered after this time.
     pub(crate) fn answered(&self, group: Group, status: StatusCode, took: Duration) {
         let Some(tally) = self.groups.get(group as usize) else { return };
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if let Some(answers) = tally.answers.get(usize::from(status.as_u16() / 100).saturating_sub(1)) {
             count(answers);
         }
-        if let Some(bucket) = tally.buckets.iter().zip(BOUNDS).find(|(_, bound)| micros <= *bound).map(|(b, _)| b) {
-            count(bucket);
-        }
-        tally.micros.fetch_add(micros, Ordering::Relaxed);
+        tally.durations.add_duration(took);
     }
 
     fn write(&self, text: &mut String) {
@@ -152,21 +165,25 @@ impl Traffic {
         }
         text.push_str("# TYPE bastionary_http_request_seconds histogram\n");
         for (group, tally) in groups() {
-            let (route, total) = (group.name(), tally.answers.iter().map(read).sum::<u64>());
-            if total == 0 {
-                continue;
+            let (labels, reading) = (format!("route=\"{}\"", group.name()), tally.durations.read());
+            if reading.total > 0 {
+                write_histogram(text, "http_request_seconds", &labels, &reading, seconds);
             }
-            let name = "bastionary_http_request_seconds";
-            let mut below = 0_u64;
-            for (bucket, bound) in tally.buckets.iter().zip(BOUNDS) {
-                below = below.saturating_add(read(bucket));
-                let _ = writeln!(text, "{name}_bucket{{route=\"{route}\",le=\"{}\"}} {below}", seconds(bound));
-            }
-            let _ = writeln!(text, "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {total}");
-            let _ = writeln!(text, "{name}_sum{{route=\"{route}\"}} {}", seconds(read(&tally.micros)));
-            let _ = writeln!(text, "{name}_count{{route=\"{route}\"}} {total}");
         }
     }
+}
+
+/// One histogram; `show` writes a bound or a sum.
+fn write_histogram(text: &mut String, name: &str, labels: &str, reading: &Reading, show: fn(u64) -> String) {
+    let and = if labels.is_empty() { "" } else { "," };
+    let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+    let total = reading.total;
+    for (bound, below) in &reading.below {
+        let _ = writeln!(text, "bastionary_{name}_bucket{{{labels}{and}le=\"{}\"}} {below}", show(*bound));
+    }
+    let _ = writeln!(text, "bastionary_{name}_bucket{{{labels}{and}le=\"+Inf\"}} {total}");
+    let _ = writeln!(text, "bastionary_{name}_sum{braces} {}", show(reading.sum));
+    let _ = writeln!(text, "bastionary_{name}_count{braces} {total}");
 }
 
 /// Microseconds written as seconds.
@@ -178,12 +195,16 @@ fn seconds(micros: u64) -> String {
 pub(crate) async fn metrics(State(app): State<App>, outside: Option<Extension<Outside>>) -> Response {
     use Kind::{Counter, Gauge};
     let (counters, store) = (&app.auth.counters, &app.auth.store);
-    let (stats, traffic) = (store.stats(), &app.traffic);
+    let (stats, traffic, gauges) = (store.stats(), &app.traffic, &app.gauges);
+    let (failed, slow) = (&app.auth.authenticator.failed, app.auth.authenticator.slow_figures());
     let size = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let reserved = app.requests.taken_by_reserved();
     let rows = [
         ("tokens_issued_total", "{grant=\"client_credentials\"}", Counter, read(&counters.issued_client_credentials)),
         ("tokens_issued_total", "{grant=\"refresh_token\"}", Counter, read(&counters.issued_refresh)),
-        ("auth_failures_total", "", Counter, read(&counters.failed_authentications)),
+        ("auth_failures_total", "{reason=\"unknown_client\"}", Counter, read(&failed.unknown_client)),
+        ("auth_failures_total", "{reason=\"wrong_secret\"}", Counter, read(&failed.wrong_secret)),
+        ("auth_failures_total", "{reason=\"not_allowed\"}", Counter, read(&failed.not_allowed)),
         ("secrets_expiring_total", "", Counter, read(&counters.secrets_expiring)),
         ("limited_total", "", Counter, read(&counters.limited)),
         ("cache_hits_total", "{cache=\"clients\"}", Counter, read(&counters.client_hits)),
@@ -192,12 +213,17 @@ pub(crate) async fn metrics(State(app): State<App>, outside: Option<Extension<Ou
         ("store_reads_total", "", Counter, stats.reads),
         ("store_flights_total", "", Counter, stats.groups),
         ("store_batches_total", "", Counter, stats.batches),
-        ("store_conflicts_total", "", Counter, stats.conflicts),
         ("journal_entries_total", "", Counter, stats.entries),
         ("queue_depth", "{stage=\"store\"}", Gauge, size(store.queue_depth())),
-        ("inflight", "", Gauge, size(app.requests.taken())),
+        ("queue_depth", "{stage=\"argon2\"}", Gauge, size(slow.waiting)),
+        ("inflight", "{lane=\"ordinary\"}", Gauge, size(app.requests.taken().saturating_sub(reserved))),
+        ("inflight", "{lane=\"reserved\"}", Gauge, size(reserved)),
         ("shed_total", "{stage=\"requests\",reason=\"full\"}", Counter, read(&traffic.shed_full)),
         ("shed_total", "{stage=\"requests\",reason=\"deadline\"}", Counter, read(&traffic.shed_late)),
+        ("key_age_seconds", "{state=\"staged\"}", Gauge, read(&gauges.staged_key_age)),
+        ("key_age_seconds", "{state=\"active\"}", Gauge, read(&gauges.active_key_age)),
+        ("key_age_seconds", "{state=\"retiring\"}", Gauge, read(&gauges.retiring_key_age)),
+        ("audit_unsigned_leaves", "", Gauge, read(&gauges.unsigned_leaves)),
         ("panics_total", "{where=\"handler\"}", Counter, read(&traffic.panics)),
     ];
     let rows = rows.map(|(name, labels, kind, value)| Sample { name, labels, kind, value });
@@ -212,7 +238,30 @@ pub(crate) async fn metrics(State(app): State<App>, outside: Option<Extension<Ou
         }
         let _ = writeln!(text, "bastionary_{name}{labels} {value}");
     }
+    text.push_str("# TYPE bastionary_cache_entries gauge\n");
+    for (cache, entries) in app.auth.cache_entries() {
+        let _ = writeln!(text, "bastionary_cache_entries{{cache=\"{cache}\"}} {entries}");
+    }
+    text.push_str("# TYPE bastionary_store_conflicts_total counter\n");
+    for (guard, count) in &stats.conflicts {
+        let _ = writeln!(text, "bastionary_store_conflicts_total{{guard=\"{guard}\"}} {count}");
+    }
+    text.push_str("# TYPE bastionary_lease_remaining_seconds gauge\n");
+    if let Some(left) = store.lease_remaining() {
+        let micros = u64::try_from(left.as_micros()).unwrap_or(u64::MAX);
+        let _ = writeln!(text, "bastionary_lease_remaining_seconds {}", seconds(micros));
+    }
     traffic.write(&mut text);
+    let engine = format!("engine=\"{}\"", store.engine_name());
+    text.push_str("# TYPE bastionary_store_commit_seconds histogram\n");
+    write_histogram(&mut text, "store_commit_seconds", &engine, &stats.commits, seconds);
+    text.push_str("# TYPE bastionary_store_group_size histogram\n");
+    write_histogram(&mut text, "store_group_size", "", &stats.group_sizes, |size| size.to_string());
+    text.push_str("# TYPE bastionary_queue_wait_seconds histogram\n");
+    write_histogram(&mut text, "queue_wait_seconds", "stage=\"store\"", &stats.waits, seconds);
+    write_histogram(&mut text, "queue_wait_seconds", "stage=\"argon2\"", &slow.waited, seconds);
+    text.push_str("# TYPE bastionary_argon2_seconds histogram\n");
+    write_histogram(&mut text, "argon2_seconds", "", &slow.took, seconds);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

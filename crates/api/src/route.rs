@@ -352,10 +352,14 @@ pub static ROUTES: &[Route] = &[
         .scope("audit:read")
         .query(PAGE)
         .answers(200, "CheckpointList"),
-    Route::get("/api/audit/proofs", "getAuditProof", "Prove that a record is in the tree, or that the tree only grew")
-        .scope("audit:read")
-        .query(&["leaf", "from_size"])
-        .answers(200, "AuditProof"),
+    Route::get(
+        "/api/audit/proofs",
+        "getAuditProof",
+        "Prove that a token or a record is in the tree, or that the tree only grew",
+    )
+    .scope("audit:read")
+    .query(&["jti", "leaf", "from_size"])
+    .answers(200, "AuditProof"),
     // About itself
     Route::get("/api/whoami", "whoami", "Tell what the presented token is and may do").answers(200, "Whoami"),
     Route::get("/api/openapi.json", "getOpenapi", "Read this document").public().answers(200, "OpenapiDocument"),

@@ -4,12 +4,14 @@
 //! generated prefix and a good checksum costs one HMAC, with a bad one nothing, any other text one Argon2id.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use jose::mac::HmacKey;
 use kernel::clock::Timestamp;
+use kernel::histogram::{Histogram, Reading};
 use kernel::id::{self, Entropy, Id};
 use kernel::mutant;
 use kernel::secret::{CLIENT_SECRET, Secret, has_good_checksum};
@@ -161,12 +163,49 @@ pub struct Authenticated {
 pub struct Authenticator {
     slow: SlowHash,
     failures: FailureLimiter,
+    /// What did not prove a client; told by `/metrics` and never by an answer.
+    pub failed: Failed,
+}
+
+/// Failed client authentications by what was wrong.
+#[derive(Debug, Default)]
+pub struct Failed {
+    /// No client has the id.
+    pub unknown_client: AtomicU64,
+    /// No live secret of the client is the one presented, or none was presented.
+    pub wrong_secret: AtomicU64,
+    /// The client is disabled, has expired, or may not authenticate in this way.
+    pub not_allowed: AtomicU64,
+}
+
+/// What the bounded pool of slow hashes did.
+#[derive(Debug, Clone)]
+pub struct SlowFigures {
+    /// How long hashes took, in microseconds.
+    pub took: Reading,
+    /// How long they waited for a worker, in microseconds.
+    pub waited: Reading,
+    /// How many wait now.
+    pub waiting: usize,
 }
 
 impl Authenticator {
     /// With a pool for slow hashes and a limiter of failures.
     pub fn new(failures: FailureLimiter, memo_key: HmacKey, workers: usize) -> Self {
-        Self { slow: SlowHash::new(memo_key, workers), failures }
+        Self { slow: SlowHash::new(memo_key, workers), failures, failed: Failed::default() }
+    }
+
+    /// What the pool of slow hashes did.
+    pub fn slow_figures(&self) -> SlowFigures {
+        let slow = &self.slow;
+        let places = ARGON2_QUEUE.saturating_sub(slow.waiting.available_permits());
+        let busy = slow.size.saturating_sub(slow.workers.available_permits());
+        SlowFigures { took: slow.took.read(), waited: slow.waited.read(), waiting: places.saturating_sub(busy) }
+    }
+
+    /// How many chosen secrets are known without a slow hash.
+    pub fn remembered(&self) -> usize {
+        self.slow.memo.len()
     }
 
     /// Hashes a chosen secret in the bounded pool.
@@ -228,7 +267,7 @@ impl Authenticator {
                 {
                     Ok(Authenticated { client, credential: None, narrowed: None })
                 }
-                other => Err(Denial::of(other.as_deref(), Denial::NoSecret, now)),
+                other => Err(self.fail(Denial::of(other.as_deref(), Denial::NoSecret, now))),
             });
         };
         let mut candidates = [Some(secret), presented.raw_secret.as_ref()];
@@ -264,9 +303,21 @@ impl Authenticator {
             }
             (client, found) => {
                 let denial = if found.is_some() { Denial::WrongMethod } else { denial };
-                Ok(Err(Denial::of(client.as_deref(), denial, now)))
+                Ok(Err(self.fail(Denial::of(client.as_deref(), denial, now))))
             }
         }
+    }
+
+    /// Counts a failure of proof by its cause.
+    fn fail(&self, denial: Denial) -> Denial {
+        let failed = &self.failed;
+        let cause = match denial {
+            Denial::UnknownClient => &failed.unknown_client,
+            Denial::NoSecret | Denial::EndedSecret | Denial::WrongSecret => &failed.wrong_secret,
+            Denial::ClientDisabled | Denial::ClientExpired | Denial::WrongMethod => &failed.not_allowed,
+        };
+        cause.fetch_add(1, Ordering::Relaxed);
+        denial
     }
 
     async fn match_chosen(
@@ -399,6 +450,10 @@ struct SlowHash {
     /// Working memory of past hashes while others wait, one piece per worker at most: 19 MiB is not asked of the system
     /// for each of a crowd, and not kept when it has gone.
     arenas: Arc<Mutex<Vec<Vec<Block>>>>,
+    /// How many workers there are.
+    size: usize,
+    took: Arc<Histogram>,
+    waited: Histogram,
 }
 
 /// Memory in KiB, passes, lanes.
@@ -415,6 +470,9 @@ impl SlowHash {
     fn new(memo_key: HmacKey, workers: usize) -> Self {
         Self {
             workers: Arc::new(Semaphore::new(workers.max(1))),
+            size: workers.max(1),
+            took: Arc::new(Histogram::of_durations()),
+            waited: Histogram::of_durations(),
             waiting: Arc::new(Semaphore::new(ARGON2_QUEUE)),
             memo_key,
             memo: Cache::new(100_000),
@@ -434,14 +492,17 @@ impl SlowHash {
     async fn run(&self, text: String, salt: [u8; 16], cost: Cost) -> Result<Vec<u8>, OauthError> {
         let waiting = Arc::clone(&self.waiting);
         let _place = Arc::clone(&waiting).try_acquire_owned().map_err(|_| OauthError::Unavailable)?;
+        let since = Instant::now();
         let worker = tokio::time::timeout(ARGON2_WAIT, self.workers.clone().acquire_owned())
             .await
             .map_err(|_| OauthError::Unavailable)?
             .map_err(|_| OauthError::Unavailable)?;
+        self.waited.add_duration(since.elapsed());
         let text = Secret::new(text);
-        let arenas = Arc::clone(&self.arenas);
+        let (arenas, took) = (Arc::clone(&self.arenas), Arc::clone(&self.took));
         let hashed = tokio::task::spawn_blocking(move || {
             let _worker = worker;
+            let began = Instant::now();
             let (memory, passes, lanes) = cost;
             let params = Params::new(memory, passes, lanes, Some(32)).ok()?;
             let mut out = vec![0_u8; 32];
@@ -451,6 +512,7 @@ impl SlowHash {
             Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                 .hash_password_into_with_memory(text.reveal().as_bytes(), &salt, &mut out, &mut arena)
                 .ok()?;
+            took.add_duration(began.elapsed());
             let mut arenas = arenas.lock().unwrap_or_else(PoisonError::into_inner);
             if waiting.available_permits() < ARGON2_QUEUE.saturating_sub(1) {
                 arenas.push(arena);

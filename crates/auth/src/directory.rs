@@ -153,8 +153,6 @@ pub struct Counters {
     pub issued_client_credentials: AtomicU64,
     /// Tokens issued by refresh.
     pub issued_refresh: AtomicU64,
-    /// Failed client authentications.
-    pub failed_authentications: AtomicU64,
     /// Requests refused by a limit or quota.
     pub limited: AtomicU64,
     /// Announcements that a secret ends in 30, 7 or 1 day.
@@ -391,6 +389,17 @@ impl Auth {
                 all.push(Arc::new(Tenant::from_row(row, &self.keyring, &self.settings.issuer)?));
             }
         }
+    }
+
+    /// How many entries each cache holds.
+    pub fn cache_entries(&self) -> [(&'static str, usize); 5] {
+        [
+            ("clients", self.clients.len()),
+            ("unknown_clients", self.unknown.len()),
+            ("verified_tokens", self.verified.len()),
+            ("families", self.families_seen.len()),
+            ("chosen_secrets", self.authenticator.remembered()),
+        ]
     }
 
     /// A client with its credentials, from the cache or by one batched read.

@@ -47,6 +47,14 @@ pub enum OauthError {
 }
 
 impl OauthError {
+    /// The code that a caller sees (RFC 6749 §5.2).
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::SlowDown { .. } => "slow_down",
+            other => other.reason(),
+        }
+    }
+
     /// The stable name under which refusals are counted and journaled.
     pub const fn reason(&self) -> &'static str {
         match self {

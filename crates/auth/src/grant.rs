@@ -152,9 +152,6 @@ impl Auth {
         let mut denial = None;
         let result = self.identify_within(tenant, presented, source, &mut limits, &mut denial).await;
         if let Err(error) = &result {
-            if matches!(error, OauthError::InvalidClient) {
-                self.counters.failed_authentications.fetch_add(1, Ordering::Relaxed);
-            }
             let reason = denial.map_or_else(|| error.reason(), Denial::name);
             self.note(tenant, Some(&presented.client_id), source, reason);
         }

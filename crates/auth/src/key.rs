@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jose::{Alg, Jwk, SigningKey, VerifyKey};
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
-use record::action;
+use record::{Verifier, action};
 use store::{Batch, ChangeKind, Row, params};
 
 use crate::directory::Auth;
@@ -113,6 +115,13 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// What a checkpoint that this key signed under a name is verified by; `None` for a key of another purpose.
+    pub fn verifier(&self, name: &str) -> Option<Verifier> {
+        let x = self.public_jwk.x.as_deref().filter(|_| self.purpose == KeyPurpose::Checkpoint)?;
+        let public = URL_SAFE_NO_PAD.decode(x).ok()?;
+        Verifier::new(name, public.try_into().ok()?).ok()
+    }
+
     /// Reads a row of [`crate::sql::KEYS`] or [`crate::sql::KEYS_LIST`].
     ///
     /// # Errors

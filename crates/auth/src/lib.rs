@@ -21,6 +21,7 @@ pub mod key;
 pub mod limit;
 pub mod operator;
 pub mod plan;
+pub mod restore;
 pub mod revoke;
 pub mod secret_change;
 pub mod setup;

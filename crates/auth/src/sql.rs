@@ -161,6 +161,13 @@ store::statements! {
     /// A not-before number: the feed number of this very commit.
     EPOCH_RAISE =
         "INSERT INTO epoch (tenant_id, key, not_before_seq, expires_at) SELECT ?1, ?2, h.seq, ?3 FROM change_head h WHERE h.shard = ?4 ON CONFLICT (tenant_id, key) DO UPDATE SET not_before_seq = excluded.not_before_seq, expires_at = excluded.expires_at";
+    /// The end of every family, after a restore.
+    FAMILY_END_ALL across_tenants("a restore concerns every tenant") =
+        "UPDATE family SET ended_at = ?1, end_reason = ?2 WHERE ended_at IS NULL";
+    /// The end of every session of an operator, after a restore.
+    SESSION_FORGET_ALL across_tenants("a restore concerns every tenant") = "DELETE FROM operator_session";
+    /// No link that was made before a restore may work again.
+    LINK_FORGET_ALL across_tenants("a restore concerns every tenant") = "DELETE FROM operator_link";
     /// The epochs that can still matter.
     EPOCH_ALL across_tenants("read once at start") = "SELECT tenant_id, key, not_before_seq FROM epoch WHERE expires_at > ?1";
 

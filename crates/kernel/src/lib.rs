@@ -6,6 +6,7 @@ pub mod audit;
 pub mod clock;
 pub mod error;
 pub mod event;
+pub mod histogram;
 pub mod id;
 pub mod mutant;
 pub mod page;

@@ -113,6 +113,10 @@ actions! {
     STEPPED_UP = "session.stepped_up";
     /// Sessions of an operator were ended.
     SESSION_ENDED = "session.ended";
+    /// The data was restored from a backup: everything issued before is revoked.
+    STORE_RESTORED = "store.restored";
+    /// A person answered for what a restore cannot know.
+    RESTORE_ACCEPTED = "restore.accepted";
     /// Somebody failed to sign in; repeats are one record with their number.
     SIGN_IN_FAILED = "session.refused";
 }

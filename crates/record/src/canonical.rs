@@ -9,7 +9,7 @@ use kernel::tenant::TenantId;
 use store::Row;
 
 use crate::tree::{Hash, leaf_hash};
-use crate::wire::{put_bytes, put_signed, put_varint};
+use crate::wire::{Reader, put_bytes, put_signed, put_varint};
 
 const VERSION: u8 = 1;
 const RECORD: u8 = 0;
@@ -111,6 +111,15 @@ pub fn block(tenant: TenantId, entries: u64, root: &Hash) -> Vec<u8> {
     put_varint(&mut out, entries);
     out.extend_from_slice(root);
     out
+}
+
+/// How many entries a block holds and their root, from the bytes that [`block`] gives; `None` for any others.
+pub fn parse_block(bytes: &[u8]) -> Option<(u64, Hash)> {
+    let mut reader = Reader::new(bytes);
+    let head = reader.array::<2>().ok()?;
+    let tenant = TenantId::from_bytes(reader.array().ok()?);
+    let (entries, root) = (reader.varint().ok()?, reader.array().ok()?);
+    (head == [VERSION, BLOCK] && block(tenant, entries, &root) == bytes).then_some((entries, root))
 }
 
 /// A block's leaf hash in its tenant's tree.

@@ -381,6 +381,8 @@ pub struct Jti {
     pub seq: u64,
 }
 
+/// A token's own time and its entry's differ by less than this.
+const TIME_SLACK_SECONDS: i64 = 60;
 /// Base32 digits of a feed number at most.
 const SEQ_DIGITS: usize = 13;
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -394,6 +396,20 @@ impl Jti {
             return None;
         }
         Some(Self { token: base32_decode(token)?, origin: Origin::parse(origin)?, seq: parse_seq(seq)? })
+    }
+
+    /// Whether an entry is the issuance of this token.
+    pub fn names(&self, entry: &Entry) -> bool {
+        matches!(entry, Entry::Issuance(issued)
+            if issued.token == self.token && issued.origin == self.origin && issued.seq == self.seq)
+    }
+
+    /// The times between which the token's entry was recorded: those of its own UUIDv7 (RFC 9562 §5.7), whose first
+    /// 48 bits are milliseconds, with room for the two to differ.
+    pub(crate) fn recorded_between(&self) -> (Timestamp, Timestamp) {
+        let millis = i64::try_from(u128::from_be_bytes(self.token) >> 80).unwrap_or(0);
+        let made_at = Timestamp::from_micros(millis.saturating_mul(1000));
+        (made_at.plus_seconds(TIME_SLACK_SECONDS.saturating_neg()), made_at.plus_seconds(TIME_SLACK_SECONDS))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod canonical;
 pub mod checkpoint;
 pub mod entry;
 pub mod error;
+pub mod proof;
 pub mod query;
 pub mod refusal;
 pub mod segment;
@@ -21,4 +22,4 @@ mod wire;
 
 pub use checkpoint::{Checkpoint, CheckpointSigner, KeySigner, Verifier};
 pub use error::Error;
-pub use sequence::{ENTRIES_PER_ROUND, Extent, Sequencer, sequence};
+pub use sequence::{ENTRIES_PER_ROUND, Extent, Sequencer, sequence, unsigned_leaves};

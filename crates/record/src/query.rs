@@ -1,4 +1,4 @@
-//! Reading: the audit log, the journal across segments and blocks, proofs, checkpoints and the outbox.
+//! Reading: the audit log, the journal across segments and blocks, checkpoints and the outbox; `proof` proves them.
 //!
 //! Lists are newest first and go on from a key, so what is folded or added between two pages neither repeats
 //! nor hides an entry.
@@ -18,7 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::entry::{self, Entry, Jti};
 use crate::error::Error;
 use crate::segment;
-use crate::sequence::{index, leaves};
+use crate::sequence::index;
 use crate::sql;
 use crate::tree::{self, Hash};
 
@@ -106,8 +106,6 @@ const SEGMENTS_PER_READ: usize = 64;
 const BLOCKS_PER_READ: usize = 200;
 /// Most blocks that one page unpacks; past it the page ends early and the next one goes on.
 const UNFOLDED_PER_PAGE: u32 = 64;
-/// A token's own time and its entry's differ by less than this.
-const TOKEN_TIME_SLACK_SECONDS: i64 = 60;
 
 /// A filter with its bounds worked out.
 struct Search<'a> {
@@ -125,11 +123,8 @@ impl<'a> Search<'a> {
         let mut from = filter.from.unwrap_or(Timestamp::from_micros(i64::MIN));
         let mut to = filter.to.unwrap_or(Timestamp::from_micros(i64::MAX));
         if let Some(jti) = &filter.jti {
-            // The first 48 bits of a UUIDv7 are its milliseconds (RFC 9562 §5.7).
-            let millis = i64::try_from(u128::from_be_bytes(jti.token) >> 80).unwrap_or(0);
-            let made_at = Timestamp::from_micros(millis.saturating_mul(1000));
-            from = from.max(made_at.plus_seconds(TOKEN_TIME_SLACK_SECONDS.saturating_neg()));
-            to = to.min(made_at.plus_seconds(TOKEN_TIME_SLACK_SECONDS));
+            let (earliest, latest) = jti.recorded_between();
+            (from, to) = (from.max(earliest), to.min(latest));
         }
         let before = match &filter.cursor {
             Some(cursor) => read_cursor(cursor)?,
@@ -163,10 +158,7 @@ impl<'a> Search<'a> {
         let outcome = self.filter.outcome.is_none_or(|outcome| {
             outcome == if matches!(entry, Entry::Issuance(_)) { Outcome::Issued } else { Outcome::Refused }
         });
-        let jti = self.filter.jti.as_ref().is_none_or(|jti| {
-            matches!(entry, Entry::Issuance(issuance)
-                if issuance.token == jti.token && issuance.origin == jti.origin && issuance.seq == jti.seq)
-        });
+        let jti = self.filter.jti.as_ref().is_none_or(|jti| jti.names(entry));
         client && outcome && jti
     }
 
@@ -281,30 +273,13 @@ pub async fn journal(store: &Store, tenant: TenantId, filter: &JournalFilter) ->
     }
 }
 
-/// What leads from a leaf to a signed root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// The leaf's index.
-    pub leaf: u64,
-    /// The leaf's hash.
-    pub hash: Hash,
-    /// The audit path (RFC 6962 §2.1.1), from the leaf up.
-    pub path: Vec<Hash>,
-    /// The checkpoint whose root the path leads to.
-    pub checkpoint: Checkpoint,
-}
-
-async fn last_checkpoint(store: &Store, tenant: TenantId) -> Result<Option<Checkpoint>, Error> {
-    let row = store.read(&sql::LAST_CHECKPOINT, params![tenant]).await?;
-    row.map(|row| Ok(Checkpoint::parse(row.text(2)?)?)).transpose()
-}
-
 /// The newest checkpoint of a tenant's tree; `None` before the first.
 ///
 /// # Errors
 /// Store errors; [`Error::Note`] when the stored note cannot be read.
 pub async fn checkpoint(store: &Store, tenant: TenantId) -> Result<Option<Checkpoint>, Error> {
-    last_checkpoint(store, tenant).await
+    let row = store.read(&sql::LAST_CHECKPOINT, params![tenant]).await?;
+    row.map(|row| Ok(Checkpoint::parse(row.text(2)?)?)).transpose()
 }
 
 /// When the newest checkpoint was signed; `None` before the first.
@@ -324,68 +299,6 @@ pub async fn checkpoints(store: &Store, tenant: TenantId, past_size: u64) -> Res
     let values = params![tenant, index(past_size)?, i64::from(MAX_LIMIT)];
     let rows = store.read_all(&sql::CHECKPOINTS_AFTER, values).await?;
     rows.iter().map(|row| Ok(Checkpoint::parse(row.text(2)?)?)).collect()
-}
-
-/// The inclusion proof of a leaf under the newest checkpoint; `None` when there is no such leaf.
-///
-/// # Errors
-/// [`Error::Broken`] when leaves are missing; store errors.
-pub async fn proof(store: &Store, tenant: TenantId, leaf: u64) -> Result<Option<Proof>, Error> {
-    let Some(checkpoint) = last_checkpoint(store, tenant).await? else { return Ok(None) };
-    if leaf >= checkpoint.size {
-        return Ok(None);
-    }
-    let hashes = leaves(store, tenant, Some(checkpoint.size)).await?;
-    let at = usize::try_from(leaf).map_err(|_| Error::Broken)?;
-    let hash = *hashes.get(at).ok_or(Error::Broken)?;
-    Ok(tree::inclusion_proof(&hashes, at).map(|path| Proof { leaf, hash, path, checkpoint }))
-}
-
-/// The proof that an older checkpoint's tree is a prefix of the newest one's; `None` when no such sizes exist.
-///
-/// # Errors
-/// [`Error::Broken`] when leaves are missing; store errors.
-pub async fn consistency(
-    store: &Store,
-    tenant: TenantId,
-    older: u64,
-) -> Result<Option<(Vec<Hash>, Checkpoint)>, Error> {
-    let Some(checkpoint) = last_checkpoint(store, tenant).await? else { return Ok(None) };
-    if older > checkpoint.size {
-        return Ok(None);
-    }
-    let hashes = leaves(store, tenant, Some(checkpoint.size)).await?;
-    let older = usize::try_from(older).map_err(|_| Error::Broken)?;
-    Ok(tree::consistency_proof(&hashes, older).map(|path| (path, checkpoint)))
-}
-
-/// One journal entry with its path to the root of its block; the block's own [`Proof`] leads on from there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntryProof {
-    /// The entry's own bytes.
-    pub bytes: Vec<u8>,
-    /// Its index in the block.
-    pub index: u64,
-    /// How many entries the block holds.
-    pub entries: u64,
-    /// The path from the entry to the block's root.
-    pub path: Vec<Hash>,
-    /// The block's root, which [`crate::canonical::block_leaf_hash`] makes a leaf of.
-    pub root: Hash,
-}
-
-/// The proof of one entry of a block; `None` when there is no such block or entry.
-///
-/// # Errors
-/// Store and format errors.
-pub async fn entry_proof(store: &Store, tenant: TenantId, leaf: u64, entry: u64) -> Result<Option<EntryProof>, Error> {
-    let Some(row) = store.read(&sql::BLOCK_BODY, params![tenant, index(leaf)?]).await? else { return Ok(None) };
-    let entries = block::unfold(row.bytes(1)?)?;
-    let hashes: Vec<Hash> = entries.iter().map(|bytes| tree::leaf_hash(bytes)).collect();
-    let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    let Some(at) = usize::try_from(entry).ok() else { return Ok(None) };
-    let found = tree::inclusion_proof(&hashes, at).zip(entries.into_iter().nth(at));
-    Ok(found.map(|(path, bytes)| EntryProof { bytes, index: entry, entries: count, path, root: tree::root(&hashes) }))
 }
 
 /// One event as the outbox holds it.

@@ -244,6 +244,19 @@ impl Sequencer {
     }
 }
 
+/// Records and journal segments that no checkpoint covers yet.
+///
+/// # Errors
+/// The store's.
+pub async fn unsigned_leaves(store: &Store, tenant: TenantId) -> Result<u64, Error> {
+    let mut waiting = 0_u64;
+    for stmt in [&sql::UNSEQUENCED_COUNT, &sql::SEGMENTS_COUNT] {
+        let row = store.read(stmt, params![tenant]).await?;
+        waiting = waiting.saturating_add(row.map_or(Ok(0), |row| unsigned(&row, 0))?);
+    }
+    Ok(waiting)
+}
+
 /// A count or index as a column holds it.
 pub(crate) fn index(value: u64) -> Result<i64, Error> {
     i64::try_from(value).map_err(|_| Error::Broken)

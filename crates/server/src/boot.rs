@@ -13,11 +13,11 @@ use kernel::clock::Clock;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::Secret;
 use store::keyring::Keyring;
-use store::{Lease, Location, Options, Store};
+use store::{Lease, Location, Options, SchemaVersion, Store};
 
 use crate::clock::WallClock;
 use crate::config::Config;
-use crate::data_dir::{DataDir, MasterKey, master_key};
+use crate::data_dir::{DATABASE, DataDir, MasterKey, master_key};
 use crate::failure::{Exit, Failure};
 use crate::integrity;
 use crate::terminal;
@@ -45,7 +45,7 @@ impl House {
         let clock: Arc<dyn Clock> = Arc::new(WallClock::new());
         let mut entropy = SystemEntropy::new();
         let master = master_key(&dir, config.master_key_file.as_deref(), &mut entropy)?;
-        let opened = open_store(config, &dir, &master, &clock).await;
+        let opened = open_store(config, &master, &clock).await;
         let (store, keyring, lease) = match opened {
             Ok(parts) => parts,
             Err(failure) => {
@@ -105,18 +105,33 @@ pub fn operator(auth: &Auth, tenant: &Tenant) -> Principal {
     Principal { subject: Subject::LocalOperator, ..auth.system(tenant, "local") }
 }
 
+/// Where a configuration keeps the data.
+pub fn location(config: &Config) -> Location {
+    let file = || Location::File(config.data_dir.join(DATABASE));
+    config.database_url.as_ref().map_or_else(file, |url| Location::Server(url.reveal().clone()))
+}
+
+/// Every version of the schema, applied or not; nothing is changed.
+///
+/// # Errors
+/// When the data cannot be read, or needs a newer program.
+pub async fn schema(config: &Config) -> Result<Vec<SchemaVersion>, Failure> {
+    let options = Options {
+        location: location(config),
+        entropy: Box::new(BufferedEntropy::new()),
+        clock: Arc::new(WallClock::new()),
+        allow_unsafe_durability: config.allow_unsafe_durability,
+    };
+    Store::schema(options).await.map_err(|error| store_failure("the schema cannot be read", &error))
+}
+
 async fn open_store(
     config: &Config,
-    dir: &DataDir,
     master: &MasterKey,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Store, Keyring, Lease), Failure> {
-    let location = config
-        .database_url
-        .as_ref()
-        .map_or_else(|| Location::File(dir.database()), |url| Location::Server(url.reveal().clone()));
     let options = Options {
-        location,
+        location: location(config),
         entropy: Box::new(BufferedEntropy::new()),
         clock: Arc::clone(clock),
         allow_unsafe_durability: config.allow_unsafe_durability,

@@ -13,6 +13,9 @@ use zeroize::Zeroize as _;
 
 use crate::failure::{Exit, Failure};
 
+/// The name of the embedded store in a data directory.
+pub const DATABASE: &str = "bastionary.db";
+
 /// A directory that this process holds until it is dropped.
 #[derive(Debug)]
 pub struct DataDir {
@@ -82,7 +85,7 @@ impl DataDir {
 
     /// The file of the embedded store.
     pub fn database(&self) -> PathBuf {
-        self.path.join("bastionary.db")
+        self.path.join(DATABASE)
     }
 
     /// The socket of local commands.
@@ -144,6 +147,21 @@ pub fn master_key(dir: &DataDir, named: Option<&Path>, entropy: &mut dyn Entropy
             "`master_key_file` must name a file of this user that holds 32 bytes as base64. `openssl rand -base64 32` makes one for a new installation.",
         )),
     }
+}
+
+/// Reads a master key that must be there.
+///
+/// # Errors
+/// When it is not, when others can read the file, and when it holds no key.
+pub fn existing_master_key(path: &Path) -> Result<Secret<[u8; 32]>, Failure> {
+    let file = File::open(path).map_err(|error| {
+        Failure::new(
+            format!("the master key {} cannot be read", path.display()),
+            error,
+            "A backup does not hold the master key. Put the file back from your copy of it, or name it with BASTIONARY_MASTER_KEY_FILE.",
+        )
+    })?;
+    read_key(file, path)
 }
 
 fn read_key(mut file: File, path: &Path) -> Result<Secret<[u8; 32]>, Failure> {

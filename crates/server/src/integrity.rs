@@ -5,11 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::Auth;
-use auth::key::KeyPurpose;
 use auth::tenant::Tenant;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use record::{Checkpoint, Verifier};
+use record::Checkpoint;
 
 use crate::boot::chain;
 use crate::operation::{key_records, verifiers};
@@ -65,12 +62,8 @@ pub async fn newest_checkpoints(auth: &Auth) -> Result<Option<String>, store::Er
             Err(record::Error::Store(error)) if !matches!(error, store::Error::RowCorrupt) => return Err(error),
             Err(error) => return Ok(Some(format!("newest checkpoint of {}: {}", tenant.slug, chain(&error)))),
         };
-        let mut keys = Vec::new();
-        for record in key_records(auth, &tenant).await?.iter().filter(|key| key.purpose == KeyPurpose::Checkpoint) {
-            let bytes = record.public_jwk.x.as_deref().and_then(|x| URL_SAFE_NO_PAD.decode(x).ok());
-            let public = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-            keys.extend(public.and_then(|public| Verifier::new(&newest.origin, public).ok()));
-        }
+        let records = key_records(auth, &tenant).await?;
+        let keys: Vec<_> = records.iter().filter_map(|key| key.verifier(&newest.origin)).collect();
         if Checkpoint::verify(&newest.note, &keys).is_err() {
             return Ok(Some(format!("newest checkpoint of {}: no key of the tenant signed it", tenant.slug)));
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use api::App;
 use api::readiness::Condition;
 use auth::Auth;
-use auth::key::{ActiveKey, KeyPurpose};
+use auth::key::{ActiveKey, KeyPurpose, KeyState};
 use auth::tenant::Tenant;
 use jose::Alg;
 use kernel::audit::Entry;
@@ -181,7 +181,7 @@ async fn keys(app: App) {
     if must_wait(auth) {
         return;
     }
-    let (mut lacks_active, mut is_overdue) = (false, false);
+    let (mut lacks_active, mut is_overdue, mut made) = (false, false, Vec::new());
     for tenant in tenants(auth).await {
         if let Err(error) = auth.make_ready(&tenant.slug).await {
             tracing::warn!(%error, tenant = &*tenant.slug, "what the tenant publishes could not be read");
@@ -189,12 +189,24 @@ async fn keys(app: App) {
         if let Err(error) = auth.key_upkeep(&tenant).await {
             tracing::warn!(%error, tenant = &*tenant.slug, "the key schedule was not carried out");
         }
+        if let Ok(keys) = auth.keys(&tenant).await {
+            made.extend(keys.records.iter().map(|key| (key.state, key.created_at)));
+        }
         if let Ok(shortfall) = auth.key_shortfall(&tenant).await {
             lacks_active |= shortfall.lacks_active;
             is_overdue |= shortfall.is_overdue;
         }
     }
     let now = auth.clock.now();
+    for (gauge, state) in [
+        (&app.gauges.staged_key_age, KeyState::Staged),
+        (&app.gauges.active_key_age, KeyState::Active),
+        (&app.gauges.retiring_key_age, KeyState::Retiring),
+    ] {
+        let oldest = made.iter().filter(|(of, _)| *of == state).map(|(_, at)| *at).min();
+        let micros = oldest.map_or(0, |at| now.micros_since(at));
+        gauge.store(u64::try_from(micros / 1_000_000).unwrap_or(0), Ordering::Relaxed);
+    }
     app.readiness.report(Condition::NoActiveKey, "keys", lacks_active, now);
     app.readiness.report(Condition::KeyOverdue, "keys", is_overdue, now);
 }
@@ -218,7 +230,9 @@ async fn record(app: App, sequencer: Arc<Sequencer>, last: Arc<Mutex<Option<Inst
             tracing::warn!(%error, tenant = &*tenant.slug, "failed sign-ins could not be recorded");
         }
     }
-    match sequence_all(auth, &sequencer).await {
+    let signed = sequence_all(auth, &sequencer).await;
+    app.gauges.unsigned_leaves.store(unsigned_leaves(auth).await, Ordering::Relaxed);
+    match signed {
         // What keeps the store away has a name of its own; the first round after its return signs.
         Signed::StoreAway => *last.lock().unwrap_or_else(PoisonError::into_inner) = None,
         signed => {
@@ -279,6 +293,16 @@ async fn write_refusals(auth: &Auth, refusals: Vec<(TenantId, Refusal)>) {
             tracing::warn!(%error, count = refusal.count, "refused requests could not be journaled");
         }
     }
+}
+
+/// What no checkpoint covers: after a round, what came in during it or could not be signed.
+async fn unsigned_leaves(auth: &Auth) -> u64 {
+    let mut waiting = 0_u64;
+    for tenant in tenants(auth).await {
+        // A store that does not answer has a name of its own.
+        waiting = waiting.saturating_add(record::unsigned_leaves(&auth.store, tenant.id).await.unwrap_or(0));
+    }
+    waiting
 }
 
 /// What became of a round over every tree.

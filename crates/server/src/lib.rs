@@ -2,6 +2,7 @@
 //!
 //! What a request means is decided in `api` and below; this crate owns the edge: sockets, files, signals, the clock.
 
+mod backup;
 pub mod boot;
 pub mod cli;
 pub mod clock;

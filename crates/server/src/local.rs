@@ -3,6 +3,7 @@
 //! The file's mode keeps other users out, and the peer's uid is asked for as well, because a mode can be changed.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,11 +40,11 @@ impl Drop for LocalSocket {
     }
 }
 
-/// Listens on the socket's file; whoever holds the data directory may replace what an earlier process left.
+/// Listens on the socket's file, beside the public listener at `address`; whoever holds the data directory may replace what an earlier process left.
 ///
 /// # Errors
 /// When the file cannot be made.
-pub fn listen(file: PathBuf, auth: &Arc<Auth>) -> Result<LocalSocket, Failure> {
+pub fn listen(file: PathBuf, auth: &Arc<Auth>, address: SocketAddr) -> Result<LocalSocket, Failure> {
     let bound = bind(&file);
     let (listener, owner) = bound.map_err(|error| {
         Failure::new(
@@ -53,7 +54,7 @@ pub fn listen(file: PathBuf, auth: &Arc<Auth>) -> Result<LocalSocket, Failure> {
         )
     })?;
     let auth = Arc::clone(auth);
-    let serving = tokio::spawn(accept(listener, owner, auth)).abort_handle();
+    let serving = tokio::spawn(accept(listener, owner, auth, address)).abort_handle();
     Ok(LocalSocket { file, serving })
 }
 
@@ -73,7 +74,7 @@ fn bind(file: &Path) -> io::Result<(UnixListener, u32)> {
     Ok((listener, owner))
 }
 
-async fn accept(listener: UnixListener, owner: u32, auth: Arc<Auth>) {
+async fn accept(listener: UnixListener, owner: u32, auth: Arc<Auth>, address: SocketAddr) {
     let mut callers = JoinSet::new();
     loop {
         while callers.len() >= CALLERS {
@@ -88,7 +89,7 @@ async fn accept(listener: UnixListener, owner: u32, auth: Arc<Auth>) {
             Ok(peer) if peer.uid() == owner => {
                 let auth = Arc::clone(&auth);
                 callers.spawn(async move {
-                    if let Err(error) = answer(stream, &auth).await {
+                    if let Err(error) = answer(stream, &auth, address).await {
                         tracing::debug!(%error, "a local command was lost");
                     }
                 });
@@ -99,13 +100,13 @@ async fn accept(listener: UnixListener, owner: u32, auth: Arc<Auth>) {
     }
 }
 
-async fn answer(mut stream: UnixStream, auth: &Arc<Auth>) -> io::Result<()> {
+async fn answer(mut stream: UnixStream, auth: &Arc<Auth>, address: SocketAddr) -> io::Result<()> {
     let (read, mut write) = stream.split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(REQUEST_MAX));
     timeout(PATIENCE, read.read_line(&mut line)).await??;
     let outcome = match serde_json::from_str::<Operation>(&line) {
-        Ok(operation) => perform(auth, operation).await,
+        Ok(operation) => perform(auth, operation, Some(address)).await,
         Err(error) => Err(Failure::new(
             "the running server does not know this command",
             error,

@@ -1,24 +1,40 @@
 //! What a person on this machine may ask for: from a running server through its socket, or from the store itself.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use auth::Auth;
 use auth::error::AdminError;
-use auth::key::{KeyPurpose, KeyRecord, KeyState};
+use auth::key::{KeyRecord, KeyState};
 use auth::operator::OperatorError;
 use auth::tenant::Tenant;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::STANDARD;
+use kernel::clock::Timestamp;
 use kernel::error::Fault;
 use record::{Checkpoint, Verifier};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::params;
 
+use crate::backup;
 use crate::boot::{chain, operator};
 use crate::failure::{Exit, Failure};
 use crate::integrity;
+
+/// How old the last backup may be: a day.
+const BACKUP_MICROS: i64 = 86_400_000_000;
+/// How a restored store is let go on.
+pub(crate) const ACCEPT: &str = "Do again what was disabled, deleted or removed since, or accept the loss: `bastionary doctor accept restore_unconfirmed`.";
+
+/// What a restored store does not know.
+pub(crate) fn unconfirmed(taken_at: Timestamp) -> String {
+    format!(
+        "this store was restored from a copy of {taken_at}; what was disabled, deleted or removed since is not known to it"
+    )
+}
 
 /// One request of a local command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,20 +56,29 @@ pub enum Operation {
         /// Checkpoints that were kept elsewhere.
         known: Vec<String>,
     },
+    /// Copy everything into a file.
+    CreateBackup {
+        /// A new file, by its whole path.
+        file: PathBuf,
+    },
+    /// Let a restored store be served.
+    AcceptRestore,
     /// Look at the store and the keys.
     Examine,
 }
 
-/// Carries an operation out.
+/// Carries an operation out; `listening` is where the server that does so is reached, when one runs.
 ///
 /// # Errors
 /// A [`Failure`] with the exit code of the command.
-pub async fn perform(auth: &Arc<Auth>, operation: Operation) -> Result<Value, Failure> {
+pub async fn perform(auth: &Arc<Auth>, operation: Operation, listening: Option<SocketAddr>) -> Result<Value, Failure> {
     match operation {
         Operation::CreateAdminClient { client_id } => create_admin_client(auth, client_id).await,
         Operation::CreateSetupLink { tenant } => create_setup_link(auth, tenant.as_deref()).await,
         Operation::VerifyAudit { known } => verify_audit(auth, &known).await,
-        Operation::Examine => Ok(examine(auth).await),
+        Operation::CreateBackup { file } => backup::create(auth, &file).await,
+        Operation::AcceptRestore => accept_restore(auth).await,
+        Operation::Examine => Ok(examine(auth, listening).await),
     }
 }
 
@@ -136,6 +161,18 @@ pub fn admin_failure(what: &str, error: &AdminError) -> Failure {
     Failure::new(what, why, "").exit(exit)
 }
 
+async fn accept_restore(auth: &Auth) -> Result<Value, Failure> {
+    let what = "the restore was not accepted";
+    let Some(taken_at) = auth.unconfirmed_restore().await.map_err(|error| unreadable(&error))? else {
+        let why = "this store was not restored, or the restore was accepted before";
+        return Err(Failure::new(what, why, "Start the server.").exit(Exit::Missing));
+    };
+    let tenant = default_tenant(auth).await?;
+    let planned = auth.plan_accept_restore(&operator(auth, &tenant), &tenant);
+    auth.run(planned).await.map_err(|error| admin_failure(what, &error))?;
+    Ok(json!({"accepted": "restore_unconfirmed", "taken_at": taken_at.to_string()}))
+}
+
 async fn verify_audit(auth: &Auth, known: &[String]) -> Result<Value, Failure> {
     let mut given = Vec::new();
     for note in known {
@@ -173,7 +210,7 @@ async fn verify_audit(auth: &Auth, known: &[String]) -> Result<Value, Failure> {
         reports.push(json!({
             "tenant": &*tenant.slug,
             "size": report.size,
-            "root": base64::engine::general_purpose::STANDARD.encode(report.root),
+            "root": STANDARD.encode(report.root),
             "records": report.records,
             "blocks": report.blocks,
             "entries": report.entries,
@@ -211,14 +248,7 @@ pub(crate) async fn verifiers(
     }
     let mut keys = Vec::new();
     for record in key_records(auth, tenant).await? {
-        if record.purpose != KeyPurpose::Checkpoint {
-            continue;
-        }
-        let bytes = record.public_jwk.x.as_deref().and_then(|x| URL_SAFE_NO_PAD.decode(x).ok());
-        let Some(public) = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) else { continue };
-        for origin in &origins {
-            keys.push(Verifier::new(origin, public)?);
-        }
+        keys.extend(origins.iter().filter_map(|origin| record.verifier(origin)));
     }
     Ok((origins, keys))
 }
@@ -238,11 +268,31 @@ pub(crate) async fn key_records(auth: &Auth, tenant: &Tenant) -> Result<Vec<KeyR
     }
 }
 
-async fn examine(auth: &Arc<Auth>) -> Value {
+async fn examine(auth: &Arc<Auth>, listening: Option<SocketAddr>) -> Value {
     let mut findings = Vec::new();
     let mut note = |check: &str, level: &str, detail: String, remedy: &str| {
         findings.push(json!({"check": check, "level": level, "detail": detail, "remedy": remedy}));
     };
+    if let Some(address) = listening {
+        note("listener", "ok", format!("the running server is reached at {address}"), "");
+    }
+    if let Ok(Some(taken_at)) = auth.unconfirmed_restore().await {
+        note("restore", "critical", unconfirmed(taken_at), ACCEPT);
+    }
+    match auth.store.mark(backup::MADE_AT).await {
+        Ok(Some(at)) if auth.clock.now().as_micros().saturating_sub(at) < BACKUP_MICROS => {
+            note("backup", "ok", format!("the last one is of {}", Timestamp::from_micros(at)), "");
+        }
+        Ok(at) if auth.store.has_snapshots() => {
+            let last = at.map_or_else(
+                || "none was made yet".to_owned(),
+                |at| format!("the last one is of {}", Timestamp::from_micros(at)),
+            );
+            note("backup", "warning", last, "Run `bastionary backup create` once a day, and keep the file elsewhere.");
+        }
+        // What a database server's own tools do is not known here; a store that cannot be read says so below.
+        _ => {}
+    }
     match auth.store.ping().await {
         Ok(()) => note(
             "store",

@@ -18,6 +18,7 @@ use crate::jobs::Jobs;
 use crate::listen::tls::Certificates;
 use crate::listen::{self, ListenOptions, ListenStats, Refuse};
 use crate::local;
+use crate::operation::{ACCEPT, unconfirmed};
 use crate::stopping::{Hangup, Stop};
 use crate::{telemetry, vitals};
 
@@ -38,6 +39,7 @@ pub async fn run(file: Option<&Path>, overrides: Overrides) -> Result<(), Failur
     let address = edge.address;
     let house = House::open(&config, dir, config.issuer_for(address)).await?;
     let first = async {
+        refuse_unconfirmed(&house).await?;
         first_admin(&house, &config).await?;
         first_operator(&house).await
     };
@@ -49,6 +51,15 @@ pub async fn run(file: Option<&Path>, overrides: Overrides) -> Result<(), Failur
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the server is ready");
     })
     .await
+}
+
+/// A restored store is served only once a person has answered for what it cannot know.
+async fn refuse_unconfirmed(house: &House) -> Result<(), Failure> {
+    let found = house.auth.unconfirmed_restore().await;
+    let found = found.map_err(|error| Failure::new("the store cannot be read", chain(&error), ""))?;
+    found.map_or(Ok(()), |taken_at| {
+        Err(Failure::new("the restore is not confirmed (restore_unconfirmed)", unconfirmed(taken_at), ACCEPT))
+    })
 }
 
 /// The bound sockets and the certificate, taken before the store is touched.
@@ -122,12 +133,13 @@ pub async fn run_house(
     ready: impl FnOnce(),
 ) -> Result<(), Failure> {
     let (stats, aside_stats) = (Arc::<ListenStats>::default(), Arc::<ListenStats>::default());
-    let Edge { listener, management, certificates, .. } = edge;
+    let Edge { address, listener, management, certificates } = edge;
     let tls = certificates.as_ref().map(Certificates::server_config).transpose().map_err(tls_failure)?;
     let watching = certificates.clone().map(|certificates| tokio::spawn(certificates.watch(CERTIFICATES_EVERY)));
 
-    let app = api::App::with_in_flight(Arc::clone(&house.auth), config.limits.in_flight);
-    let socket = local::listen(house.dir.socket(), &house.auth)?;
+    let contacts = config.security_contact.clone();
+    let app = api::App::configured(Arc::clone(&house.auth), config.limits.in_flight, contacts);
+    let socket = local::listen(house.dir.socket(), &house.auth, address)?;
     let job_panics = Arc::<AtomicU64>::default();
     let jobs = Jobs::start(&app, &job_panics);
     let figures = vitals::figures(&stats, &job_panics);

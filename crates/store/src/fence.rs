@@ -58,6 +58,12 @@ impl Fence {
         until != Moment::NEVER && Moment::now() >= until
     }
 
+    /// How long it stays open; `None` without a lease.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        let until = Moment(self.until.load(Ordering::SeqCst));
+        (until != Moment::NEVER).then(|| Duration::from_nanos(until.0.saturating_sub(Moment::now().0)))
+    }
+
     /// Opens it until the lease ends, unless the store was rolled back.
     pub(crate) fn open_until(&self, end: Moment) {
         self.until.store(end.0, Ordering::SeqCst);
@@ -101,11 +107,12 @@ mod tests {
         let fence = Fence::default();
         let now = Timestamp::from_seconds(1_800_000_000);
         assert!(!fence.is_closed(), "a store without a lease is open");
-        assert_eq!(fence.closed_since(now), None);
+        assert_eq!((fence.closed_since(now), fence.remaining()), (None, None));
         fence.open_until(Moment::now().after(Duration::from_millis(20)));
+        assert!(fence.remaining().unwrap() <= Duration::from_millis(20));
         assert!(!fence.is_closed());
         std::thread::sleep(Duration::from_millis(30));
-        assert!(fence.is_closed());
+        assert!(fence.is_closed() && fence.remaining() == Some(Duration::ZERO));
         let since = fence.closed_since(now).unwrap();
         assert!(since < now && now.micros_since(since) < 5_000_000);
         fence.open_until(Moment::now().after(Duration::from_mins(1)));

@@ -174,6 +174,17 @@ impl Keyring {
         Some(jose::derive(root, &[purpose.name().as_bytes(), tenant.as_bytes(), info]))
     }
 
+    /// The current root key of a purpose, wrapped under the master key: it travels with what it opens.
+    ///
+    /// # Errors
+    /// [`Error::Defect`] when it cannot be sealed.
+    pub fn wrapped_root(&self, purpose: Purpose, entropy: &mut dyn Entropy) -> Result<(u32, Vec<u8>), Error> {
+        let version = self.current_version(purpose);
+        let root = self.root(purpose, version).ok_or(Error::Defect("a root key is absent", None))?;
+        let wrapped = self.master.seal(root, &root_place(purpose.name(), version), entropy);
+        Ok((version, wrapped.map_err(|error| Error::Defect("a root key was not sealed", Some(Box::new(error))))?))
+    }
+
     /// The key that seals a tenant's values of a purpose; made on first use.
     pub async fn data_key(
         &self,
@@ -217,6 +228,19 @@ impl Keyring {
             self.master.open(row.bytes(1)?, &data_place(tenant, purpose, version)).map_err(|_| Error::RowCorrupt)?;
         <[u8; 32]>::try_from(opened.reveal().as_slice()).map(Secret::new).map_err(|_| Error::RowCorrupt)
     }
+}
+
+/// A key derived from a root that [`Keyring::wrapped_root`] gave, where there is no store to read; `None` when another
+/// master key wrapped it.
+pub fn derive_from_wrapped(
+    master: &[u8; 32],
+    (purpose, version, wrapped): (Purpose, u32, &[u8]),
+    tenant: TenantId,
+    info: &[u8],
+) -> Option<Secret<[u8; 32]>> {
+    let opened = SealKey::new(master).open(wrapped, &root_place(purpose.name(), version)).ok()?;
+    let root = <[u8; 32]>::try_from(opened.reveal().as_slice()).ok().map(Secret::new)?;
+    Some(jose::derive(root.reveal(), &[purpose.name().as_bytes(), tenant.as_bytes(), info]))
 }
 
 fn root_place(purpose: &str, version: u32) -> Vec<u8> {

@@ -25,6 +25,8 @@ pub mod value;
 pub use batch::{Batch, Change, ChangeKind, Step, Upkeep};
 pub use error::Error;
 pub use lease::Lease;
+pub use migrate::SchemaVersion;
+pub use sqlite::snapshot::{Snapshot, Table, survey};
 pub use stmt::Stmt;
 pub use store::{Committed, Location, Options, Size, Space, Stats, Store, Trouble};
 pub use value::{Row, Value};

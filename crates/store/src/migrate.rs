@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use kernel::clock::Timestamp;
+
 use crate::error::Error;
 use crate::rewrite::{Dialect, Use, expand};
 
@@ -46,6 +48,41 @@ pub(crate) struct Applied {
     pub(crate) sha256: String,
     /// The oldest version a program must know.
     pub(crate) min_reader: i64,
+    /// When it ran, in microseconds of machine time.
+    pub(crate) at: i64,
+}
+
+/// What ran, in order.
+pub(crate) const APPLIED: &str =
+    "SELECT version, sha256, min_reader, applied_at FROM schema_migration ORDER BY version";
+
+/// One version of the schema in the light of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// Its number.
+    pub version: i64,
+    /// What it is for; empty for one that this program does not know.
+    pub name: &'static str,
+    /// When it was applied; `None` while it is not.
+    pub applied_at: Option<Timestamp>,
+}
+
+/// Every version that either the program or the database knows, in order.
+///
+/// # Errors
+/// As [`pending`].
+pub(crate) fn versions(applied: &[Applied]) -> Result<Vec<SchemaVersion>, Error> {
+    pending(applied)?;
+    let name = |version| MIGRATIONS.iter().find(|m| m.version == version).map_or("", |m| m.name);
+    let last = applied.iter().map(|row| row.version).max().unwrap_or(0);
+    let done = applied.iter().map(|row| SchemaVersion {
+        version: row.version,
+        name: name(row.version),
+        applied_at: Some(Timestamp::from_micros(row.at)),
+    });
+    let left = MIGRATIONS.iter().filter(|m| m.version > last);
+    let left = left.map(|m| SchemaVersion { version: m.version, name: m.name, applied_at: None });
+    Ok(done.chain(left).collect())
 }
 
 impl Migration {
@@ -106,7 +143,23 @@ mod tests {
 
     fn applied(version: i64, min_reader: i64) -> Applied {
         let sha256 = MIGRATIONS.iter().find(|m| m.version == version).map_or(String::new(), Migration::sha256);
-        Applied { version, sha256, min_reader }
+        Applied { version, sha256, min_reader, at: 0 }
+    }
+
+    #[test]
+    fn versions_are_those_of_the_database_and_then_those_of_the_program() {
+        let states = |applied: &[Applied]| -> Vec<(i64, &str, bool)> {
+            let versions = versions(applied).unwrap();
+            versions.iter().map(|v| (v.version, v.name, v.applied_at.is_some())).collect()
+        };
+        let known = |done: i64| -> Vec<(i64, &str, bool)> {
+            MIGRATIONS.iter().map(|m| (m.version, m.name, m.version <= done)).collect()
+        };
+        assert_eq!(states(&[]), known(0));
+        assert_eq!(states(&[applied(1, 1)]), known(1));
+        let mut newer: Vec<Applied> = MIGRATIONS.iter().map(|m| applied(m.version, 1)).collect();
+        newer.push(applied(newest() + 1, 1));
+        assert_eq!(states(&newer), [known(newest()), vec![(newest() + 1, "", true)]].concat());
     }
 
     #[test]
@@ -121,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_released_file_that_changed_is_refused() {
-        let other = Applied { version: 1, sha256: "00".to_owned(), min_reader: 1 };
+        let other = Applied { version: 1, sha256: "00".to_owned(), min_reader: 1, at: 0 };
         assert!(matches!(pending(&[other]), Err(Error::Refused(_))));
     }
 

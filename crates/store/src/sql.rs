@@ -34,6 +34,12 @@ crate::statements! {
     MARK_READ across_tenants("marks are the installation's") = "SELECT value FROM mark WHERE name = ?1";
     /// A number kept under a new name.
     MARK_INSERT across_tenants("marks are the installation's") = "INSERT INTO mark (name, value) VALUES (?1, ?2)";
+    /// A number kept under a name, whatever stood there.
+    MARK_SET across_tenants("marks are the installation's") = "INSERT INTO mark (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    /// A name forgotten.
+    MARK_FORGET across_tenants("marks are the installation's") = "DELETE FROM mark WHERE name = ?1";
+    /// Every shard moved ahead, past all numbers that an earlier copy of the data can have given.
+    HEADS_RAISE across_tenants("a shard holds many tenants") = "UPDATE change_head SET seq = seq + ?1";
     /// The newest data key of a tenant and purpose.
     DATA_KEY_READ = "SELECT version, wrapped FROM data_key WHERE tenant_id = ?1 AND purpose = ?2 ORDER BY version DESC LIMIT 1";
     /// A new data key.

@@ -1,12 +1,14 @@
 //! The store: one type for both engines.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use kernel::audit::{Entry, Record};
 use kernel::clock::{Clock, Timestamp};
+use kernel::histogram::{Histogram, Reading};
 use kernel::id::{Commit, Entropy, Id, Kind};
 use kernel::tenant::TenantId;
 
@@ -18,10 +20,11 @@ use crate::ident::Ids;
 use crate::plan::{Plan, checked};
 use crate::postgres;
 use crate::sqlite::queue::Work;
+use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::{self, Ask};
 use crate::stmt::Stmt;
 use crate::value::{Row, Value};
-use crate::{lint, migrate, sql};
+use crate::{lint, migrate, params, sql};
 
 /// Where the data is.
 #[derive(Debug, Clone)]
@@ -52,7 +55,7 @@ pub struct Committed {
 }
 
 /// Counters since the store was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
     /// Read calls.
     pub reads: u64,
@@ -62,8 +65,14 @@ pub struct Stats {
     pub batches: u64,
     /// Journal entries written.
     pub entries: u64,
-    /// Batches whose guard failed.
-    pub conflicts: u64,
+    /// Batches that a guard ended, by the name of its statement.
+    pub conflicts: BTreeMap<&'static str, u64>,
+    /// From taking work on to the beginning of its commit, in microseconds.
+    pub waits: Reading,
+    /// From the beginning of a commit to its end, in microseconds.
+    pub commits: Reading,
+    /// Batches and entries per commit.
+    pub group_sizes: Reading,
 }
 
 /// What keeps this process from serving, as a readiness check names it.
@@ -115,13 +124,50 @@ impl Counter {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) reads: Counter,
     pub(crate) groups: Counter,
     pub(crate) batches: Counter,
     pub(crate) entries: Counter,
-    pub(crate) conflicts: Counter,
+    pub(crate) conflicts: Conflicts,
+    /// From taking work on to the beginning of its commit.
+    pub(crate) waits: Histogram,
+    /// From the beginning of a commit to its end.
+    pub(crate) commits: Histogram,
+    /// Batches and entries per commit.
+    pub(crate) groups_of: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            reads: Counter::default(),
+            groups: Counter::default(),
+            batches: Counter::default(),
+            entries: Counter::default(),
+            conflicts: Conflicts::default(),
+            waits: Histogram::of_durations(),
+            commits: Histogram::of_durations(),
+            groups_of: Histogram::of_sizes(),
+        }
+    }
+}
+
+/// Failed guards, by the statement that states them.
+#[derive(Default)]
+pub(crate) struct Conflicts(Mutex<BTreeMap<&'static str, u64>>);
+impl Conflicts {
+    /// Counts an error that is one.
+    pub(crate) fn note(&self, error: &Error) {
+        if let Error::Conflict(guard) = error {
+            let mut guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = guards.entry(*guard).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    fn get(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What the engines' threads and tasks share with the store.
@@ -137,6 +183,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    fn new(entropy: Box<dyn Entropy + Send>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            feed: Feed::default(),
+            fence: Fence::default(),
+            counters: Counters::default(),
+            ids: Ids::new(entropy, clock),
+            damage: OnceLock::new(),
+            is_full: AtomicBool::new(false),
+        })
+    }
+
     /// The data is not what was written: from here on this process says nothing about credentials and writes nothing.
     pub(crate) fn condemn(&self, finding: &str) {
         if self.damage.set(self.ids.now()).is_ok() {
@@ -173,16 +230,22 @@ struct Inner {
 }
 
 impl Store {
+    /// Every version of the schema, applied or not; nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the data needs a newer program, or was made by another one; the engine's.
+    pub async fn schema(options: Options) -> Result<Vec<migrate::SchemaVersion>, Error> {
+        let shared = Shared::new(options.entropy, options.clock);
+        let applied = match options.location {
+            Location::File(path) => blocking(move || sqlite::applied(&path)).await??,
+            Location::Server(address) => postgres::applied(&address, &shared).await?,
+        };
+        migrate::versions(&applied)
+    }
+
     /// Opens the store, creates or migrates its schema and checks that the engine keeps what it acknowledges.
     pub async fn open(options: Options) -> Result<Self, Error> {
-        let shared = Arc::new(Shared {
-            feed: Feed::default(),
-            fence: Fence::default(),
-            counters: Counters::default(),
-            ids: Ids::new(options.entropy, options.clock),
-            damage: OnceLock::new(),
-            is_full: AtomicBool::new(false),
-        });
+        let shared = Shared::new(options.entropy, options.clock);
         let engine = match options.location {
             Location::File(path) => {
                 let shared = Arc::clone(&shared);
@@ -373,7 +436,15 @@ impl Store {
             batches: counters.batches.get(),
             entries: counters.entries.get(),
             conflicts: counters.conflicts.get(),
+            waits: counters.waits.read(),
+            commits: counters.commits.read(),
+            group_sizes: counters.groups_of.read(),
         }
+    }
+
+    /// How long this process may still speak about credentials; `None` where no lease ends it.
+    pub fn lease_remaining(&self) -> Option<Duration> {
+        self.0.shared.fence.remaining()
     }
 
     /// How much work was taken on and is not committed yet.
@@ -409,6 +480,41 @@ impl Store {
             self.condemn(finding);
         }
         Ok(found)
+    }
+
+    /// Whether [`snapshot`](Self::snapshot) can be made here.
+    pub fn has_snapshots(&self) -> bool {
+        matches!(self.0.engine, Engine::Sqlite(_))
+    }
+
+    /// A copy of everything as of this moment, made beside what else goes on.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] while another copy is made, and where the data is in a database server, whose own tools make
+    /// backups; the engine's.
+    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
+        let Engine::Sqlite(engine) = &self.0.engine else {
+            let why = "the data is in a PostgreSQL database, whose own tools make its backups: use `pg_dump`, as the book says under `Backup`";
+            return Err(Error::Refused(why.to_owned()));
+        };
+        let engine = Arc::clone(engine);
+        blocking(move || engine.snapshot()).await?
+    }
+
+    /// A number kept under a name.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn mark(&self, name: &str) -> Result<Option<i64>, Error> {
+        self.read(&sql::MARK_READ, params![name]).await?.map(|row| row.int(0)).transpose()
+    }
+
+    /// Keeps a number under a name, without a record.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn set_mark(&self, name: &str, value: i64) -> Result<(), Error> {
+        self.upkeep(Upkeep::Keyring, Batch::new().run(&sql::MARK_SET, params![name, value])).await
     }
 
     /// Remembers that the data is damaged: from here on this process must say nothing about credentials.

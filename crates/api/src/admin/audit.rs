@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use kernel::clock::Timestamp;
 use kernel::id::Id;
 use record::entry::{Entry, Jti};
+use record::proof::{self, Recorded, TokenProof};
 use record::query::{self, AuditFilter, AuditView, JournalFilter, Outcome};
+use record::tree::Hash;
 use serde_json::{Value, json};
 
 use super::{Ask, Reply};
@@ -81,11 +83,14 @@ async fn entries(ask: &Ask, filter: JournalFilter) -> Result<Reply, Problem> {
     Ok(ask.page(&page.items.iter().map(entry_view).collect::<Vec<_>>(), page.next.as_deref()))
 }
 
+/// The token that a query names.
+fn jti(ask: &Ask) -> Result<Option<Jti>, Problem> {
+    let parse =
+        |text: &String| Jti::parse(text).ok_or_else(|| Problem::malformed("jti is not the id of a token of ours"));
+    ask.query.get("jti").map(parse).transpose()
+}
+
 pub(super) async fn journal(ask: &Ask) -> Result<Reply, Problem> {
-    let jti = match ask.query.get("jti") {
-        None => None,
-        Some(text) => Some(Jti::parse(text).ok_or_else(|| Problem::malformed("jti is not the id of a token of ours"))?),
-    };
     let outcome = match ask.query.get("outcome").map(String::as_str) {
         None => None,
         Some("issued") => Some(Outcome::Issued),
@@ -97,7 +102,7 @@ pub(super) async fn journal(ask: &Ask) -> Result<Reply, Problem> {
         from: ask.time("from")?,
         to: ask.time("to")?,
         outcome,
-        jti,
+        jti: jti(ask)?,
         limit: ask.limit()?,
         cursor: ask.position()?,
     };
@@ -142,6 +147,10 @@ pub(super) async fn checkpoints(ask: &Ask) -> Result<Reply, Problem> {
     Ok(ask.page(&found.iter().take(limit).map(view).collect::<Vec<_>>(), next.as_ref().map(<[u8; 8]>::as_slice)))
 }
 
+fn base64_of(path: &[Hash]) -> Vec<String> {
+    path.iter().map(|hash| STANDARD.encode(hash)).collect()
+}
+
 pub(super) async fn proofs(ask: &Ask) -> Result<Reply, Problem> {
     let number = |name: &str| -> Result<Option<u64>, Problem> {
         ask.query
@@ -150,21 +159,39 @@ pub(super) async fn proofs(ask: &Ask) -> Result<Reply, Problem> {
             .transpose()
     };
     let store = &ask.app.auth.store;
-    let hashes = |path: &[record::tree::Hash]| path.iter().map(|h| STANDARD.encode(h)).collect::<Vec<_>>();
     let absent = || Problem::not_found("no checkpoint covers that yet");
+    if let Some(jti) = jti(ask)? {
+        return match proof::token(store, ask.tenant.id, &jti).await.map_err(refuse)? {
+            Some(Recorded::Proven(proof)) => Ok(Reply::ok(token_proof(&proof))),
+            Some(Recorded::Waiting) => Err(Problem::not_found(
+                "the token is in the journal, and the next checkpoint covers it; ask again in a minute",
+            )),
+            None => Err(Problem::not_found("no token with this jti was issued")),
+        };
+    }
     if let Some(leaf) = number("leaf")? {
-        let proof = query::proof(store, ask.tenant.id, leaf).await.map_err(refuse)?.ok_or_else(absent)?;
+        let proof = proof::inclusion(store, ask.tenant.id, leaf).await.map_err(refuse)?.ok_or_else(absent)?;
         return Ok(Reply::ok(json!({
-            "kind": "inclusion", "leaf": proof.leaf, "hash": STANDARD.encode(proof.hash), "path": hashes(&proof.path),
-            "checkpoint": proof.checkpoint.note,
+            "kind": "inclusion", "leaf": proof.leaf, "hash": STANDARD.encode(proof.hash),
+            "path": base64_of(&proof.path), "checkpoint": proof.checkpoint.note,
         })));
     }
     if let Some(size) = number("from_size")? {
-        let found = query::consistency(store, ask.tenant.id, size).await.map_err(refuse)?;
+        let found = proof::consistency(store, ask.tenant.id, size).await.map_err(refuse)?;
         let (path, checkpoint) = found.ok_or_else(absent)?;
         return Ok(Reply::ok(json!({
-            "kind": "consistency", "from_size": size, "path": hashes(&path), "checkpoint": checkpoint.note,
+            "kind": "consistency", "from_size": size, "path": base64_of(&path), "checkpoint": checkpoint.note,
         })));
     }
-    Err(Problem::malformed("name a leaf or a from_size"))
+    Err(Problem::malformed("name a jti, a leaf or a from_size"))
+}
+
+fn token_proof(proof: &TokenProof) -> Value {
+    let TokenProof { entry, block, inclusion } = proof;
+    json!({
+        "kind": "token", "entry": STANDARD.encode(&entry.bytes), "entry_index": entry.index,
+        "entry_path": base64_of(&entry.path), "block": STANDARD.encode(block), "leaf": inclusion.leaf,
+        "hash": STANDARD.encode(inclusion.hash), "path": base64_of(&inclusion.path),
+        "checkpoint": inclusion.checkpoint.note,
+    })
 }

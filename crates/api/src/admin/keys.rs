@@ -5,6 +5,7 @@ use auth::error::FieldProblem;
 use auth::key::{KeyPurpose, KeyRecord, RotateAt, Rotation};
 use http::StatusCode;
 use jose::Alg;
+use record::checkpoint::origin_of;
 use serde_json::{Value, json};
 use store::params;
 
@@ -13,13 +14,14 @@ use super::{Ask, Reply, change};
 use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
 
-fn view(key: &KeyRecord) -> Value {
+fn view(ask: &Ask, key: &KeyRecord) -> Value {
     json!({
         "kid": key.kid, "purpose": key.purpose.name(), "alg": key.alg.name(), "state": key.state.name(),
         "public_jwk": key.public_jwk, "created_at": key.created_at.to_string(),
         "promote_after": key.promote_after.to_string(), "promoted_at": key.promoted_at.map(|t| t.to_string()),
         "retired_at": key.retired_at.map(|t| t.to_string()), "remove_after": key.remove_after.map(|t| t.to_string()),
         "replace_at": key.replace_at.map(|t| t.to_string()),
+        "verifier_key": key.verifier(&origin_of(&ask.tenant.issuer)).map(|verifier| verifier.to_string()),
     })
 }
 
@@ -34,13 +36,17 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let after = ask.position_id()?.map(|id| id.to_vec());
     let found = rows(ask, after, i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX)).await?;
     let next = found.get(limit).and(limit.checked_sub(1)).and_then(|i| found.get(i)).map(|k| *k.id.as_bytes());
-    Ok(ask.page(&found.iter().take(limit).map(view).collect::<Vec<_>>(), next.as_ref().map(<[u8; 16]>::as_slice)))
+    Ok(ask.page(
+        &found.iter().take(limit).map(|key| view(ask, key)).collect::<Vec<_>>(),
+        next.as_ref().map(<[u8; 16]>::as_slice),
+    ))
 }
 
 pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
     let all = rows(ask, None, 10_000).await?;
     let key = all.iter().find(|k| k.kid == ask.param("kid"));
-    key.map(|k| Reply::ok(view(k))).ok_or_else(|| Problem::not_found("there is no key with this id in this tenant"))
+    key.map(|k| Reply::ok(view(ask, k)))
+        .ok_or_else(|| Problem::not_found("there is no key with this id in this tenant"))
 }
 
 fn answer(rotation: &Rotation) -> Reply {

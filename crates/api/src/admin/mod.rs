@@ -211,6 +211,9 @@ async fn gate(
         .filter(|t| !route.default_tenant_only || *t.slug == *DEFAULT_SLUG)
         .ok_or_else(|| Problem::not_found("there is no such tenant or path"))?;
     let who = authorize(&app, route, &tenant, &parts.headers, source, &request_id, limits).await?;
+    if path.values().any(|value| value.contains('\0')) {
+        return Err(Problem::not_found("nothing here has a name with U+0000"));
+    }
     let query = read_query(parts.uri.query(), route)?;
     if http_body::Body::size_hint(&body).lower() > route.body_limit_bytes as u64 {
         return Err(Problem::too_large(route.body_limit_bytes));
@@ -317,6 +320,10 @@ fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, Strin
             )));
         }
         if let Some(value) = form.get(name) {
+            // No store keeps it in a text, and one of them fails on being asked for it. A cursor is none of a store's.
+            if name != "cursor" && value.contains('\0') {
+                return Err(Problem::malformed(format!("{name} holds U+0000, which no text here does")));
+            }
             query.insert(name.to_owned(), value.to_owned());
         }
     }

@@ -355,6 +355,13 @@ fn keys() -> Vec<(&'static str, Value)> {
                     ("retired_at", or_null(time())),
                     ("remove_after", or_null(time())),
                     ("replace_at", or_null(time())),
+                    (
+                        "verifier_key",
+                        described(
+                            or_null(text()),
+                            "What verifies checkpoints, for a checkpoint key: name, hash and key.",
+                        ),
+                    ),
                 ],
                 &[],
             ),
@@ -485,7 +492,8 @@ fn tokens() -> Vec<(&'static str, Value)> {
 }
 
 fn records() -> Vec<(&'static str, Value)> {
-    let hashes = || json!({"type": "array", "items": {"type": "string", "contentEncoding": "base64"}});
+    let bytes = || json!({"type": "string", "contentEncoding": "base64"});
+    let hashes = || json!({"type": "array", "items": bytes()});
     vec![
         (
             "AuditRecord",
@@ -537,7 +545,7 @@ fn records() -> Vec<(&'static str, Value)> {
                 &[
                     ("origin", text()),
                     ("size", integer(0)),
-                    ("root", json!({"type": "string", "contentEncoding": "base64"})),
+                    ("root", bytes()),
                     ("note", described(text(), "The signed note.")),
                 ],
                 &[],
@@ -547,13 +555,17 @@ fn records() -> Vec<(&'static str, Value)> {
             "AuditProof",
             answer(
                 &[
-                    ("kind", one_of(&["inclusion", "consistency"])),
+                    ("kind", one_of(&["token", "inclusion", "consistency"])),
                     ("path", described(hashes(), "Hashes from the leaf to the root.")),
                     ("checkpoint", described(text(), "The signed note that the proof leads to.")),
                 ],
                 &[
+                    ("entry", described(bytes(), "The token's journal entry.")),
+                    ("entry_index", described(integer(0), "Its place in its block.")),
+                    ("entry_path", described(hashes(), "Hashes from the entry to the root of its block.")),
+                    ("block", described(bytes(), "What the leaf stands for; it ends in the root of the block.")),
                     ("leaf", integer(0)),
-                    ("hash", json!({"type": "string", "contentEncoding": "base64"})),
+                    ("hash", bytes()),
                     ("from_size", integer(0)),
                 ],
             ),

@@ -1,9 +1,14 @@
 //! The record: what was changed, issued and refused, and that it verifies.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use jose::{Alg, SigningKey};
 use kernel::tenant::DEFAULT;
-use record::checkpoint::{KeySigner, Verifier};
+use record::canonical::parse_block;
+use record::checkpoint::{Checkpoint, KeySigner, Verifier};
+use record::entry::{Entry, decode};
+use record::tree::{Hash, leaf_hash, verify_inclusion};
 use serde_json::{Value, json};
 
 use crate::on_both_engines;
@@ -74,7 +79,7 @@ on_both_engines! {
             path = format!("/api/audit/records?action=client.created&from=2026-06-01T12:00:05Z&limit=1&cursor={cursor}");
         }
         assert_eq!(seen, ["c", "b", "a"]);
-        for bad in ["from=yesterday", "limit=0", "limit=201", "cursor=x", "unknown=1"] {
+        for bad in ["from=yesterday", "limit=0", "limit=201", "cursor=x", "unknown=1", "object_kind=%00", "actor=a%00b"] {
             world.admin(Method::GET, &format!("/api/audit/records?{bad}"), Value::Null).await.expect(400);
         }
     }
@@ -147,6 +152,42 @@ on_both_engines! {
         let size = listed["data"].as_array().unwrap().iter().map(|c| c["size"].as_u64().unwrap()).min().unwrap();
         assert_eq!(get(&world, &format!("/api/audit/proofs?from_size={size}")).await["kind"], "consistency");
         world.admin(Method::GET, "/api/audit/proofs?leaf=1000000", Value::Null).await.expect(404);
+    }
+
+    async fn a_token_has_a_proof_that_leads_from_its_entry_to_the_signed_root(world: World) {
+        let secret = world.client("c", json!({})).await;
+        let mut tokens = Vec::new();
+        for _ in 0..3 {
+            let answer = world.token("c", &secret, "").await.expect(200).json();
+            tokens.push(claims(answer["access_token"].as_str().unwrap()).1["jti"].as_str().unwrap().to_owned());
+        }
+        let path = |jti: &str| format!("/api/audit/proofs?jti={jti}");
+        let early = world.admin(Method::GET, &path(&tokens[0]), Value::Null).await.expect(404).json();
+        assert!(early["detail"].as_str().unwrap().contains("next checkpoint"), "{early}");
+        fold(&world).await;
+        for jti in &tokens {
+            let proof = get(&world, &path(jti)).await;
+            let bytes = |value: &Value| STANDARD.decode(value.as_str().unwrap()).unwrap();
+            let hashes = |name: &str| -> Vec<Hash> {
+                proof[name].as_array().unwrap().iter().map(|hash| bytes(hash).try_into().unwrap()).collect()
+            };
+            let (entry, block) = (bytes(&proof["entry"]), bytes(&proof["block"]));
+            assert_eq!((&proof["kind"], &bytes(&proof["hash"])), (&json!("token"), &leaf_hash(&block).to_vec()));
+            let Entry::Issuance(issued) = decode(&entry).unwrap() else { panic!("{entry:?}") };
+            assert_eq!((&issued.jti(), &*issued.client_id), (jti, "c"));
+            // The steps of the documentation.
+            let (entries, root) = parse_block(&block).unwrap();
+            let at = proof["entry_index"].as_u64().unwrap();
+            assert!(verify_inclusion(&leaf_hash(&entry), at, entries, &hashes("entry_path"), &root));
+            let signed = Checkpoint::parse(proof["checkpoint"].as_str().unwrap()).unwrap();
+            let leaf = proof["leaf"].as_u64().unwrap();
+            assert!(verify_inclusion(&leaf_hash(&block), leaf, signed.size, &hashes("path"), &signed.root));
+        }
+        let other = tokens[0].replacen(&tokens[0][..1], if tokens[0].starts_with('0') { "1" } else { "0" }, 1);
+        let never = world.admin(Method::GET, &path(&other), Value::Null).await.expect(404).json();
+        assert!(never["detail"].as_str().unwrap().contains("was issued"), "{never}");
+        world.admin(Method::GET, &path("x"), Value::Null).await.expect(400);
+        world.admin(Method::GET, "/api/audit/proofs", Value::Null).await.expect(400);
     }
 
     async fn the_last_use_of_a_secret_comes_from_the_journal(world: World) {

@@ -379,7 +379,8 @@ on_both_engines! {
         let answer = read(api::oauth_error::response(&cause, &pages, "req_1")).await.expect(500);
         assert_eq!(answer.json(), json!({"error": "server_error", "error_description": "request_id req_1", "error_uri": "https://id.example/errors/server_error"}));
         let away = read(api::oauth_error::response(&auth::error::OauthError::Unavailable, &pages, "req_1")).await.expect(503);
-        assert_eq!((away.error().as_str(), away.header("retry-after")), ("temporarily_unavailable", "1"));
+        assert_eq!(away.error(), "temporarily_unavailable");
+        assert!((1..=3).contains(&away.header("retry-after").parse::<u32>().unwrap()));
         // Whatever a refusal holds, only the characters of the grammar leave.
         let odd = auth::error::OauthError::InvalidScope("\"\\\t\u{0}\u{e9}ok".to_owned());
         let answer = read(api::oauth_error::response(&odd, &pages, "req_1")).await;

@@ -11,6 +11,23 @@ async fn get(world: &World, path: &str) -> crate::world::Answer {
 }
 
 on_both_engines! {
+    async fn whom_to_write_about_a_weakness_is_told_only_when_it_is_configured(world: World) {
+        const PATH: &str = "/.well-known/security.txt";
+        let none = get(&world, PATH).await.expect(404);
+        assert_eq!(none.header("content-type"), "application/problem+json");
+        assert!(none.text.contains("security.contact"), "{}", none.text);
+        let contacts = ["mailto:security@example.com", "https://example.com/security"].map(str::to_owned).to_vec();
+        let mut told = world.clone();
+        told.app = api::router(api::App::configured(std::sync::Arc::clone(&world.auth), 10, contacts));
+        let answer = get(&told, PATH).await.expect(200);
+        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(
+            answer.text,
+            "Contact: mailto:security@example.com\nContact: https://example.com/security\n\
+             Expires: 2026-08-30T12:00:00Z\nCanonical: https://id.example/.well-known/security.txt\n"
+        );
+    }
+
     async fn the_metadata_is_the_same_bytes_at_every_path_and_names_its_issuer(world: World) {
         world.admin(Method::POST, "/api/tenants", json!({"slug": "acme"})).await.expect(201);
         let root = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];

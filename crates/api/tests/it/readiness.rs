@@ -58,7 +58,7 @@ on_both_engines! {
     }
 
     async fn a_refused_request_counts_as_shed_for_a_minute(world: World) {
-        let app = api::App::with_in_flight(Arc::clone(&world.auth), 0);
+        let app = api::App::configured(Arc::clone(&world.auth), 0, Vec::new());
         let mut full = world.clone();
         full.app = api::router(app.clone());
         assert_eq!(app.readiness.holding(world.clock.now()), []);

@@ -150,4 +150,3 @@ on("input", (event) => {
 addEventListener("beforeunload", (event) => {
   if ($("form[data-changed]")) event.preventDefault();
 });
-

@@ -50,6 +50,6 @@ pub(super) async fn says(seat: &Seat, client: &Client, scope: Option<&str>) -> R
         }
         Err(OauthError::Unavailable) => Err(Refused::unavailable(1)),
         Err(OauthError::Internal(_)) => Err(store::Error::RowCorrupt.into()),
-        Err(error) => Ok(Says::Refusal { code: error.reason(), sentence: error.to_string() }),
+        Err(error) => Ok(Says::Refusal { code: error.code(), sentence: error.to_string() }),
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn run(seat: Seat) -> Answer {
             let token = answer.access_token.reveal();
             Ok(Shown { masked: masked(token), claims: claims(token), expires_in: answer.expires_in })
         }
-        Err(error) => Err(Failure { code: error.reason(), description: error.to_string() }),
+        Err(error) => Err(Failure { code: error.code(), description: error.to_string() }),
     };
     // Only a secret that works is a secret that this page had shown.
     let made = Made::parse(ask.field("reveal")).filter(|_| outcome.is_ok());

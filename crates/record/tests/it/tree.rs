@@ -1,12 +1,13 @@
 //! Sequencing, proofs and offline verification.
 
+use jose::{Alg, SigningKey};
 use kernel::id::{Id, Secret};
-use record::canonical::block_leaf_hash;
 use record::checkpoint::Checkpoint;
-use record::entry::Entry;
+use record::entry::{Entry, Jti};
+use record::proof::{self, Doubt, Recorded, TokenProof};
 use record::query::{self, AuditFilter};
-use record::tree::{Head, leaf_hash, verify_consistency, verify_inclusion};
-use record::{Error, Extent, Sequencer};
+use record::tree::{Head, verify_consistency, verify_inclusion};
+use record::{Error, Extent, KeySigner, Sequencer, Verifier};
 use store::{Batch, params};
 
 use crate::world::{World, on_both_engines};
@@ -29,7 +30,8 @@ on_both_engines! {
     nothing_new_is_not_signed_and_something_new_is_signed_once;
     a_journal_is_folded_as_it_fills_in_whole_rounds_alone;
     many_records_are_sequenced_in_rounds_and_in_commit_order;
-    every_leaf_and_every_entry_has_a_proof_under_the_signed_root;
+    every_record_has_a_proof_under_the_signed_root;
+    every_token_has_a_proof_that_is_believed_without_the_store;
     two_checkpoints_are_consistent_by_a_proof_that_needs_no_store;
     the_last_use_of_a_credential_follows_its_issuances;
     a_segment_that_arrives_late_with_an_early_id_is_folded_by_the_next_run;
@@ -99,31 +101,93 @@ async fn many_records_are_sequenced_in_rounds_and_in_commit_order(mut world: Wor
     assert_eq!(report.checkpoints, 2, "each round signed the tree that it left");
 }
 
-async fn every_leaf_and_every_entry_has_a_proof_under_the_signed_root(mut world: World) {
+async fn every_record_has_a_proof_under_the_signed_root(mut world: World) {
     for name in ["a", "b", "c"] {
         world.change("client.created", name).await;
     }
-    let issued = world.issue("a").await;
-    world.refuse("b").await;
+    world.issue("a").await;
     let checkpoint = world.sequence().await.unwrap();
     let (store, tenant) = (world.store.clone(), world.tenant);
     let records = query::audit(&store, tenant, &AuditFilter { limit: 10, ..AuditFilter::default() }).await.unwrap();
     for record in records {
-        let proof = query::proof(&store, tenant, record.leaf.unwrap()).await.unwrap().unwrap();
+        let proof = proof::inclusion(&store, tenant, record.leaf.unwrap()).await.unwrap().unwrap();
         assert_eq!(proof.checkpoint, checkpoint);
         assert_eq!(proof.hash, record.leaf_hash(tenant));
         assert!(verify_inclusion(&proof.hash, proof.leaf, checkpoint.size, &proof.path, &checkpoint.root));
     }
-    let block = query::proof(&store, tenant, 3).await.unwrap().unwrap();
-    let entry = query::entry_proof(&store, tenant, 3, 0).await.unwrap().unwrap();
-    assert_eq!(entry.bytes, Entry::Issuance(issued).encode());
-    assert!(verify_inclusion(&leaf_hash(&entry.bytes), entry.index, entry.entries, &entry.path, &entry.root));
-    assert_eq!(block_leaf_hash(tenant, entry.entries, &entry.root), block.hash);
-    assert!(verify_inclusion(&block.hash, 3, checkpoint.size, &block.path, &checkpoint.root));
+    assert!(proof::inclusion(&store, tenant, 4).await.unwrap().is_none(), "no such leaf");
+}
 
-    assert!(query::proof(&store, tenant, 4).await.unwrap().is_none(), "no such leaf");
-    assert!(query::entry_proof(&store, tenant, 3, 2).await.unwrap().is_none(), "no such entry");
-    assert!(query::entry_proof(&store, tenant, 0, 0).await.unwrap().is_none(), "a record is no block");
+async fn every_token_has_a_proof_that_is_believed_without_the_store(mut world: World) {
+    let keys = [Verifier::of(&world.signer).unwrap()];
+    let mut issued = Vec::new();
+    for (round, tokens) in [(0, 1), (1, 5), (2, 8)] {
+        world.change("client.created", &format!("c{round}")).await;
+        for _ in 0..tokens {
+            issued.push(world.issue("a").await);
+        }
+        world.refuse("a").await;
+        world.sequence().await.unwrap();
+        world.advance(100);
+    }
+    let (store, tenant) = (world.store.clone(), world.tenant);
+    let recorded = async |jti: &str| proof::token(&store, tenant, &Jti::parse(jti).unwrap()).await.unwrap();
+    for issued in &issued {
+        let proven = match recorded(&issued.jti()).await {
+            Some(Recorded::Proven(proven)) => Some(proven),
+            Some(Recorded::Waiting) | None => None,
+        };
+        let proven = proven.unwrap();
+        let (entry, checkpoint) = proven.verify(&keys).unwrap();
+        assert_eq!((&entry, checkpoint.size), (issued, 6));
+        for (what, changed) in changes(&proven) {
+            assert!(changed.verify(&keys).is_err(), "{what}");
+        }
+        let stranger = KeySigner::new("https://id.example", SigningKey::generate(Alg::EdDsa).unwrap().0).unwrap();
+        assert!(matches!(proven.verify(&[Verifier::of(&stranger).unwrap()]), Err(Doubt::Note(_))));
+    }
+    let waiting = world.issue("a").await;
+    assert_eq!(recorded(&waiting.jti()).await, Some(Recorded::Waiting));
+    let nobodys = Jti { token: [0; 16], ..Jti::parse(&waiting.jti()).unwrap() };
+    assert_eq!(recorded(&nobodys.to_string()).await, None);
+    let foreign = proof::token(&store, Id::from_bytes([7; 16]), &Jti::parse(&waiting.jti()).unwrap()).await.unwrap();
+    assert_eq!(foreign, None, "another tenant sees nothing");
+}
+
+/// The same proof with one thing changed in it.
+fn changes(good: &TokenProof) -> Vec<(&'static str, TokenProof)> {
+    let change = |what, change: &dyn Fn(&mut TokenProof)| {
+        let mut changed = good.clone();
+        change(&mut changed);
+        (what, changed)
+    };
+    let mut all = vec![
+        change("another entry", &|p| *p.entry.bytes.last_mut().unwrap() ^= 1),
+        change("a longer entry", &|p| p.entry.bytes.push(0)),
+        change("another place in the block", &|p| p.entry.index ^= 1),
+        change("another size of the block", &|p| p.entry.entries ^= 64),
+        change("another root of the block", &|p| p.entry.root[0] ^= 1),
+        change("a longer path in the block", &|p| p.entry.path.push([0; 32])),
+        change("another leaf", &|p| *p.block.last_mut().unwrap() ^= 1),
+        change("another tenant", &|p| p.block[2] ^= 1),
+        change("a record's leaf", &|p| p.block[1] = 0),
+        change("another place in the tree", &|p| p.inclusion.leaf ^= 1),
+        change("a path that is cut", &|p| {
+            p.inclusion.path.pop();
+        }),
+        change("another checkpoint", &|p| {
+            p.inclusion.checkpoint.note = p.inclusion.checkpoint.note.replace("\n6\n", "\n7\n");
+        }),
+        // The block's own leaf, as if it were an entry of a tree of one.
+        change("the leaf instead of an entry", &|p| {
+            (p.entry.bytes, p.entry.index, p.entry.entries) = (p.block.clone(), 0, 1);
+            p.entry.path.clear();
+        }),
+    ];
+    if good.entry.path.len() > 1 {
+        all.push(change("a path in another order", &|p| p.entry.path.reverse()));
+    }
+    all
 }
 
 async fn two_checkpoints_are_consistent_by_a_proof_that_needs_no_store(mut world: World) {
@@ -134,7 +198,7 @@ async fn two_checkpoints_are_consistent_by_a_proof_that_needs_no_store(mut world
         world.change("client.created", name).await;
     }
     let newer = world.sequence().await.unwrap();
-    let (proof, stated) = query::consistency(&world.store, world.tenant, older.size).await.unwrap().unwrap();
+    let (proof, stated) = proof::consistency(&world.store, world.tenant, older.size).await.unwrap().unwrap();
     assert_eq!(stated, newer);
     assert!(verify_consistency(&older.head(), &newer.head(), &proof));
     let forked = Head { root: [7; 32], ..older.head() };

@@ -3,11 +3,13 @@
 mod admin;
 mod apis;
 mod audit;
+mod backup;
 mod body;
 mod clients;
 mod consent;
 mod doctor;
 mod keys;
+mod migrate;
 mod onsite;
 mod raw;
 mod remote;
@@ -67,6 +69,10 @@ enum Command {
     /// What was changed, issued and refused
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Backups
+    Backup(backup::Backup),
+    /// Versions of the schema
+    Migrate(migrate::Migrate),
     /// Commands of the user who runs the server
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -165,6 +171,8 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Keys(command) => command.carry_out().await,
         Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
+        Command::Backup(command) => command.carry_out().await,
+        Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,
         Command::Doctor(command) => command.carry_out().await,
         Command::Completion { shell } => {

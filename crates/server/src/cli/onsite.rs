@@ -66,7 +66,7 @@ impl Onsite {
             Claim::Held(dir) => {
                 let issuer = config.issuer_for(config.listen);
                 let house = House::open(&config, dir, issuer).await?;
-                let outcome = perform(&house.auth, operation).await;
+                let outcome = perform(&house.auth, operation, None).await;
                 house.close().await;
                 outcome
             }

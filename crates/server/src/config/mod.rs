@@ -81,6 +81,8 @@ pub struct Config {
     pub hardened: bool,
     /// `security.reject_weak_secrets`: refuse chosen client secrets estimated under 128 bit. Default false.
     pub reject_weak_secrets: bool,
+    /// `security.contact`: where to report a weakness, as `mailto:`, `https:` or `tel:` URIs (RFC 9116). Default none.
+    pub security_contact: Vec<String>,
     /// `keys.rotation_days`: days between rotations of the signing key, 1 to 3650. Default 90.
     pub key_rotation_days: u32,
     /// `store.allow_unsafe_durability`: start on file systems that lose acknowledged writes; for tests. Default false.
@@ -197,6 +199,7 @@ impl Config {
             scopes_auto_create: source.flag("scopes.auto_create", !hardened),
             hardened,
             reject_weak_secrets: source.flag("security.reject_weak_secrets", false),
+            security_contact: contacts(&mut source),
             is_development: false,
             key_rotation_days: source.number("keys.rotation_days", 90, 1..=3650),
             allow_unsafe_durability: source.flag("store.allow_unsafe_durability", false),
@@ -323,6 +326,23 @@ fn trusted(source: &mut Source<'_>) -> Vec<Cidr> {
         }
     }
     networks
+}
+
+fn contacts(source: &mut Source<'_>) -> Vec<String> {
+    let contacts = source.list("security.contact");
+    let is_uri = |text: &String| {
+        let has_scheme =
+            ["mailto:", "https://", "tel:"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+        has_scheme && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if let Some(wrong) = contacts.iter().find(|text| !is_uri(text)) {
+        source.report(
+            "security.contact",
+            format!("holds {wrong:?}, which is no URI to write to"),
+            "List `mailto:`, `https:` or `tel:` URIs, for example `[\"mailto:security@example.com\"]`.",
+        );
+    }
+    contacts
 }
 
 fn limits(source: &mut Source<'_>) -> Limits {

@@ -54,6 +54,7 @@ fn every_kind_of_key_can_be_set_by_its_variable() {
         ("BASTIONARY_PROXY_TRUSTED", "10.0.0.0/8, 192.0.2.7"),
         ("BASTIONARY_LIMITS_CONNECTIONS_PER_SOURCE", "7"),
         ("BASTIONARY_SECURITY_HARDENED", "true"),
+        ("BASTIONARY_SECURITY_CONTACT", "mailto:security@example.com, https://example.com/security"),
         ("BASTIONARY_KEYS_ROTATION_DAYS", "30"),
         ("BASTIONARY_ADMIN_CLIENT_ID", "root"),
         ("BASTIONARY_ADMIN_CLIENT_SECRET", "hunter2hunter2"),
@@ -68,10 +69,21 @@ fn every_kind_of_key_can_be_set_by_its_variable() {
     assert_eq!(config.proxy_trusted.len(), 2);
     assert_eq!(config.limits.connections_per_source, 7);
     assert!(config.hardened && !config.scopes_auto_create && config.allow_unsafe_durability);
+    assert_eq!(config.security_contact, ["mailto:security@example.com", "https://example.com/security"]);
     assert_eq!(config.key_rotation_days, 30);
     let admin = config.admin_client.as_ref().unwrap();
     assert_eq!((admin.id.as_str(), admin.secret.reveal().as_str()), ("root", "hunter2hunter2"));
     assert_eq!(config.database_url.as_ref().unwrap().reveal(), "postgres://u:p@h/d");
+}
+
+#[test]
+fn a_contact_that_cannot_be_written_to_is_refused() {
+    for wrong in
+        ["security@example.com", "http://example.com/", "mailto:", "mailto:a b@example.com", "mailto:a\\nExpires: x"]
+    {
+        let text = refusal(&format!("[security]\ncontact = [\"{wrong}\"]\n"), &[]);
+        assert!(text.contains("`security.contact` holds") && text.contains("mailto:security@example.com"), "{text}");
+    }
 }
 
 #[test]

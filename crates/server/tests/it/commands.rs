@@ -177,10 +177,53 @@ fn the_audit_log_verifies_through_the_socket_and_at_rest_with_what_the_server_si
 }
 
 #[test]
+fn a_token_is_proven_by_a_file_and_a_key_without_the_server_and_a_changed_proof_is_not_believed() {
+    let mut world = World::new();
+    let token = out(&world.admin(&["token", "get", "--scope", "admin"]));
+    let seen = json(&world.admin(&["token", "inspect", token.trim(), "-o", "json"]));
+    let jti = seen["claims"]["jti"].as_str().unwrap();
+    // The end of a server signs what is new.
+    assert_eq!(world.server.stop(), Some(0));
+    world.server = Running::serve(&world.data, |_| {});
+    let proof = json(&world.admin(&["audit", "prove", "--jti", jti]));
+    let listed = json(&world.admin(&["keys", "list", "-o", "json"]));
+    let is_signer = |key: &&Value| key["purpose"] == "checkpoint" && key["state"] == "active";
+    let key = listed["data"].as_array().unwrap().iter().find(is_signer).unwrap()["verifier_key"].clone();
+    let other = |text: &str| if text.starts_with('A') { "B" } else { "A" }.to_owned() + &text[1..];
+    let verify = |proof: &Value, key: &str| {
+        let file = world.data.with_extension("json");
+        std::fs::write(&file, proof.to_string()).unwrap();
+        run(binary(&["audit", "verify", "-o", "json", "--key", key, "--proof"]).arg(&file))
+    };
+    world.server.stop();
+    let good = verify(&proof, key.as_str().unwrap());
+    let verdict = json(&good);
+    assert_eq!((code(&good), &verdict["jti"], &verdict["scope"]), (Some(0), &jti.into(), &"admin".into()));
+    for member in ["entry", "block", "path"] {
+        let mut changed = proof.clone();
+        match &mut changed[member] {
+            Value::String(text) => *text = other(text),
+            Value::Array(hashes) => hashes.push(proof["hash"].clone()),
+            wrong => panic!("{wrong}"),
+        }
+        let refused = verify(&changed, key.as_str().unwrap());
+        assert_ne!(code(&refused), Some(0), "{member}: {}", said(&refused));
+    }
+    let foreign = "auth.example.com/audit+9c5bb7b0+AS3Kx2cnY2Qpr5Zy1wdWyXVhkWYgnPGhGEtHqPOLIW6A";
+    assert_eq!(code(&verify(&proof, foreign)), Some(2), "the hash is not that of the key");
+    assert_eq!(code(&verify(&Value::Null, key.as_str().unwrap())), Some(2));
+    let alone = run(&mut binary(&["audit", "verify", "--proof", "proof.json"]));
+    assert_eq!(code(&alone), Some(2), "a proof that brings its own key proves nothing");
+}
+
+#[test]
 fn doctor_names_one_remedy_per_finding() {
     let world = World::new();
     let good = run(binary(&["doctor", "--data-dir"]).arg(&world.data));
     assert_eq!(code(&good), Some(0), "{}", said(&good));
+    let address = world.server.url.trim_start_matches("http://");
+    assert!(out(&good).contains(&format!("listener: the running server is reached at {address}")), "{}", said(&good));
+    assert!(!out(&good).contains("127.0.0.1:8080"), "the configured one is not where it listens: {}", said(&good));
     crate::process::chmod(&world.data.join("master.key"), 0o644);
     let bad = run(binary(&["doctor", "--data-dir"]).arg(&world.data));
     assert_eq!(code(&bad), Some(1), "{}", said(&bad));

@@ -112,7 +112,7 @@ async fn load(server: Outbound, name: String, known: Arc<Mutex<Acknowledged>>) {
 }
 
 /// All values of a member over the pages of a list.
-async fn all(server: &Outbound, token: &str, path: &str, member: &str) -> BTreeSet<String> {
+pub(crate) async fn all(server: &Outbound, token: &str, path: &str, member: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut cursor = String::new();
     loop {

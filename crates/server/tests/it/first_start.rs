@@ -229,9 +229,9 @@ async fn metrics_are_served_on_the_management_listener_alone() {
                 text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
             assert_eq!(names.len(), text.matches("# TYPE ").count(), "each name has one type: {text}");
             let documented = include_str!("../../../../docs/operations.md");
-            for name in names {
-                assert!(documented.contains(&format!("`{name}`")), "{name} is not in the book");
-            }
+            let in_the_book: std::collections::BTreeSet<&str> =
+                documented.split('`').filter(|word| word.starts_with("bastionary_")).collect();
+            assert_eq!(names, in_the_book.into_iter().filter(|name| *name != "bastionary_").collect());
             for line in ["bastionary_connections{state=\"open\"} ", "bastionary_open_fds ", "bastionary_shed_total{"] {
                 assert!(text.contains(line), "{line}: {text}");
             }

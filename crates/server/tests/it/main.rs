@@ -12,6 +12,7 @@
 mod process;
 mod rig;
 
+mod backup;
 mod canaries;
 mod commands;
 mod corruption;
@@ -20,6 +21,7 @@ mod deadlines;
 mod drain;
 mod first_start;
 mod flood;
+mod fuzz;
 mod heads;
 mod outage;
 mod proxies;

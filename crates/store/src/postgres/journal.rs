@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the committer is sent.
 pub(crate) enum Message {
-    /// An entry, and where its answer goes.
-    Entry(Entry, oneshot::Sender<Result<(), Error>>),
+    /// An entry, where its answer goes, and since when it waits.
+    Entry(Entry, oneshot::Sender<Result<(), Error>>, Instant),
     /// The end.
     Close,
 }
@@ -36,15 +36,17 @@ pub(crate) async fn run(pool: Arc<Pool>, shared: Arc<Shared>, mut queue: mpsc::R
     let mut committer = Committer { pool, shared, connection: None };
     let mut messages = Vec::with_capacity(GROUP);
     let mut replies = Vec::with_capacity(GROUP);
+    let mut waiting = Vec::with_capacity(GROUP);
     let mut segments = Segments::default();
     let mut closing = false;
     while !closing && queue.recv_many(&mut messages, GROUP).await > 0 {
         for message in messages.drain(..) {
             match message {
                 // nobody waits for it, and nothing has been begun
-                Message::Entry(_, reply) if reply.is_closed() => {}
-                Message::Entry(entry, reply) => {
+                Message::Entry(_, reply, _) if reply.is_closed() => {}
+                Message::Entry(entry, reply, since) => {
                     segments.add(&entry);
+                    waiting.push(since);
                     replies.push(reply);
                 }
                 Message::Close => closing = true,
@@ -54,10 +56,18 @@ pub(crate) async fn run(pool: Arc<Pool>, shared: Arc<Shared>, mut queue: mpsc::R
         if steps.is_empty() {
             continue;
         }
+        let (began, count) = (Instant::now(), u64::try_from(replies.len()).unwrap_or(0));
+        let counters = &committer.shared.counters;
+        for since in waiting.drain(..) {
+            counters.waits.add_duration(began.saturating_duration_since(since));
+        }
         let written = committer.write(&steps).await;
         if written.is_ok() {
-            committer.shared.counters.groups.add(1);
-            committer.shared.counters.entries.add(u64::try_from(replies.len()).unwrap_or(0));
+            let counters = &committer.shared.counters;
+            counters.groups.add(1);
+            counters.commits.add_duration(began.elapsed());
+            counters.groups_of.add(count);
+            counters.entries.add(count);
         }
         for reply in replies.drain(..) {
             let _ = reply.send(match &written {

@@ -8,7 +8,7 @@ mod tls;
 mod value;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kernel::audit::Entry;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -148,7 +148,7 @@ impl Engine {
             return Err(Error::Unavailable("the server is away".into()));
         }
         let (reply, answer) = oneshot::channel();
-        self.journal.try_send(Message::Entry(entry, reply)).map_err(|error| match error {
+        self.journal.try_send(Message::Entry(entry, reply, Instant::now())).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Full,
             mpsc::error::TrySendError::Closed(_) => Error::Unavailable("the store is closed".into()),
         })?;
@@ -227,15 +227,18 @@ impl Core {
     async fn commit(&self, plan: &Plan, reserved: bool) -> Result<u64, Error> {
         let counters = &self.shared.counters;
         counters.batches.add(1);
+        let began = Instant::now();
         let committed = commit::commit(&self.pool, &self.shared, plan, reserved).await;
-        if matches!(committed, Err(Error::Conflict(_))) {
-            counters.conflicts.add(1);
+        if let Err(error) = &committed {
+            counters.conflicts.note(error);
         }
         if matches!(committed, Err(Error::Unknown(_))) && plan.stamp.is_some() {
             *self.unsure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Moment::now().after(LATE));
         }
         let seq = committed?;
         counters.groups.add(1);
+        counters.commits.add_duration(began.elapsed());
+        counters.groups_of.add(1);
         if plan.entry.is_some() {
             counters.entries.add(1);
         }
@@ -355,6 +358,29 @@ async fn check_settings(connection: &Connection, allow_unsafe: bool) -> Result<(
     Ok(())
 }
 
+/// What ran on a database; nothing for an empty one. It is not changed.
+pub(crate) async fn applied(address: &str, shared: &Arc<Shared>) -> Result<Vec<Applied>, Error> {
+    let connection = Pool::new(address, shared)?.connect().await?;
+    let failed = |error| failure("SCHEMA", error);
+    let table = "SELECT to_regclass('schema_migration') IS NOT NULL";
+    let is_there = connection.client().query_one(table, &[]).await.map_err(failed)?.try_get(0).map_err(failed)?;
+    if is_there { history(&connection).await } else { Ok(Vec::new()) }
+}
+
+async fn history(connection: &Connection) -> Result<Vec<Applied>, Error> {
+    let failed = |error| failure("MIGRATION", error);
+    let rows = connection.client().query(migrate::APPLIED, &[]).await.map_err(failed)?;
+    let read = |row: &tokio_postgres::Row| -> Result<Applied, tokio_postgres::Error> {
+        Ok(Applied {
+            version: row.try_get(0)?,
+            sha256: row.try_get(1)?,
+            min_reader: row.try_get(2)?,
+            at: row.try_get(3)?,
+        })
+    };
+    rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)
+}
+
 async fn migrate(connection: &Connection, shared: &Shared) -> Result<(), Error> {
     let client = connection.client();
     let failed = |error| failure("MIGRATION", error);
@@ -362,14 +388,7 @@ async fn migrate(connection: &Connection, shared: &Shared) -> Result<(), Error> 
         let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); SET LOCAL lock_timeout = '2s'");
         client.batch_execute(&begin).await.map_err(failed)?;
         client.batch_execute(&migrate::history(Dialect::Postgres)).await.map_err(failed)?;
-        let rows = client
-            .query("SELECT version, sha256, min_reader FROM schema_migration", &[])
-            .await
-            .map_err(failed)?
-            .iter()
-            .map(|row| Ok(Applied { version: row.try_get(0)?, sha256: row.try_get(1)?, min_reader: row.try_get(2)? }))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
+        let rows = history(connection).await?;
         // what returns early leaves the transaction open; it ends with the connection
         let Some(next) = migrate::pending(&rows)?.into_iter().next() else {
             return client.batch_execute("COMMIT").await.map_err(failed);

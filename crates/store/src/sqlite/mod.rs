@@ -6,11 +6,12 @@ mod checkpoint;
 mod log;
 pub(crate) mod queue;
 mod reads;
+pub(crate) mod snapshot;
 mod statements;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub(crate) struct Engine {
     checkpointer: Mutex<Option<JoinHandle<()>>>,
     is_check_due: bool,
     path: PathBuf,
+    /// Whether a copy is being made or used.
+    copying: Arc<AtomicBool>,
     shared: Arc<Shared>,
 }
 
@@ -50,7 +53,7 @@ impl Engine {
         let connection = connect(path)?;
         // the ends that several crashes leave behind must not stand behind each other in one log
         checkpoint::empty(&connection);
-        migrate(&connection, shared).map_err(check::refused)?;
+        migrate(&connection, path, shared).map_err(check::refused)?;
         for row in Statements::new(&connection).query(&sql::HEADS, &[])? {
             shared.feed.start_at(row.int(0)?, u64::try_from(row.int(1)?).map_err(|_| Error::RowCorrupt)?);
         }
@@ -74,6 +77,7 @@ impl Engine {
             checkpointer: Mutex::new(Some(checkpointer)),
             is_check_due,
             path: path.to_owned(),
+            copying: Arc::default(),
             shared: Arc::clone(shared),
         })
     }
@@ -102,6 +106,11 @@ impl Engine {
     /// Looks at everything, beside what else goes on; the damage found. Blocks.
     pub(crate) fn check(&self) -> Result<Option<String>, Error> {
         check::whole(&self.path)
+    }
+
+    /// Copies everything as of this moment. Blocks.
+    pub(crate) fn snapshot(&self) -> Result<snapshot::Snapshot, Error> {
+        snapshot::take(&self.path, &self.copying)
     }
 
     /// What is left on the disk; `None` when the system does not say.
@@ -200,21 +209,38 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-fn migrate(connection: &Connection, shared: &Shared) -> Result<(), Error> {
+/// What ran on a file; nothing for one that is not there. It is not changed.
+pub(crate) fn applied(path: &Path) -> Result<Vec<Applied>, Error> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error| failure("SCHEMA", error);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let table = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_migration'";
+    let is_there: i64 = connection.query_row(table, [], |row| row.get(0)).map_err(failed)?;
+    if is_there == 0 { Ok(Vec::new()) } else { history(&connection).map_err(failed) }
+}
+
+fn history(connection: &Connection) -> Result<Vec<Applied>, rusqlite::Error> {
+    let mut statement = connection.prepare(migrate::APPLIED)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Applied { version: row.get(0)?, sha256: row.get(1)?, min_reader: row.get(2)?, at: row.get(3)? })
+    })?;
+    rows.collect()
+}
+
+fn migrate(connection: &Connection, path: &Path, shared: &Shared) -> Result<(), Error> {
     let failed = |error| failure("MIGRATION", error);
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     connection.execute_batch(&migrate::history(Dialect::Sqlite)).map_err(failed)?;
-    let applied = {
-        let mut statement =
-            connection.prepare("SELECT version, sha256, min_reader FROM schema_migration").map_err(failed)?;
-        let rows = statement
-            .query_map([], |row| Ok(Applied { version: row.get(0)?, sha256: row.get(1)?, min_reader: row.get(2)? }))
-            .map_err(failed)?;
-        rows.collect::<Result<Vec<_>, _>>().map_err(failed)?
-    };
+    let applied = history(connection).map_err(failed)?;
     // what fails from here on leaves the transaction open; closing the connection rolls it back
     let pending = migrate::pending(&applied)?;
     connection.execute_batch("COMMIT").map_err(failed)?;
+    if let (Some(last), false) = (applied.iter().map(|row| row.version).max(), pending.is_empty()) {
+        snapshot::copy(path, &beside(path, &format!(".schema-{last}")))?;
+    }
     for migration in pending {
         connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         connection.execute_batch(&migration.text(Dialect::Sqlite)).map_err(failed)?;

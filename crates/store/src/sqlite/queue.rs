@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use kernel::audit::Entry;
 use tokio::sync::oneshot;
@@ -31,6 +32,7 @@ pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) reserved: bool,
     pub(crate) reply: oneshot::Sender<Result<u64, Error>>,
+    pub(crate) since: Instant,
     bytes: usize,
 }
 
@@ -62,7 +64,7 @@ impl Queue {
             Work::Journal(entry) => entry.bytes.len().saturating_add(128),
         };
         let (reply, answer) = oneshot::channel();
-        let job = Job { work, reserved, reply, bytes };
+        let job = Job { work, reserved, reply, since: Instant::now(), bytes };
         let wake = {
             let mut lanes = self.lock();
             if lanes.closed {
@@ -108,6 +110,10 @@ impl Queue {
             }
             lanes.idle = true;
             lanes = self.filled.wait(lanes).unwrap_or_else(PoisonError::into_inner);
+            drop(lanes);
+            // whoever else is ready to run may have work to add; on one busy core a group would hold one job otherwise
+            std::thread::yield_now();
+            lanes = self.lock();
         }
     }
 

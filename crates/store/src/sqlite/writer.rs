@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -73,6 +74,11 @@ impl Writer<'_> {
         if jobs.is_empty() {
             return;
         }
+        let began = Instant::now();
+        let counters = &self.shared.counters;
+        for job in &*jobs {
+            counters.waits.add_duration(began.saturating_duration_since(job.since));
+        }
         let mut outcome = self.attempt(jobs);
         if matches!(outcome, Err(GroupError::NoSpace)) {
             self.ballast.give_up();
@@ -85,7 +91,9 @@ impl Writer<'_> {
         }
         match outcome {
             Ok(results) => {
-                self.shared.counters.groups.add(1);
+                counters.groups.add(1);
+                counters.commits.add_duration(began.elapsed());
+                counters.groups_of.add(u64::try_from(jobs.len()).unwrap_or(u64::MAX));
                 for result in &results {
                     self.count_and_deliver(result);
                 }
@@ -114,8 +122,7 @@ impl Writer<'_> {
                     self.shared.feed.deliver(shard, done.seq, &done.changes);
                 }
             }
-            Err(Error::Conflict(_)) => self.shared.counters.conflicts.add(1),
-            Err(_) => {}
+            Err(error) => self.shared.counters.conflicts.note(error),
         }
     }
 
@@ -304,7 +311,7 @@ mod tests {
         };
         super::super::create_private(&path).unwrap();
         let connection = super::super::connect(&path).unwrap();
-        super::super::migrate(&connection, &shared).unwrap();
+        super::super::migrate(&connection, &path, &shared).unwrap();
         let limit =
             |pages: i64| connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
         let ballast_path = directory.path().join("ballast");
