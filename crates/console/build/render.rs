@@ -151,8 +151,7 @@ fn unique(anchors: &mut Vec<String>, wanted: &str) -> String {
 /// because they would become `style` attributes, which the content security policy refuses.
 fn table<'a>(out: &mut Vec<Event<'a>>, inner: Vec<Event<'a>>) {
     out.push(markup(
-        "<div class=\"table\" role=\"group\" aria-label=\"Table\" tabindex=\"0\">\n<table role=\"table\">\n"
-            .to_owned(),
+        "<div class=\"table\" role=\"group\" aria-label=\"Table\" tabindex=\"0\">\n<table role=\"table\">\n".to_owned(),
     ));
     let mut names: Vec<String> = Vec::new();
     let mut column = 0_usize;

@@ -40,6 +40,9 @@ const palette = make("dialog", { id: "palette", class: "palette", "aria-label": 
 let items = [];
 let current = 0;
 let asked;
+// What the list answers, and whether Enter came before the answer to what is typed.
+let drawn = null;
+let isWanted = false;
 
 function mark(next) {
   current = items.length ? (next + items.length) % items.length : 0;
@@ -90,7 +93,11 @@ async function ask() {
     if (!answer.ok || answer.redirected) throw new Error(answer.redirected ? "Sign in again" : `No answer (${answer.status})`);
     const { groups } = await answer.json();
     const lately = q ? [] : recent();
-    if (asked === now) draw(lately.length ? [{ title: "Recent", items: lately }, ...groups] : groups);
+    if (asked !== now) return;
+    draw(lately.length ? [{ title: "Recent", items: lately }, ...groups] : groups);
+    drawn = q;
+    if (isWanted) choose(items[current]);
+    isWanted = false;
   } catch (error) {
     if (error.name !== "AbortError") note.textContent = error.message;
   }
@@ -99,14 +106,19 @@ async function ask() {
 function open(text = "") {
   if (!palette.isConnected) document.body.append(palette);
   field.value = text;
+  drawn = null;
   if (!palette.open) palette.showModal();
   ask();
 }
 
-field.addEventListener("input", ask);
+field.addEventListener("input", () => {
+  isWanted = false;
+  ask();
+});
 field.addEventListener("keydown", (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (step) mark(current + step);
+  else if (event.key === "Enter" && drawn !== field.value.trim()) isWanted = true;
   else if (event.key === "Enter") choose(items[current]);
   else return;
   event.preventDefault();
