@@ -300,5 +300,3 @@ pub async fn checkpoints(store: &Store, tenant: TenantId, past_size: u64) -> Res
     let rows = store.read_all(&sql::CHECKPOINTS_AFTER, values).await?;
     rows.iter().map(|row| Ok(Checkpoint::parse(row.text(2)?)?)).collect()
 }
-
-}
