@@ -205,10 +205,6 @@ impl Auth {
         self.note(tenant, Some(client_id), source, "insufficient_scope");
     }
 
-    fn note_refusal(&self, tenant: &Tenant, client_id: Option<&str>, source: Option<IpAddr>, error: &OauthError) {
-        self.note(tenant, client_id, source, error.reason());
-    }
-
     fn note(&self, tenant: &Tenant, client_id: Option<&str>, source: Option<IpAddr>, reason: &'static str) {
         let now = self.clock.now();
         let request = self.with_entropy(|entropy| Id::generate(now, entropy));
@@ -230,7 +226,7 @@ impl Auth {
         let mut limits = limits;
         let result = self.token_within(tenant, who, request, &mut limits).await;
         if let Err(error) = &result {
-            self.note_refusal(tenant, Some(&who.client.client_id), request.source, error);
+            self.note(tenant, Some(&who.client.client_id), request.source, error.reason());
         }
         Outcome { limits, result }
     }
