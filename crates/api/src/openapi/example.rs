@@ -52,6 +52,9 @@ pub(super) fn command(route: &Route) -> String {
         "revokeKey" => "keys revoke {kid} --yes",
         "listAuditRecords" => "audit list",
         "listJournal" => "audit list --journal",
+        "listEvents" => "events list",
+        "getEvent" => "events get {event_id}",
+        "streamEvents" => "events tail",
         "getOpenapi" => "openapi",
         _ => return raw(route),
     };
