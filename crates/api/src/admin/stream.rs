@@ -165,7 +165,7 @@ impl Reader {
         if self.app.readiness.is_draining() || self.app.auth.store.is_fenced() {
             return false;
         }
-        if mutant::is("E-stream-revoked") {
+        if mutant::is("E05-revoked") {
             return true;
         }
         let auth = &self.app.auth;
