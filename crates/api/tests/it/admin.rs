@@ -41,6 +41,7 @@ struct Objects {
     secret: String,
     family: String,
     kid: String,
+    event: String,
 }
 
 async fn objects(world: &World) -> Objects {
@@ -61,6 +62,7 @@ async fn objects(world: &World) -> Objects {
         secret: first(&get(world, "/api/clients/target/secrets").await, "id"),
         family: first(&get(world, "/api/clients/target/token-families").await, "id"),
         kid: staged["kid"].as_str().unwrap().to_owned(),
+        event: first(&get(world, "/api/events").await, "id"),
     }
 }
 
@@ -76,6 +78,7 @@ fn path_of(route: &Route, with: &Objects) -> String {
         .replace("{client_id}", "target")
         .replace("{slug}", "acme")
         .replace("{kid}", &with.kid)
+        .replace("{event_id}", &with.event)
         .replace("{name}", "one:read")
         .replace("{id}", id)
 }
@@ -137,7 +140,7 @@ on_both_engines! {
         let read_only = token_with(
             &world,
             "reader",
-            &["clients:read", "apis:read", "keys:read", "tenants:read", "audit:read", "limits:read"],
+            &["clients:read", "apis:read", "keys:read", "tenants:read", "audit:read", "events:read", "limits:read"],
         ).await;
         for route in ROUTES.iter().filter(|r| !r.public) {
             let path = path_of(route, &with);

@@ -39,6 +39,7 @@ impl<'a> Side<'a> {
         let secret = first(format!("/api/clients/{client}/secrets"), "id").await;
         let family = first(format!("/api/clients/{client}/token-families"), "id").await;
         let kid = first("/api/keys".to_owned(), "kid").await;
+        let event = first("/api/events".to_owned(), "id").await;
         side.ids = BTreeMap::from([
             ("client_id", client),
             ("api", api),
@@ -46,6 +47,7 @@ impl<'a> Side<'a> {
             ("secret", secret),
             ("family", family),
             ("kid", kid),
+            ("event", event),
         ]);
         side
     }
@@ -70,7 +72,7 @@ impl<'a> Side<'a> {
     async fn all(&self) -> String {
         let mut all = String::new();
         for route in ROUTES.iter().filter(|r| r.method == api::route::Verb::Get && !r.default_tenant_only) {
-            if ["whoami", "getOpenapi", "getAuditProof"].contains(&route.operation_id) {
+            if ["whoami", "getOpenapi", "getAuditProof", "streamEvents"].contains(&route.operation_id) {
                 continue;
             }
             let path = fill(route.path, |name| self.ids[name].clone());
@@ -104,7 +106,7 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         "api"
     };
     let mut filled = path.to_owned();
-    for (name, kind) in [("client_id", "client_id"), ("id", id), ("name", "name"), ("kid", "kid")] {
+    for (name, kind) in [("client_id", "client_id"), ("id", id), ("name", "name"), ("kid", "kid"), ("event_id", "event")] {
         let braced = format!("{{{name}}}");
         if filled.contains(&braced) {
             filled = filled.replace(&braced, &value(kind));
