@@ -53,7 +53,7 @@ impl Stamp {
 impl Plan {
     /// Whether an event is among what it writes.
     pub(crate) fn tells(&self) -> bool {
-        let is_event = |step: &Step| std::ptr::eq(step.stmt, &sql::EVENT_INSERT);
+        let is_event = |step: &Step| step.stmt.name == sql::EVENT_INSERT.name;
         !self.events.is_empty() || self.steps.iter().any(is_event)
     }
 
@@ -128,11 +128,8 @@ fn weight(value: &Value) -> usize {
 /// The statements that write an event under the next numbers of its lines.
 pub(crate) fn event_steps(tenant: TenantId, event: Event) -> [Step; 3] {
     let line = event.customer.as_deref().map_or_else(|| "tenant".to_owned(), |customer| format!("customer {customer}"));
-    let number = |line: &str| Step {
-        stmt: &sql::EVENT_NUMBER,
-        params: vec![tenant.into(), line.into()],
-        expect_rows: Some(1),
-    };
+    let number =
+        |line: &str| Step { stmt: &sql::EVENT_NUMBER, params: vec![tenant.into(), line.into()], expect_rows: Some(1) };
     let row = Step {
         stmt: &sql::EVENT_INSERT,
         params: vec![

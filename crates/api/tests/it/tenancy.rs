@@ -106,7 +106,9 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         "api"
     };
     let mut filled = path.to_owned();
-    for (name, kind) in [("client_id", "client_id"), ("id", id), ("name", "name"), ("kid", "kid"), ("event_id", "event")] {
+    for (name, kind) in
+        [("client_id", "client_id"), ("id", id), ("name", "name"), ("kid", "kid"), ("event_id", "event")]
+    {
         let braced = format!("{{{name}}}");
         if filled.contains(&braced) {
             filled = filled.replace(&braced, &value(kind));
