@@ -467,7 +467,8 @@ impl Ask {
 
     fn whoami(&self) -> Reply {
         Reply::ok(json!({
-            "actor": self.who.actor(), "tenant": &*self.tenant.slug, "issuer": &*self.tenant.issuer,
+            "actor": self.who.actor(), "tenant": &*self.tenant.slug, "tenant_kind": self.tenant.kind.name(),
+            "issuer": &*self.tenant.issuer,
             "scopes": self.who.scopes.iter().map(|s| &**s).collect::<Vec<_>>(),
             "credential": self.who.credential.map(|c| c.to_string()),
             "request_id": self.who.request.to_string(),

@@ -481,6 +481,7 @@ fn tokens() -> Vec<(&'static str, Value)> {
                 &[
                     ("actor", text()),
                     ("tenant", text()),
+                    ("tenant_kind", json!({"type": "string", "enum": ["live", "sandbox"]})),
                     ("issuer", json!({"type": "string", "format": "uri"})),
                     ("scopes", texts()),
                     ("credential", or_null(id("sec"))),

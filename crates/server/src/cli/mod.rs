@@ -11,6 +11,7 @@ mod doctor;
 mod events;
 mod follow;
 mod keys;
+mod listen;
 mod migrate;
 mod onsite;
 mod raw;
@@ -18,6 +19,7 @@ mod remote;
 mod secrets;
 mod shape;
 mod token;
+mod trigger;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -73,6 +75,8 @@ enum Command {
     Audit(audit::Audit),
     /// What others hear of
     Events(events::Events),
+    Listen(listen::Listen),
+    Trigger(trigger::Trigger),
     /// Backups
     Backup(backup::Backup),
     /// Versions of the schema
