@@ -472,8 +472,14 @@ impl Auth {
     ) -> Result<(), OauthError> {
         let who = self.system(tenant, "limits");
         let batch = Batch::new().event(event(self, kind, ("client", &client.client_id), facts.clone()));
-        let record =
-            change_record(self, &who, tenant, action::LIMIT_REACHED, ("client", &client.client_id), (None, Some(facts)));
+        let record = change_record(
+            self,
+            &who,
+            tenant,
+            action::LIMIT_REACHED,
+            ("client", &client.client_id),
+            (None, Some(facts)),
+        );
         self.store.commit(batch, record).await?;
         Ok(())
     }

@@ -122,11 +122,8 @@ fn weight(value: &Value) -> usize {
 /// The statements that write an event under the next numbers of its lines.
 pub(crate) fn event_steps(tenant: TenantId, event: Event) -> [Step; 3] {
     let line = event.customer.as_deref().map_or_else(|| "tenant".to_owned(), |customer| format!("customer {customer}"));
-    let number = |line: &str| Step {
-        stmt: &sql::EVENT_NUMBER,
-        params: vec![tenant.into(), line.into()],
-        expect_rows: Some(1),
-    };
+    let number =
+        |line: &str| Step { stmt: &sql::EVENT_NUMBER, params: vec![tenant.into(), line.into()], expect_rows: Some(1) };
     let row = Step {
         stmt: &sql::EVENT_INSERT,
         params: vec![

@@ -41,7 +41,9 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let limit = ask.limit()?;
     let before = match ask.position()? {
         None => None,
-        Some(bytes) => Some(i64::from_be_bytes(bytes.try_into().map_err(|_| super::audit::refuse(record::Error::Cursor))?)),
+        Some(bytes) => {
+            Some(i64::from_be_bytes(bytes.try_into().map_err(|_| super::audit::refuse(record::Error::Cursor))?))
+        }
     };
     let filter = EventFilter {
         kinds: ask.query.get("types").map(|text| kinds(text)).transpose()?.unwrap_or_default(),
@@ -58,8 +60,7 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let mut next = found.last().filter(|_| full).map(|event| event.position);
     // A full page may be the last one.
     let one_more = EventFilter { limit: 1, before: next, ..filter };
-    if next.is_some()
-        && outbox::events(store, ask.tenant.id, &one_more).await.map_err(super::audit::refuse)?.is_empty()
+    if next.is_some() && outbox::events(store, ask.tenant.id, &one_more).await.map_err(super::audit::refuse)?.is_empty()
     {
         next = None;
     }

@@ -33,4 +33,5 @@ mod revocation;
 mod tenancy;
 mod tenants;
 mod transport;
+mod webhooks;
 mod world;

@@ -184,10 +184,13 @@ async fn the_outbox_is_read_in_order_from_a_place_on(mut world: World) {
     };
     let n = |index: u8| format!(r#"{{"n":{index}}}"#);
     let all = outbox::events_after(&world.store, world.tenant, 0, 10).await.unwrap();
-    assert_eq!(all[0].wire("default").unwrap().to_string(), format!(
-        r#"{{"id":"{}","type":"client.created","timestamp":"{}","tenant":"default","customer_id":"cus_a","sequence":1,"data":{{"n":4}}}}"#,
-        all[0].id, world.now,
-    ));
+    assert_eq!(
+        all[0].wire("default").unwrap().to_string(),
+        format!(
+            r#"{{"id":"{}","type":"client.created","timestamp":"{}","tenant":"default","customer_id":"cus_a","sequence":1,"data":{{"n":4}}}}"#,
+            all[0].id, world.now,
+        )
+    );
     assert_eq!(brief(all), [(1, 1, n(4)), (2, 1, n(3)), (3, 2, n(2)), (4, 2, n(1))]);
     let list = async |filter: EventFilter| {
         brief(outbox::events(&world.store, world.tenant, &EventFilter { limit: 10, ..filter }).await.unwrap())
