@@ -65,15 +65,16 @@ pub struct Test {
 }
 
 impl Endpoint {
-    fn apply(&mut self, tenant: &Tenant, fields: EndpointFields, problems: &mut Vec<FieldProblem>) {
+    fn apply(&mut self, auth: &Auth, tenant: &Tenant, fields: EndpointFields, problems: &mut Vec<FieldProblem>) {
         match fields.url {
             Field::Value(url) => {
-                let is_plain = url.starts_with("http://") && tenant.kind == TenantKind::Sandbox;
-                if url.len() <= 2_048 && (url.starts_with("https://") || is_plain) {
-                    self.url = url;
-                } else {
-                    let detail = "url takes an https:// URL of up to 2048 characters";
-                    problems.push(FieldProblem::new("url", "url_not_allowed", detail));
+                let policy = auth.settings.outbound.clone().with_plain(tenant.kind == TenantKind::Sandbox);
+                match kernel::target::check(&url, &policy) {
+                    Ok(_) => self.url = url,
+                    Err(refusal) => {
+                        let detail = format!("messages cannot be posted to this URL: {refusal}");
+                        problems.push(FieldProblem::new("url", "url_not_allowed", detail));
+                    }
                 }
             }
             Field::Null => problems.push(FieldProblem::new("url", "bad_value", "url takes where messages are posted")),
@@ -210,7 +211,7 @@ pub async fn create(
         updated_at: now,
         version: 1,
     };
-    endpoint.apply(tenant, fields, &mut problems);
+    endpoint.apply(auth, tenant, fields, &mut problems);
     if !problems.is_empty() {
         return Err(AdminError::Invalid(problems));
     }
@@ -257,7 +258,7 @@ pub async fn patch(
     let current = present(auth, tenant, id, if_version).await?;
     let mut problems = std::mem::take(&mut fields.problems);
     let mut endpoint = current.clone();
-    endpoint.apply(tenant, fields, &mut problems);
+    endpoint.apply(auth, tenant, fields, &mut problems);
     if !problems.is_empty() {
         return Err(AdminError::Invalid(problems));
     }

@@ -39,6 +39,9 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
     } else if path.contains("{kid}") {
         let kid = first(world, "/api/keys", "kid").await;
         path = path.replace("{kid}", &kid);
+    } else if path.contains("{event_id}") {
+        let event = first(world, "/api/events", "id").await;
+        path = path.replace("{event_id}", &event);
     } else if path.contains("{webhook_id}") {
         let body = json!({"url": format!("https://{number}.example"), "types": ["client.*"]});
         let id = made(world, "/api/webhooks", body).await["id"].as_str().unwrap().to_owned();

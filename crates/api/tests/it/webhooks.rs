@@ -91,6 +91,7 @@ on_both_engines! {
         assert!(changed.json().get("secret").is_none());
         world.admin_with(Method::PATCH, &own, &[("if-match", &tag)], patch).await.expect(412);
 
+        world.clock.advance_seconds(1);
         let other = self::made(&world, json!({"signing": "v1a"})).await;
         assert!(other.get("secret").is_none(), "{other}");
         let list = get(&world, &format!("{WEBHOOKS}?limit=1")).await;
