@@ -51,6 +51,12 @@ impl Stamp {
 }
 
 impl Plan {
+    /// Whether an event is among what it writes.
+    pub(crate) fn tells(&self) -> bool {
+        let is_event = |step: &Step| std::ptr::eq(step.stmt, &sql::EVENT_INSERT);
+        !self.events.is_empty() || self.steps.iter().any(is_event)
+    }
+
     /// The plan of a commit.
     pub(crate) fn commit(batch: Batch, record: Record, now: Timestamp) -> Result<Self, Error> {
         let tenant = record.tenant();

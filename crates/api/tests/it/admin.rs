@@ -66,12 +66,12 @@ async fn objects(world: &World) -> Objects {
         world.admin(Method::POST, &format!("/api/webhooks/{webhook}/test"), Value::Null).await.expect(202).json();
     Objects {
         api,
-        event: test["event_id"].as_str().unwrap().to_owned(),
         delivery: test["delivery_id"].as_str().unwrap().to_owned(),
         webhook,
         secret: first(&get(world, "/api/clients/target/secrets").await, "id"),
         family: first(&get(world, "/api/clients/target/token-families").await, "id"),
         kid: staged["kid"].as_str().unwrap().to_owned(),
+        event: first(&get(world, "/api/events").await, "id"),
     }
 }
 

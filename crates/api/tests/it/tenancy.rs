@@ -45,7 +45,6 @@ impl<'a> Side<'a> {
         let test = side.send(&side.admin, Method::POST, &format!("/api/webhooks/{webhook}/test"), &Value::Null).await;
         let delivery = test.expect(202).json()["delivery_id"].as_str().unwrap().to_owned();
         side.ids = BTreeMap::from([
-            ("event", event),
             ("webhook", webhook),
             ("delivery", delivery),
             ("client_id", client),
@@ -54,6 +53,7 @@ impl<'a> Side<'a> {
             ("secret", secret),
             ("family", family),
             ("kid", kid),
+            ("event", event),
         ]);
         side
     }
@@ -78,7 +78,7 @@ impl<'a> Side<'a> {
     async fn all(&self) -> String {
         let mut all = String::new();
         for route in ROUTES.iter().filter(|r| r.method == api::route::Verb::Get && !r.default_tenant_only) {
-            if ["whoami", "getOpenapi", "getAuditProof"].contains(&route.operation_id) {
+            if ["whoami", "getOpenapi", "getAuditProof", "streamEvents"].contains(&route.operation_id) {
                 continue;
             }
             let path = fill(route.path, |name| self.ids[name].clone());
