@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::component::id;
 
+mod webhook;
+
 /// A text.
 pub(super) fn text() -> Value {
     json!({"type": "string"})
@@ -31,7 +33,8 @@ fn texts() -> Value {
     json!({"type": "array", "items": text()})
 }
 
-fn one_of(words: &[&str]) -> Value {
+/// One of these words.
+pub(super) fn one_of(words: &[&str]) -> Value {
     json!({"type": "string", "enum": words})
 }
 
@@ -96,6 +99,7 @@ pub(super) fn all() -> Value {
         .chain(limits())
         .chain(tokens())
         .chain(records())
+        .chain(webhook::all())
         .chain(errors())
         .chain(documents())
     {
@@ -113,6 +117,8 @@ pub(super) fn all() -> Value {
         "AuditRecord",
         "Checkpoint",
         "Event",
+        "Webhook",
+        "Delivery",
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }

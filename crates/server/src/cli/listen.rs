@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, Method, Uri};
+use jose::entropy::SystemEntropy;
 use kernel::clock::Clock as _;
+use webhook::signature::Signer;
 
 use super::follow::{Told, follow, line};
 use super::remote::Remote;
-use crate::clock::SystemClock;
-use crate::environment::OsEntropy;
+use crate::clock::WallClock;
 use crate::failure::{Exit, Failure};
 use crate::outbound::{Message, Outbound};
 use crate::terminal;
@@ -34,17 +35,16 @@ pub(crate) struct Listen {
 impl Listen {
     pub(crate) async fn carry_out(self) -> Result<Exit, Failure> {
         check(&self.forward_to)?;
-        let signer = webhook::signature::Signer::fresh(&mut OsEntropy).map_err(|error| {
-            Failure::new("no signing secret could be made", error, "")
-        })?;
-        terminal::line(&format!("Signing secret: {}", signer.1.reveal()));
+        let (signer, secret) = Signer::fresh(&mut SystemEntropy::default())
+            .map_err(|error| Failure::new("no signing secret could be made", error, ""))?;
+        terminal::line(&format!("Signing secret: {}", secret.reveal()));
         let target = Outbound::new(&self.forward_to, None);
         follow(&self.remote, self.types.as_deref(), async |told| {
             if told.id.is_empty() {
                 terminal::line(&line(&told));
                 return Ok(());
             }
-            let (outcome, took) = forward(&target, &signer.0, &told).await;
+            let (outcome, took) = forward(&target, &signer, &told).await;
             terminal::line(&format!("{}  {outcome} in {} ms", line(&told), took.as_millis()));
             Ok(())
         })
@@ -54,9 +54,9 @@ impl Listen {
 }
 
 /// Posts an event once; what came of it in a word.
-async fn forward(target: &Outbound, signer: &webhook::signature::Signer, told: &Told) -> (String, Duration) {
+async fn forward(target: &Outbound, signer: &Signer, told: &Told) -> (String, Duration) {
     let started = Instant::now();
-    let at = SystemClock.now();
+    let at = WallClock::new().now();
     let Ok(signature) = signer.sign(&told.id, at, told.data.as_bytes()) else {
         return ("not signed".to_owned(), started.elapsed());
     };

@@ -20,6 +20,7 @@ mod secrets;
 mod shape;
 mod token;
 mod trigger;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ enum Command {
     Events(events::Events),
     Listen(listen::Listen),
     Trigger(trigger::Trigger),
+    /// Endpoints that events are posted to, and their deliveries
+    Webhooks(webhooks::Webhooks),
     /// Backups
     Backup(backup::Backup),
     /// Versions of the schema
@@ -180,6 +183,9 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
         Command::Events(command) => command.carry_out().await,
+        Command::Listen(command) => command.carry_out().await,
+        Command::Trigger(command) => command.carry_out().await,
+        Command::Webhooks(command) => command.carry_out().await,
         Command::Backup(command) => command.carry_out().await,
         Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,

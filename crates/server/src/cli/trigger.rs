@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use http::Method;
-use kernel::clock::{Clock as _, Timestamp};
-use kernel::event::Type;
+use kernel::clock::Clock as _;
+use kernel::event::{Type, nearest};
 use serde_json::{Value, json};
 
-use super::remote::{Remote, Session, token_request};
-use crate::clock::SystemClock;
+use super::remote::{Remote, Session, revoke, token_request};
+use crate::clock::WallClock;
 use crate::failure::{Exit, Failure};
 use crate::outbound::encoded;
 use crate::terminal;
@@ -33,7 +33,7 @@ pub(crate) struct Trigger {
 impl Trigger {
     pub(crate) async fn carry_out(self) -> Result<Exit, Failure> {
         let kind = Type::parse(&self.kind).ok_or_else(|| {
-            let remedy = format!("Did you mean `{}`? /docs/events lists all types.", Type::nearest(&self.kind).name());
+            let remedy = format!("Did you mean `{}`? /docs/events lists all types.", nearest(&self.kind));
             Failure::new(format!("`{}` is no type of event", self.kind), "", remedy).exit(Exit::Usage)
         })?;
         let session = self.remote.session("admin").await?;
@@ -69,8 +69,7 @@ fn text(value: &Value, name: &str) -> String {
 }
 
 fn soon() -> String {
-    let now: Timestamp = SystemClock.now();
-    now.plus_seconds(SOON).to_string()
+    WallClock::new().now().plus_seconds(SOON).to_string()
 }
 
 impl Maker<'_> {
@@ -136,8 +135,7 @@ impl Maker<'_> {
             Type::TokenRevoked => {
                 let client = self.client(json!({})).await?;
                 let token = text(&self.token(&client, &credentials).await?, "access_token");
-                let (server, asked) = (self.remote.server(), [("token", token.as_str())]);
-                super::remote::revoke(&server, &client.id, &client.secret, &asked).await?;
+                revoke(&self.remote.server(), &client.id, &client.secret, &token).await?;
             }
             Type::TokenReuseDetected => {
                 let grants = json!(["client_credentials", "refresh_token"]);
