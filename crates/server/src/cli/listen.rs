@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, Method, Uri};
-use jose::entropy::SystemEntropy;
+use jose::SystemEntropy;
 use kernel::clock::Clock as _;
 use webhook::signature::Signer;
 
@@ -35,7 +35,7 @@ pub(crate) struct Listen {
 impl Listen {
     pub(crate) async fn carry_out(self) -> Result<Exit, Failure> {
         check(&self.forward_to)?;
-        let (signer, secret) = Signer::fresh(&mut SystemEntropy::default())
+        let (signer, secret) = Signer::fresh(&mut SystemEntropy::new())
             .map_err(|error| Failure::new("no signing secret could be made", error, ""))?;
         terminal::line(&format!("Signing secret: {}", secret.reveal()));
         let target = Outbound::new(&self.forward_to, None);
@@ -105,8 +105,16 @@ mod tests {
             assert!(check(here).is_ok(), "{here}");
         }
         for elsewhere in [
-            "https://127.0.0.1/", "http://10.0.0.1/", "http://127.0.0.1@example.com/", "http://localhost.example/",
-            "http://user@127.0.0.1/", "127.0.0.1:3000", "http://0.0.0.0/", "http:///x", "http://2130706433/", "",
+            "https://127.0.0.1/",
+            "http://10.0.0.1/",
+            "http://127.0.0.1@example.com/",
+            "http://localhost.example/",
+            "http://user@127.0.0.1/",
+            "127.0.0.1:3000",
+            "http://0.0.0.0/",
+            "http:///x",
+            "http://2130706433/",
+            "",
         ] {
             assert_eq!(check(elsewhere).unwrap_err().exit, Exit::Usage, "{elsewhere}");
         }

@@ -134,27 +134,21 @@ pub(crate) async fn token_request(
     secret: &str,
     fields: &[(&str, &str)],
 ) -> Result<Value, Failure> {
-    let message = Message {
-        authorization: Some(basic(id, secret)),
-        body: Some(form(fields)),
-        ..Message::default()
-    };
+    let message = Message { authorization: Some(basic(id, secret)), body: Some(form(fields)), ..Message::default() };
     let answer = server.send(Method::POST, "/oauth2/token", message).await?;
     serde_json::from_slice(&answer.body).map_err(|_| foreign(server, answer.status))
 }
 
 /// Revokes a token (RFC 7009).
 pub(crate) async fn revoke(server: &Outbound, id: &str, secret: &str, token: &str) -> Result<(), Failure> {
-    let message = Message {
-        authorization: Some(basic(id, secret)),
-        body: Some(form(&[("token", token)])),
-        ..Message::default()
-    };
+    let message =
+        Message { authorization: Some(basic(id, secret)), body: Some(form(&[("token", token)])), ..Message::default() };
     let answer = server.send(Method::POST, "/oauth2/revoke", message).await?;
     if answer.status.is_success() {
         return Ok(());
     }
-    Err(serde_json::from_slice(&answer.body).map_or_else(|_| foreign(server, answer.status), |body| oauth_failure(&body)))
+    Err(serde_json::from_slice(&answer.body)
+        .map_or_else(|_| foreign(server, answer.status), |body| oauth_failure(&body)))
 }
 
 /// The value of `Authorization` for a client; RFC 6749 §2.3.1: both halves are form-encoded first.

@@ -23,6 +23,7 @@ mod first_start;
 mod flood;
 mod fuzz;
 mod heads;
+mod listening;
 mod outage;
 mod outbound;
 mod proxies;
