@@ -42,7 +42,7 @@ CREATE TABLE webhook_delivery (
   PRIMARY KEY (tenant_id, endpoint_id, id)
 ) {table};
 CREATE INDEX webhook_delivery_by_state ON webhook_delivery (tenant_id, endpoint_id, state, id);
-CREATE INDEX webhook_delivery_due ON webhook_delivery (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX webhook_delivery_due ON webhook_delivery (tenant_id, endpoint_id, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX webhook_delivery_open ON webhook_delivery (tenant_id, event_position) WHERE state = 'pending';
 CREATE INDEX webhook_delivery_by_time ON webhook_delivery (created_at);
 

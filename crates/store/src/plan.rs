@@ -103,6 +103,11 @@ impl Plan {
         self.steps.iter().chain(&self.record).chain(&self.events)
     }
 
+    /// Whether it writes events.
+    pub(crate) fn has_events(&self) -> bool {
+        self.before().any(|step| std::ptr::eq(step.stmt, &sql::EVENT_INSERT))
+    }
+
     /// About how much memory it holds.
     pub(crate) fn size(&self) -> usize {
         let steps = self.before().chain(self.stamp.iter().flat_map(|stamp| &stamp.steps));

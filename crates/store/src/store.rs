@@ -11,6 +11,7 @@ use kernel::clock::{Clock, Timestamp};
 use kernel::histogram::{Histogram, Reading};
 use kernel::id::{Commit, Entropy, Id, Kind};
 use kernel::tenant::TenantId;
+use tokio::sync::watch;
 
 use crate::batch::{Batch, Upkeep};
 use crate::error::Error;
@@ -227,6 +228,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// Entries journaled for each tenant since they were last taken.
     journaled: Mutex<HashMap<TenantId, u64>>,
+    /// How many commits have written events.
+    announced: watch::Sender<u64>,
 }
 
 impl Store {
@@ -257,7 +260,7 @@ impl Store {
                 Engine::Postgres(opened)
             }
         };
-        Ok(Self(Arc::new(Inner { engine, shared, journaled: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { engine, shared, journaled: Mutex::default(), announced: watch::Sender::default() })))
     }
 
     /// The first row of a query.
@@ -338,11 +341,21 @@ impl Store {
         if let Some(entry) = &plan.entry {
             self.count(entry.tenant);
         }
+        let has_events = plan.has_events();
         let seq = match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
             Engine::Postgres(engine) => engine.commit(plan, reserved).await?,
         };
+        if has_events {
+            self.0.announced.send_modify(|count| *count = count.wrapping_add(1));
+        }
         Ok(Committed { seq })
+    }
+
+    /// Changes whenever this process has committed events. A commit whose end is not known changes nothing, so a look now
+    /// and then is needed beside this.
+    pub fn announcements(&self) -> watch::Receiver<u64> {
+        self.0.announced.subscribe()
     }
 
     /// Adds a listener that hears the changes of every later commit, in feed order, before the commit returns.

@@ -97,7 +97,10 @@ impl Outbound {
         let exchanged = async {
             if is_tls {
                 let name = ServerName::try_from(bare).map_err(|error| error.to_string())?;
-                let connector = TlsConnector::from(super::tls(self.ca_file.as_deref())?);
+                let connector = TlsConnector::from(
+                    super::tls(self.ca_file.as_deref())
+                        .map_err(|why| format!("{why}; `--ca-file` names a file of certificates to trust"))?,
+                );
                 let stream = connector.connect(name, tcp).await.map_err(|error| error.to_string())?;
                 exchange(stream, request).await
             } else {

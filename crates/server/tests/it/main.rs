@@ -26,5 +26,6 @@ mod heads;
 mod outage;
 mod outbound;
 mod proxies;
+mod sender;
 mod timing;
 mod tls;
