@@ -105,7 +105,7 @@ impl Plan {
 
     /// Whether it writes events.
     pub(crate) fn has_events(&self) -> bool {
-        self.before().any(|step| std::ptr::eq(step.stmt, &sql::EVENT_INSERT))
+        self.before().any(|step| std::ptr::eq(step.stmt, &raw const sql::EVENT_INSERT))
     }
 
     /// About how much memory it holds.

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_next_attempt_follows_the_schedule_or_what_the_receiver_asks_for() {
-        let wait = |answer, tries| decided(answer, tries, None).next_at.map(|at| at.seconds_since(NOW));
+        let wait = |answer: Answer<'_>, tries| decided(answer, tries, None).next_at.map(|at| at.seconds_since(NOW));
         for (tries, seconds) in (0_i64..).zip(schedule::AFTER_SECONDS.into_iter().skip(1)) {
             let found = wait(status(500), tries).unwrap();
             assert!((seconds * 9 / 10 - 1..=seconds * 11 / 10).contains(&found), "{tries}: {found}");

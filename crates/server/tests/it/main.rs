@@ -17,6 +17,7 @@ mod canaries;
 mod commands;
 mod corruption;
 mod crash;
+mod crash_events;
 mod deadlines;
 mod drain;
 mod first_start;

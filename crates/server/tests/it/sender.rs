@@ -1,7 +1,7 @@
 //! Webhooks on their way: what arrives, when it is tried again, and who does not notice a receiver that misbehaves.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -207,8 +207,8 @@ impl Message {
     }
 }
 
-/// A receiver that answers as it was told, and with 204 after that.
-struct Receiver {
+/// A receiver that answers as it was told, and after that always alike: with 204 unless something else was asked for.
+pub(crate) struct Receiver {
     port: u16,
     heard: Mutex<Vec<Message>>,
     answers: Mutex<VecDeque<(u16, &'static [(&'static str, &'static str)])>>,
@@ -216,11 +216,19 @@ struct Receiver {
     gate: Option<Notify>,
     present: AtomicUsize,
     most: AtomicUsize,
+    default: AtomicU16,
 }
 
 impl Receiver {
-    async fn new(answers: &[u16]) -> Arc<Self> {
+    pub(crate) async fn new(answers: &[u16]) -> Arc<Self> {
         Self::start(answers.iter().map(|status| (*status, [].as_slice())).collect(), None).await
+    }
+
+    /// A receiver that gives each message the same answer.
+    pub(crate) async fn always(status: u16) -> Arc<Self> {
+        let receiver = Self::new(&[]).await;
+        receiver.default.store(status, Ordering::SeqCst);
+        receiver
     }
 
     async fn start(
@@ -235,6 +243,7 @@ impl Receiver {
             gate,
             present: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
+            default: AtomicU16::new(204),
         });
         let state = Arc::clone(&receiver);
         let app = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
@@ -253,7 +262,7 @@ impl Receiver {
             gate.notified().await;
         }
         self.present.fetch_sub(1, Ordering::SeqCst);
-        let (status, fields) = self.answers.lock().unwrap().pop_front().unwrap_or((204, &[]));
+        let (status, fields) = self.answers.lock().unwrap().pop_front().unwrap_or((self.default.load(Ordering::SeqCst), &[]));
         let mut answer = StatusCode::from_u16(status).unwrap().into_response();
         for (name, value) in fields {
             answer.headers_mut().insert(*name, value.parse().unwrap());
@@ -261,7 +270,17 @@ impl Receiver {
         answer
     }
 
-    fn url(&self) -> String {
+    /// The ids of all messages.
+    pub(crate) fn ids(&self) -> BTreeSet<String> {
+        self.heard.lock().unwrap().iter().map(|message| message.field("webhook-id").to_owned()).collect()
+    }
+
+    /// How many messages there were.
+    pub(crate) fn count(&self) -> usize {
+        self.heard.lock().unwrap().len()
+    }
+
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook", self.port)
     }
 
