@@ -131,14 +131,14 @@ where
 
 /// Reads each event once, in the order of their commits.
 async fn read_along(store: Store, read: Arc<AtomicU64>) -> Result<()> {
-    let mut announcements = store.announcements();
+    let mut told = store.told();
     let mut position = 0;
     loop {
         let events = record::outbox::events_after(&store, DEFAULT, position, 200).await?;
         position = events.last().map_or(position, |event| event.position);
         read.fetch_add(u64::try_from(events.len())?, Ordering::Relaxed);
         if events.is_empty() {
-            announcements.changed().await?;
+            told.changed().await?;
         }
     }
 }

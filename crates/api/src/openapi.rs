@@ -124,6 +124,9 @@ fn parameters(route: &Route) -> Vec<Value> {
     if route.conditional {
         list.push(reference(if route.idempotent { "If-Match" } else { "If-None-Match" }));
     }
+    if route.response == Some("EventStream") {
+        list.push(reference("Last-Event-ID"));
+    }
     list.push(reference("X-Request-Id"));
     list
 }
@@ -159,8 +162,9 @@ fn responses(route: &Route) -> Value {
     refuse(400, true);
     refuse(401, !route.public);
     refuse(403, route.scope.is_some());
-    // The query of a proof names a leaf or a size, as a path names an object.
-    refuse(404, in_path || route.default_tenant_only || route.operation_id == "getAuditProof");
+    // The query of a proof names a leaf or a size, and others a customer, as a path names an object.
+    let names_object = route.operation_id == "getAuditProof" || route.query.contains(&"customer_id");
+    refuse(404, in_path || route.default_tenant_only || names_object);
     refuse(409, route.idempotent);
     refuse(412, route.conditional && route.idempotent);
     refuse(413, route.request.is_some());
@@ -187,7 +191,8 @@ fn success(route: &Route, description: &str) -> Value {
     response.insert("description".to_owned(), description.into());
     response.insert("headers".to_owned(), headers.into());
     if let Some(schema) = route.response {
-        response.insert("content".to_owned(), content("application/json", schema));
+        let media = if schema == "EventStream" { "text/event-stream" } else { "application/json" };
+        response.insert("content".to_owned(), content(media, schema));
     }
     Value::Object(response)
 }

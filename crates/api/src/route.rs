@@ -368,6 +368,10 @@ pub static ROUTES: &[Route] = &[
         .scope("events:read")
         .query(&["limit", "cursor", "types", "customer_id", "object_id", "from", "to"])
         .answers(200, "EventList"),
+    Route::get("/api/events/stream", "streamEvents", "Follow events as they are committed")
+        .scope("events:read")
+        .query(&["types", "customer_id", "after"])
+        .answers(200, "EventStream"),
     Route::get("/api/events/{event_id}", "getEvent", "Read an event").scope("events:read").answers(200, "Event"),
     // Webhooks
     Route::get(WEBHOOKS, "listWebhooks", "List webhook endpoints")

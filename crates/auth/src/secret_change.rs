@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use kernel::clock::Timestamp;
 use kernel::event::Type;
@@ -232,43 +231,5 @@ impl Auth {
         let rows =
             self.store.read_all(&sql::FAMILIES_OF_CLIENT, params![tenant.id, client.id, now, after, limit]).await?;
         Ok(rows.iter().map(Family::from_row).collect::<Result<Vec<_>, _>>()?)
-    }
-
-    /// Announces secrets that end in 30, 7 or 1 day, once each.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn announce_expiring_secrets(&self) -> Result<usize, store::Error> {
-        let now = self.clock.now();
-        let horizon = now.plus_seconds(30 * 86_400);
-        let mut announced = 0_usize;
-        for row in self.store.read_all(&sql::CREDENTIALS_EXPIRING, params![now, horizon]).await? {
-            let tenant: kernel::tenant::TenantId = row.id(0)?;
-            let secret: Id<id::Secret> = row.id(1)?;
-            let ends_at = row.time(4)?;
-            let left = ends_at.seconds_since(now);
-            let Some(days) = [1_i64, 7, 30].into_iter().find(|days| left <= days.saturating_mul(86_400)) else {
-                continue;
-            };
-            if row.int_opt(5)?.is_some_and(|done| done <= days) {
-                continue;
-            }
-            let facts = json!({
-                "client_id": row.text(2)?, "label": row.text(3)?, "expires_at": ends_at.to_string(), "days": days,
-            });
-            let note = event(self, Type::SecretExpiring, ("secret", &secret.to_string()), facts);
-            let batch = Batch::new()
-                .expect(1, &sql::CREDENTIAL_ANNOUNCED, params![tenant, secret, days])
-                .announce(tenant, note);
-            match self.store.upkeep(store::Upkeep::Announced, batch).await {
-                Ok(()) => {
-                    self.counters.secrets_expiring.fetch_add(1, Ordering::Relaxed);
-                    announced = announced.saturating_add(1);
-                }
-                Err(store::Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(announced)
     }
 }

@@ -46,6 +46,8 @@ types! {
     ClientDisabled = "client.disabled", r#"{"object":"client","id":"billing-jobs"}"#;
     /// A client was enabled.
     ClientEnabled = "client.enabled", r#"{"object":"client","id":"billing-jobs"}"#;
+    /// A client's `expiry` has passed; its tokens end with it.
+    ClientExpired = "client.expired", r#"{"object":"client","id":"billing-jobs","at":"2027-12-31T00:00:00Z"}"#;
     /// A client was deleted; its tokens are inactive.
     ClientDeleted = "client.deleted", r#"{"object":"client","id":"billing-jobs"}"#;
     /// All tokens and refresh families of a client were ended.
@@ -56,6 +58,9 @@ types! {
     /// A secret ends in 30, 7 or 1 day.
     SecretExpiring = "client.secret.expiring",
         r#"{"object":"secret","id":"sec_06bs4x","client_id":"billing-jobs","label":"2027","expires_at":"2027-12-31T00:00:00Z","days":7}"#;
+    /// A secret has ended by its time.
+    SecretExpired = "client.secret.expired",
+        r#"{"object":"secret","id":"sec_06bs4x","client_id":"billing-jobs","label":"2027","at":"2027-12-31T00:00:00Z"}"#;
     /// A secret was ended by hand.
     SecretRevoked = "client.secret.revoked",
         r#"{"object":"secret","id":"sec_06bs4x","client_id":"billing-jobs","label":"2027"}"#;

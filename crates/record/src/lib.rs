@@ -17,6 +17,7 @@ pub mod refusal;
 pub mod segment;
 pub mod sequence;
 pub mod sql;
+pub mod tail;
 pub mod tree;
 pub mod verify;
 mod wire;

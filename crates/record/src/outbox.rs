@@ -133,6 +133,24 @@ pub async fn oldest(store: &Store, tenant: TenantId) -> Result<Option<EventView>
     Ok(row.as_ref().map(EventView::of_row).transpose()?)
 }
 
+/// The position of the tenant's latest event, kept or not; 0 before its first one.
+///
+/// # Errors
+/// Store errors.
+pub async fn latest(store: &Store, tenant: TenantId) -> Result<i64, Error> {
+    let row = store.read(&sql::EVENT_LATEST, params![tenant, "position"]).await?;
+    Ok(row.map_or(Ok(0), |row| row.int(0))?)
+}
+
+/// Whether events of this customer were ever told in this tenant; its creation is the first.
+///
+/// # Errors
+/// Store errors.
+pub async fn knows_customer(store: &Store, tenant: TenantId, customer: &str) -> Result<bool, Error> {
+    let line = format!("customer {customer}");
+    Ok(store.read(&sql::EVENT_LATEST, params![tenant, line]).await?.is_some())
+}
+
 fn views(rows: &[Row]) -> Result<Vec<EventView>, Error> {
     Ok(rows.iter().map(EventView::of_row).collect::<Result<_, _>>()?)
 }

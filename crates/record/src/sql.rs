@@ -85,6 +85,8 @@ store::statements! {
         AND position > ?2 ORDER BY position LIMIT ?3";
     /// One event.
     EVENT_READ = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 AND id = ?2";
+    /// The last number of a line of events.
+    EVENT_LATEST = "SELECT last FROM event_head WHERE tenant_id = ?1 AND line = ?2";
     /// The oldest event that is kept.
     EVENT_OLDEST = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 \
         ORDER BY position LIMIT 1";

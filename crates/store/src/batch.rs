@@ -194,7 +194,7 @@ impl Upkeep {
             Self::LastUsed => &["credential"],
             Self::QuotaSlice => &["quota"],
             Self::Keyring => &["root_key", "data_key", "mark"],
-            Self::Announced => &["credential", "event", "event_head"],
+            Self::Announced => &["credential", "client", "event", "event_head"],
             Self::SignIn => &["operator_session", "operator_attempt"],
             Self::FanOut => &["webhook_endpoint", "webhook_delivery"],
             Self::Attempt => &["webhook_endpoint", "webhook_delivery", "webhook_attempt"],

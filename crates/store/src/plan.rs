@@ -51,6 +51,12 @@ impl Stamp {
 }
 
 impl Plan {
+    /// Whether an event is among what it writes.
+    pub(crate) fn tells(&self) -> bool {
+        let is_event = |step: &Step| std::ptr::eq(step.stmt, &sql::EVENT_INSERT);
+        !self.events.is_empty() || self.steps.iter().any(is_event)
+    }
+
     /// The plan of a commit.
     pub(crate) fn commit(batch: Batch, record: Record, now: Timestamp) -> Result<Self, Error> {
         let tenant = record.tenant();
@@ -101,11 +107,6 @@ impl Plan {
     /// Every statement that runs before the feed number is taken.
     pub(crate) fn before(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().chain(&self.record).chain(&self.events)
-    }
-
-    /// Whether it writes events.
-    pub(crate) fn has_events(&self) -> bool {
-        self.before().any(|step| std::ptr::eq(step.stmt, &raw const sql::EVENT_INSERT))
     }
 
     /// About how much memory it holds.

@@ -181,10 +181,12 @@ pub(crate) struct Shared {
     pub(crate) damage: OnceLock<Timestamp>,
     /// Whether the disk of the data is full.
     pub(crate) is_full: AtomicBool,
+    /// Commits with events since the store was opened.
+    told: watch::Sender<u64>,
 }
 
 impl Shared {
-    fn new(entropy: Box<dyn Entropy + Send>, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(entropy: Box<dyn Entropy + Send>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self {
             feed: Feed::default(),
             fence: Fence::default(),
@@ -192,6 +194,7 @@ impl Shared {
             ids: Ids::new(entropy, clock),
             damage: OnceLock::new(),
             is_full: AtomicBool::new(false),
+            told: watch::Sender::new(0),
         })
     }
 
@@ -228,8 +231,6 @@ struct Inner {
     shared: Arc<Shared>,
     /// Entries journaled for each tenant since they were last taken.
     journaled: Mutex<HashMap<TenantId, u64>>,
-    /// How many commits have written events.
-    announced: watch::Sender<u64>,
 }
 
 impl Store {
@@ -260,7 +261,7 @@ impl Store {
                 Engine::Postgres(opened)
             }
         };
-        Ok(Self(Arc::new(Inner { engine, shared, journaled: Mutex::default(), announced: watch::Sender::default() })))
+        Ok(Self(Arc::new(Inner { engine, shared, journaled: Mutex::default() })))
     }
 
     /// The first row of a query.
@@ -341,21 +342,21 @@ impl Store {
         if let Some(entry) = &plan.entry {
             self.count(entry.tenant);
         }
-        let has_events = plan.has_events();
+        let tells = plan.tells();
         let seq = match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
             Engine::Postgres(engine) => engine.commit(plan, reserved).await?,
         };
-        if has_events {
-            self.0.announced.send_modify(|count| *count = count.wrapping_add(1));
+        if tells {
+            self.0.shared.told.send_modify(|count| *count = count.wrapping_add(1));
         }
         Ok(Committed { seq })
     }
 
-    /// Changes whenever this process has committed events. A commit whose end is not known changes nothing, so a look now
-    /// and then is needed beside this.
-    pub fn announcements(&self) -> watch::Receiver<u64> {
-        self.0.announced.subscribe()
+    /// Changes after each commit of this process that wrote an event. Events of other processes, and of a commit whose
+    /// caller was gone before its end, are not announced here: who waits looks for them once in a while too.
+    pub fn told(&self) -> watch::Receiver<u64> {
+        self.0.shared.told.subscribe()
     }
 
     /// Adds a listener that hears the changes of every later commit, in feed order, before the commit returns.

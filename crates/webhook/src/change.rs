@@ -168,7 +168,7 @@ async fn present(
 
 fn full() -> AdminError {
     let detail = format!("a tenant has up to {MAX_ENDPOINTS} webhook endpoints; delete one first");
-    AdminError::Invalid(vec![FieldProblem { pointer: String::new(), code: "too_many_endpoints", detail }])
+    AdminError::Invalid(vec![FieldProblem { pointer: String::new(), code: "too_many", detail }])
 }
 
 /// Creates an endpoint, which hears what happens from here on.

@@ -328,7 +328,7 @@ pub async fn count(
     let count = auth.store.read(&sql::RESEND_COUNT, values).await?.ok_or(store::Error::RowCorrupt)?.int(0)?;
     if count > MAX_RESENT {
         let detail = format!("this range holds more than {MAX_RESENT} deliveries; ask for a shorter one");
-        return Err(AdminError::Invalid(vec![FieldProblem::new("from", "too_many_deliveries", detail)]));
+        return Err(AdminError::Invalid(vec![FieldProblem::new("from", "too_many", detail)]));
     }
     Ok(count)
 }

@@ -6,6 +6,7 @@ mod clients;
 mod events;
 mod keys;
 mod secrets;
+pub(crate) mod stream;
 mod tenants;
 mod webhooks;
 
@@ -178,6 +179,9 @@ async fn serve(app: App, route: &'static Route, path: Parameters, request: Reque
         route.conditional && route.method == Verb::Get && request.headers().contains_key(IF_NONE_MATCH);
     let known = is_conditional.then(|| request.headers().clone());
     let mut answer = match gate(app, route, path, request, &mut limits).await {
+        Ok(Passed::Ask(ask)) if route.operation_id == "streamEvents" => {
+            stream::open(*ask).await.unwrap_or_else(axum::response::IntoResponse::into_response)
+        }
         Ok(Passed::Ask(ask)) => match operate(&ask).await {
             Ok(reply) => reply.unless_known(known.as_ref()).into_response(),
             Err(problem) => problem.into_response(),

@@ -83,6 +83,7 @@ pub(super) fn parameters() -> Value {
         ),
         query("type", "Deliveries of these types of events, between commas; `client.*` for all that begin so.", text()),
         query("dry_run", "Only count.", json!({"type": "boolean", "default": false})),
+        query("after", "Begin after this event, as with Last-Event-ID.", id("evt")),
         with_example(query("leaf", "Index of a leaf of the tree.", integer(0)), 0),
         query("from_size", "Size of an older tree.", integer(0)),
         header(
@@ -90,6 +91,7 @@ pub(super) fn parameters() -> Value {
             "A repeat within 24 hours with the same key and body gets the same answer.",
             json!({"type": "string", "minLength": 1, "maxLength": 255}),
         ),
+        header("Last-Event-ID", "Go on after this event.", id("evt")),
         header("If-Match", "Change only this version; otherwise 412.", text()),
         header("If-None-Match", "Answer 304 when this is still the version.", text()),
         header(

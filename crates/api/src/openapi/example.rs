@@ -75,6 +75,9 @@ pub(super) fn command(route: &Route) -> String {
         "resendDeliveries" => {
             "webhooks resend {webhook_id} --from 2026-05-31T00:00:00Z --to 2026-06-01T00:00:00Z --status failed"
         }
+        "listEvents" => "events list",
+        "getEvent" => "events get {event_id}",
+        "streamEvents" => "events tail",
         "getOpenapi" => "openapi",
         _ => return raw(route),
     };

@@ -565,6 +565,14 @@ fn records() -> Vec<(&'static str, Value)> {
             ),
         ),
         (
+            "EventStream",
+            described(
+                text(),
+                "Server-sent events: `id` is the event's id, `event` its type, `data` an Event. `stream.gap` tells that \
+                 events are missing, with `oldest_id`, the oldest one that is kept. A comment comes every 15 s.",
+            ),
+        ),
+        (
             "Checkpoint",
             answer(
                 &[

@@ -41,6 +41,9 @@ struct Objects {
     secret: String,
     family: String,
     kid: String,
+    event: String,
+    webhook: String,
+    delivery: String,
 }
 
 async fn objects(world: &World) -> Objects {
@@ -56,11 +59,19 @@ async fn objects(world: &World) -> Objects {
     let keys = get(world, "/api/keys").await;
     let staged =
         keys["data"].as_array().unwrap().iter().find(|k| k["purpose"] == "token" && k["state"] == "staged").unwrap();
+    let webhook = json!({"url": "https://hooks.example.com", "types": ["client.*"]});
+    let webhook = world.admin(Method::POST, "/api/webhooks", webhook).await.expect(201).json();
+    let webhook = webhook["id"].as_str().unwrap().to_owned();
+    let test =
+        world.admin(Method::POST, &format!("/api/webhooks/{webhook}/test"), Value::Null).await.expect(202).json();
     Objects {
         api,
+        delivery: test["delivery_id"].as_str().unwrap().to_owned(),
+        webhook,
         secret: first(&get(world, "/api/clients/target/secrets").await, "id"),
         family: first(&get(world, "/api/clients/target/token-families").await, "id"),
         kid: staged["kid"].as_str().unwrap().to_owned(),
+        event: first(&get(world, "/api/events").await, "id"),
     }
 }
 
@@ -77,6 +88,9 @@ fn path_of(route: &Route, with: &Objects) -> String {
         .replace("{slug}", "acme")
         .replace("{kid}", &with.kid)
         .replace("{name}", "one:read")
+        .replace("{event_id}", &with.event)
+        .replace("{webhook_id}", &with.webhook)
+        .replace("{delivery_id}", &with.delivery)
         .replace("{id}", id)
 }
 
@@ -91,6 +105,8 @@ pub(crate) fn body_of(route: &Route) -> Value {
         "createTenant" => json!({"slug": "second"}),
         "updateLimits" => json!({"client": {"limit": 500, "window_s": 1, "burst": 1_000}}),
         "rotateKey" => json!({"force": true}),
+        "createWebhook" => json!({"url": "https://hooks.example.com", "types": ["client.*"]}),
+        "resendDeliveries" => json!({"from": "2026-06-01T00:00:00Z", "to": "2026-06-02T00:00:00Z"}),
         _ if route.request.is_some() => json!({}),
         _ => Value::Null,
     }
@@ -137,7 +153,10 @@ on_both_engines! {
         let read_only = token_with(
             &world,
             "reader",
-            &["clients:read", "apis:read", "keys:read", "tenants:read", "audit:read", "limits:read"],
+            &[
+                "clients:read", "apis:read", "keys:read", "tenants:read", "audit:read", "limits:read", "events:read",
+                "webhooks:read",
+            ],
         ).await;
         for route in ROUTES.iter().filter(|r| !r.public) {
             let path = path_of(route, &with);
@@ -187,7 +206,7 @@ on_both_engines! {
         let with = objects(&world).await;
         let mut changes: Vec<&Route> = ROUTES.iter().filter(|r| r.audit.is_some()).collect();
         // A family must still live when it is ended; what others still need goes last.
-        let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient"];
+        let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient", "deleteWebhook"];
         changes.sort_by_key(|r| order.iter().position(|name| *name == r.operation_id).unwrap_or(1));
         for route in changes {
             let before = actions(&world).await;

@@ -12,6 +12,7 @@ mod console;
 mod console_activity;
 mod console_house;
 mod console_tokens;
+mod console_webhooks;
 mod developer;
 mod events;
 mod examples;

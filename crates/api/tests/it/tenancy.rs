@@ -39,13 +39,21 @@ impl<'a> Side<'a> {
         let secret = first(format!("/api/clients/{client}/secrets"), "id").await;
         let family = first(format!("/api/clients/{client}/token-families"), "id").await;
         let kid = first("/api/keys".to_owned(), "kid").await;
+        let event = first("/api/events".to_owned(), "id").await;
+        let webhook = json!({"url": format!("https://{name}.example"), "types": ["client.*"]});
+        let webhook = side.make("/api/webhooks", webhook).await["id"].as_str().unwrap().to_owned();
+        let test = side.send(&side.admin, Method::POST, &format!("/api/webhooks/{webhook}/test"), &Value::Null).await;
+        let delivery = test.expect(202).json()["delivery_id"].as_str().unwrap().to_owned();
         side.ids = BTreeMap::from([
+            ("webhook", webhook),
+            ("delivery", delivery),
             ("client_id", client),
             ("api", api),
             ("name", scope),
             ("secret", secret),
             ("family", family),
             ("kid", kid),
+            ("event", event),
         ]);
         side
     }
@@ -70,7 +78,7 @@ impl<'a> Side<'a> {
     async fn all(&self) -> String {
         let mut all = String::new();
         for route in ROUTES.iter().filter(|r| r.method == api::route::Verb::Get && !r.default_tenant_only) {
-            if ["whoami", "getOpenapi", "getAuditProof"].contains(&route.operation_id) {
+            if ["whoami", "getOpenapi", "getAuditProof", "streamEvents"].contains(&route.operation_id) {
                 continue;
             }
             let path = fill(route.path, |name| self.ids[name].clone());
@@ -104,7 +112,16 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         "api"
     };
     let mut filled = path.to_owned();
-    for (name, kind) in [("client_id", "client_id"), ("id", id), ("name", "name"), ("kid", "kid")] {
+    let names = [
+        ("client_id", "client_id"),
+        ("id", id),
+        ("name", "name"),
+        ("kid", "kid"),
+        ("event_id", "event"),
+        ("webhook_id", "webhook"),
+        ("delivery_id", "delivery"),
+    ];
+    for (name, kind) in names {
         let braced = format!("{{{name}}}");
         if filled.contains(&braced) {
             filled = filled.replace(&braced, &value(kind));

@@ -162,7 +162,7 @@ on_both_engines! {
             last = made(&world, json!({})).await;
         }
         let body = json!({"url": "https://hooks.example.com", "types": ["*"]});
-        assert_eq!(refused(post(&world, WEBHOOKS, body.clone()).await), [(String::new(), "too_many_endpoints".to_owned())]);
+        assert_eq!(refused(post(&world, WEBHOOKS, body.clone()).await), [(String::new(), "too_many".to_owned())]);
         world.admin(Method::DELETE, &path(&last, ""), Value::Null).await.expect(204);
         post(&world, WEBHOOKS, body).await.expect(201);
     }
@@ -361,7 +361,7 @@ on_both_engines! {
         fill(1).await;
         for query in ["?dry_run=true", ""] {
             let answer = post(&world, &format!("{resend}{query}"), range.clone()).await;
-            assert_eq!(refused(answer), [("/from".to_owned(), "too_many_deliveries".to_owned())]);
+            assert_eq!(refused(answer), [("/from".to_owned(), "too_many".to_owned())]);
         }
     }
 

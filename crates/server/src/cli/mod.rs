@@ -9,6 +9,7 @@ mod clients;
 mod consent;
 mod doctor;
 mod events;
+mod follow;
 mod keys;
 mod migrate;
 mod onsite;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-pub use client::{Answer, Message, Outbound, encoded, form};
+pub use client::{Answer, Flow, Message, Outbound, encoded, form};
 
 /// Where systems keep the certificates they trust, in one file.
 const BUNDLES: [&str; 4] = [

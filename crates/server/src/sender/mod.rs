@@ -58,7 +58,7 @@ pub struct Sender {
     connector: Guarded,
     /// The name of this machine in the log of attempts.
     node: String,
-    announcements: tokio::sync::Mutex<watch::Receiver<u64>>,
+    told: tokio::sync::Mutex<watch::Receiver<u64>>,
     stop: watch::Sender<bool>,
     lanes: Mutex<HashMap<Key, Arc<Signal>>>,
     running: Mutex<JoinSet<()>>,
@@ -109,7 +109,7 @@ impl Sender {
     /// A sender that posts through a connector. Nothing happens before [`Sender::round`].
     pub fn new(app: &App, connector: Guarded, node: String) -> Arc<Self> {
         Arc::new(Self {
-            announcements: tokio::sync::Mutex::new(app.auth.store.announcements()),
+            told: tokio::sync::Mutex::new(app.auth.store.told()),
             app: app.clone(),
             connector,
             node,
@@ -154,10 +154,10 @@ impl Sender {
     }
 
     async fn woken(&self) {
-        let mut announcements = self.announcements.lock().await;
+        let mut told = self.told.lock().await;
         tokio::select! {
             // the store lives as long as this does
-            _ = announcements.changed() => {}
+            _ = told.changed() => {}
             () = tokio::time::sleep(EVERY) => {}
             () = self.stopped() => {}
         }
