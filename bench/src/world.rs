@@ -74,9 +74,7 @@ impl World {
 
     /// An admin token, asked for until the server answers.
     pub(crate) async fn admin_token(&self) -> Result<String> {
-        let request = form("/oauth2/token", &Self::admin_authorization(), "grant_type=client_credentials&scope=admin");
-        let answer = self.first_answer(&request, Duration::from_secs(20)).await?;
-        Ok(member(&answer, "access_token").context("no access token for the admin client")?.to_owned())
+        self.token_at("/oauth2/token", (ADMIN_ID, ADMIN_SECRET)).await
     }
 
     /// The body of the first 200; a refused connection is tried again, any other status is an error.
@@ -141,10 +139,11 @@ impl World {
         self.each(vec![request; count], 201, |_| Some(())).await.map(|_| ())
     }
 
-    /// The answer to a request for an administrator's token.
-    pub(crate) async fn token_at(&self, path: &str, (id, secret): (&str, &str)) -> Result<Value> {
+    /// An administrator's token from a token endpoint, asked for until the server answers.
+    pub(crate) async fn token_at(&self, path: &str, (id, secret): (&str, &str)) -> Result<String> {
         let request = form(path, &basic(id, secret), "grant_type=client_credentials&scope=admin");
-        Ok(serde_json::from_slice(&self.first_answer(&request, Duration::from_secs(20)).await?)?)
+        let answer = self.first_answer(&request, Duration::from_secs(20)).await?;
+        Ok(member(&answer, "access_token").context("no access token for the admin client")?.to_owned())
     }
 
     /// One access token per request, the clients in rotation.

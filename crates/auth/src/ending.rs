@@ -55,8 +55,7 @@ impl Auth {
         let mut told = 0_usize;
         for row in self.store.read_all(&sql::CREDENTIALS_EXPIRED, params![lately, now]).await? {
             let (tenant, secret): (TenantId, Id<id::Secret>) = (row.id(0)?, row.id(1)?);
-            let facts =
-                json!({"client_id": row.text(2)?, "label": row.text(3)?, "at": row.time(4)?.to_string()});
+            let facts = json!({"client_id": row.text(2)?, "label": row.text(3)?, "at": row.time(4)?.to_string()});
             let note = event(self, Type::SecretExpired, ("secret", &secret.to_string()), facts);
             let done = self.tell(tenant, (&sql::CREDENTIAL_ANNOUNCED, params![tenant, secret, 0_i64]), note).await?;
             told = told.saturating_add(usize::from(done));

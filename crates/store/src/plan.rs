@@ -53,7 +53,7 @@ impl Stamp {
 impl Plan {
     /// Whether an event is among what it writes.
     pub(crate) fn tells(&self) -> bool {
-        let is_event = |step: &Step| std::ptr::eq(step.stmt, &sql::EVENT_INSERT);
+        let is_event = |step: &Step| step.stmt.name == sql::EVENT_INSERT.name;
         !self.events.is_empty() || self.steps.iter().any(is_event)
     }
 

@@ -114,7 +114,7 @@ mod tests {
     }
 
     fn decided(answer: Answer<'_>, tries: i64, failing_for: Option<i64>) -> Outcome {
-        let since = failing_for.map(|seconds| NOW.plus_seconds(-seconds));
+        let since = failing_for.map(|seconds| NOW.plus_seconds(seconds.saturating_neg()));
         decide(answer, tries, since, NOW, &mut SeededEntropy::new(1))
     }
 

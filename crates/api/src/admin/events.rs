@@ -77,16 +77,11 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let mut next = found.last().filter(|_| full).map(|event| event.position);
     // A full page may be the last one.
     let one_more = EventFilter { limit: 1, before: next, ..filter };
-    if next.is_some()
-        && outbox::events(store, ask.tenant.id, &one_more).await.map_err(audit::refuse)?.is_empty()
-    {
+    if next.is_some() && outbox::events(store, ask.tenant.id, &one_more).await.map_err(audit::refuse)?.is_empty() {
         next = None;
     }
-    let views: Vec<Value> = found
-        .iter()
-        .map(|event| event.wire(&ask.tenant.slug))
-        .collect::<Result<_, _>>()
-        .map_err(audit::refuse)?;
+    let views: Vec<Value> =
+        found.iter().map(|event| event.wire(&ask.tenant.slug)).collect::<Result<_, _>>().map_err(audit::refuse)?;
     Ok(ask.page(&views, next.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice)))
 }
 

@@ -1,6 +1,7 @@
 //! The event stream: server-sent events (WHATWG HTML §9.2) in the order of commits, resumed by the id of the last one.
 
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -155,7 +156,8 @@ impl Reader {
         let mut text = String::new();
         for event in events {
             let whole = event.wire(&self.tenant.slug).ok()?;
-            text.push_str(&format!("id: {}\nevent: {}\ndata: {whole}\n\n", event.id, event.kind));
+            // Writing to a String cannot fail.
+            let _ = write!(text, "id: {}\nevent: {}\ndata: {whole}\n\n", event.id, event.kind);
         }
         Some(Bytes::from(text))
     }

@@ -162,7 +162,8 @@ impl Stream {
                     return Some(fields);
                 }
             }
-            let frame = tokio::time::timeout(Duration::from_secs(10), self.body.frame()).await.expect("a frame in time")?;
+            let frame =
+                tokio::time::timeout(Duration::from_secs(10), self.body.frame()).await.expect("a frame in time")?;
             self.text.push_str(std::str::from_utf8(frame.unwrap().data_ref().unwrap()).unwrap());
         }
     }
@@ -314,6 +315,7 @@ on_both_engines! {
 /// `cargo xtask proof events`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a long run"]
+#[expect(clippy::print_stdout, reason = "a proof prints what it found")]
 async fn proof_events_stream_cuts() {
     for engine in [Engine::Embedded, Engine::Server] {
         // as many requests as it takes: the clock of a test stands still, and so does its limiter

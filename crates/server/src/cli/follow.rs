@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn messages_are_the_same_however_the_bytes_are_cut() {
-        let text = ":\n\nid: evt_1\nevent: client.created\ndata: {\"a\":1}\n\n:\n\nevent: stream.gap\r\ndata: {}\r\n\r\n";
+        let text =
+            ":\n\nid: evt_1\nevent: client.created\ndata: {\"a\":1}\n\n:\n\nevent: stream.gap\r\ndata: {}\r\n\r\n";
         let whole = Lines::default().read(text.as_bytes()).unwrap();
         assert_eq!(whole.len(), 2);
         assert_eq!((whole[0].id.as_str(), whole[0].kind.as_str()), ("evt_1", "client.created"));

@@ -92,7 +92,8 @@ impl Outbound {
     pub async fn follow(&self, path: &str, message: Message) -> Result<Result<Flow, Answer>, Failure> {
         let url = format!("{}{path}", self.base);
         let begun = timeout(ANSWER, self.begin(Method::GET, &url, message)).await;
-        let Opening { head, body, driving } = begun.unwrap_or_else(|_| Err(no_answer(&url, "no answer within 60 s")))?;
+        let Opening { head, body, driving } =
+            begun.unwrap_or_else(|_| Err(no_answer(&url, "no answer within 60 s")))?;
         if head.status.is_success() {
             return Ok(Ok(Flow { body, driving }));
         }

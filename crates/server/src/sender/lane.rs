@@ -131,7 +131,7 @@ impl Lane {
                 continue;
             }
             tokio::select! {
-                Some(ended) = self.attempts.join_next() => self.take(ended),
+                Some(ended) = self.attempts.join_next() => self.take(ended.ok()),
                 () = self.signal.notify.notified() => {}
                 () = sender.stopped() => return self.finish().await,
             }
@@ -144,16 +144,13 @@ impl Lane {
 
     async fn finish(mut self) {
         while let Some(ended) = self.attempts.join_next().await {
-            self.take(ended);
+            self.take(ended.ok());
         }
     }
 
-    fn take(&mut self, ended: Result<(Id<id::Delivery>, Option<Effect>), tokio::task::JoinError>) {
-        let Ok((delivery, effect)) = ended else {
-            // One that panicked is logged where it did; its place is open again, and it stays due.
-            self.in_flight.clear();
-            return;
-        };
+    /// Learns from an attempt that has ended; one that panicked stays due and is not begun again by this lane.
+    fn take(&mut self, ended: Option<(Id<id::Delivery>, Option<Effect>)>) {
+        let Some((delivery, effect)) = ended else { return };
         self.in_flight.remove(&delivery);
         match effect {
             Some(Effect::Arrived) => self.is_slowed = false,
@@ -213,9 +210,9 @@ impl Lane {
             return false;
         }
         self.is_slowed = endpoint.slowed_at.is_some();
-        self.interval = endpoint.rate_per_second.map_or(Duration::ZERO, |rate| {
-            Duration::from_secs(1).checked_div(rate).unwrap_or_default()
-        });
+        self.interval = endpoint
+            .rate_per_second
+            .map_or(Duration::ZERO, |rate| Duration::from_secs(1).checked_div(rate).unwrap_or_default());
         self.queue.extend(due.into_iter().filter(|delivery| !self.in_flight.contains(delivery)));
         !self.queue.is_empty()
     }
@@ -256,8 +253,7 @@ impl Attempt {
             Err(code) => Answer::None(code),
         };
         let now = auth.clock.now();
-        let outcome =
-            auth.with_entropy(|entropy| decide(said, delivery.tries, endpoint.failing_since, now, entropy));
+        let outcome = auth.with_entropy(|entropy| decide(said, delivery.tries, endpoint.failing_since, now, entropy));
         self.sender.app.gauges.webhooks.count(outcome.error.as_deref());
         let effect = outcome.effect;
         self.note(&endpoint, &delivery, (at, took), &outcome).await;
@@ -363,7 +359,13 @@ impl Attempt {
 
     /// Writes what came of the attempt. It is not given up while the store is away: the message would be sent again at once
     /// otherwise, and again.
-    async fn note(&self, endpoint: &Endpoint, delivery: &Delivery, (at, took): (Timestamp, Duration), outcome: &Outcome) {
+    async fn note(
+        &self,
+        endpoint: &Endpoint,
+        delivery: &Delivery,
+        (at, took): (Timestamp, Duration),
+        outcome: &Outcome,
+    ) {
         let auth = &self.sender.app.auth;
         let batch = self.batch(endpoint, delivery, (at, took), outcome);
         loop {
@@ -427,7 +429,9 @@ impl Attempt {
         let who = auth.system(&self.tenant, "webhooks");
         let planned = webhook::change::stop(auth, &who, &self.tenant, &endpoint, reason);
         match auth.run(planned).await {
-            Ok(_) => tracing::info!(endpoint = %endpoint.id, reason = reason.name(), "a webhook endpoint gets no more messages"),
+            Ok(_) => {
+                tracing::info!(endpoint = %endpoint.id, reason = reason.name(), "a webhook endpoint gets no more messages");
+            }
             Err(AdminError::Store(store::Error::Conflict(_))) => {}
             Err(error) => tracing::warn!(%error, endpoint = %endpoint.id, "a webhook endpoint was not stopped"),
         }

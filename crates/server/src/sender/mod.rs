@@ -341,7 +341,7 @@ mod tests {
         for _ in 0..OF_TENANT {
             permits.push(share.permit(&places).await.unwrap());
         }
-        assert!(tokio::time::timeout(Duration::from_secs(60), share.permit(&places)).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_mins(1), share.permit(&places)).await.is_err());
         assert_eq!(places.available_permits(), OF_NODE - OF_TENANT);
         permits.pop();
         share.permit(&places).await.unwrap();

@@ -16,7 +16,7 @@ use crate::sender::Receiver;
 
 const WORKERS: u64 = 4;
 /// How long a started server may take until everything has arrived.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One event, as the list of events tells it.
 struct Event {

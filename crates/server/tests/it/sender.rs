@@ -79,11 +79,8 @@ impl World {
         let auth = Auth::open(store, keyring, machine, Box::new(SeededEntropy::new(23)), settings).await.unwrap();
         let home = auth.set_up().await.unwrap();
         let who = auth.system(&home, "test");
-        let fields = TenantFields {
-            slug: Some("acme".to_owned()),
-            kind: Some("sandbox".to_owned()),
-            ..TenantFields::default()
-        };
+        let fields =
+            TenantFields { slug: Some("acme".to_owned()), kind: Some("sandbox".to_owned()), ..TenantFields::default() };
         let planned = auth.create_tenant(&who, fields).await.unwrap();
         auth.run(planned).await.unwrap();
         let tenant = auth.tenant("acme").await.unwrap().unwrap();
@@ -207,11 +204,14 @@ impl Message {
     }
 }
 
+/// A status with header fields.
+type Said = (u16, &'static [(&'static str, &'static str)]);
+
 /// A receiver that answers as it was told, and after that always alike: with 204 unless something else was asked for.
 pub(crate) struct Receiver {
     port: u16,
     heard: Mutex<Vec<Message>>,
-    answers: Mutex<VecDeque<(u16, &'static [(&'static str, &'static str)])>>,
+    answers: Mutex<VecDeque<Said>>,
     /// When there, each answer waits for one permission.
     gate: Option<Notify>,
     present: AtomicUsize,
@@ -231,10 +231,7 @@ impl Receiver {
         receiver
     }
 
-    async fn start(
-        answers: VecDeque<(u16, &'static [(&'static str, &'static str)])>,
-        gate: Option<Notify>,
-    ) -> Arc<Self> {
+    async fn start(answers: VecDeque<Said>, gate: Option<Notify>) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver = Arc::new(Self {
             port: listener.local_addr().unwrap().port(),
@@ -262,7 +259,8 @@ impl Receiver {
             gate.notified().await;
         }
         self.present.fetch_sub(1, Ordering::SeqCst);
-        let (status, fields) = self.answers.lock().unwrap().pop_front().unwrap_or((self.default.load(Ordering::SeqCst), &[]));
+        let (status, fields) =
+            self.answers.lock().unwrap().pop_front().unwrap_or((self.default.load(Ordering::SeqCst), &[]));
         let mut answer = StatusCode::from_u16(status).unwrap().into_response();
         for (name, value) in fields {
             answer.headers_mut().insert(*name, value.parse().unwrap());

@@ -173,11 +173,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "forgery::an_issuer_or_tenant_that_is_not_the_same_byte_by_byte_is_another::embedded",
     ),
     // Events
-    api(
-        "E05-revoked",
-        "a stream goes on when its token is revoked",
-        "events::a_stream_ends_with_its_token::embedded",
-    ),
+    api("E05-revoked", "a stream goes on when its token is revoked", "events::a_stream_ends_with_its_token::embedded"),
     api(
         "E05-customer",
         "events of a foreign customer may be asked for",
