@@ -43,7 +43,6 @@ const NOTED_SECONDS: i64 = 60;
 /// The lane of one endpoint.
 pub(super) struct Lane {
     sender: Arc<Sender>,
-    tenant: Arc<Tenant>,
     id: Id<id::Webhook>,
     signal: Arc<Signal>,
     share: Arc<Share>,
@@ -88,13 +87,12 @@ impl Drop for Leaving<'_> {
 impl Lane {
     pub(super) fn new(
         sender: Arc<Sender>,
-        tenant: Arc<Tenant>,
         id: Id<id::Webhook>,
-        (signal, share): (Arc<Signal>, Arc<Share>),
+        signal: Arc<Signal>,
+        share: Arc<Share>,
     ) -> Self {
         Self {
             sender,
-            tenant,
             id,
             signal,
             share,
@@ -111,7 +109,7 @@ impl Lane {
     /// Posts until nothing is due, or until the process stops.
     pub(super) async fn run(mut self) {
         let sender = Arc::clone(&self.sender);
-        let mut leaving = Leaving(&sender, Some((self.tenant.id, self.id)));
+        let mut leaving = Leaving(&sender, Some((self.share.tenant.id, self.id)));
         loop {
             while self.has_room() && !must_wait(&sender.app.auth) {
                 let begun = tokio::select! {
@@ -167,13 +165,13 @@ impl Lane {
             return false;
         }
         sleep_until(self.next_start).await;
-        let Some(permit) = self.share.permit(&self.sender.places).await else { return false };
+        let Some(permit) = self.share.queue.permit(&self.sender.places).await else { return false };
         let Some(delivery) = self.queue.pop_front() else { return false };
         self.next_start = Instant::now().checked_add(self.interval).unwrap_or(self.next_start);
         self.in_flight.insert(delivery);
         let attempt = Attempt {
             sender: Arc::clone(&self.sender),
-            tenant: Arc::clone(&self.tenant),
+            tenant: Arc::clone(&self.share.tenant),
             endpoint: self.id,
             delivery,
             signer: Arc::clone(&self.signer),
@@ -188,8 +186,8 @@ impl Lane {
         let limit = i64::try_from(PAGE.saturating_add(self.in_flight.len())).unwrap_or(i64::MAX);
         let now = auth.clock.now();
         let asks = vec![
-            (&sql::ENDPOINT_READ, params![self.tenant.id, self.id]),
-            (&sql::DUE, params![self.tenant.id, self.id, now, limit]),
+            (&sql::ENDPOINT_READ, params![self.share.tenant.id, self.id]),
+            (&sql::DUE, params![self.share.tenant.id, self.id, now, limit]),
         ];
         let read = async {
             let mut answers = auth.store.read_many(asks).await?.into_iter();

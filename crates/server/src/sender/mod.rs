@@ -76,16 +76,25 @@ struct Signal {
 
 /// What the lanes of one tenant share.
 struct Share {
+    /// Of it only what never changes is used: id, slug and kind.
+    tenant: Arc<Tenant>,
+    queue: Queue,
+}
+
+/// Where a tenant's attempts wait.
+struct Queue {
     slots: Arc<Semaphore>,
     /// Held while waiting for a place of the node: a tenant waits once, so that the places go round by tenants.
     turn: tokio::sync::Mutex<()>,
 }
 
-impl Share {
-    fn new() -> Self {
+impl Default for Queue {
+    fn default() -> Self {
         Self { slots: Arc::new(Semaphore::new(OF_TENANT)), turn: tokio::sync::Mutex::default() }
     }
+}
 
+impl Queue {
     /// Waits for the right to have one more attempt in flight; `None` never, for nobody closes a semaphore here.
     async fn permit(&self, places: &Arc<Semaphore>) -> Option<Permit> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
@@ -241,14 +250,10 @@ impl Sender {
         if due.is_empty() {
             return;
         }
-        let tenants: HashMap<TenantId, Arc<Tenant>> = match auth.all_tenants().await {
-            Ok(tenants) => tenants.into_iter().map(|tenant| (tenant.id, tenant)).collect(),
-            Err(error) => return tracing::warn!(%error, "the tenants could not be read"),
-        };
         for row in due {
             let (Ok(tenant), Ok(endpoint)) = (row.id(0), row.id(1)) else { continue };
-            let Some(tenant) = tenants.get(&tenant) else { continue };
-            let signal = match held(&self.lanes).entry((tenant.id, endpoint)) {
+            let Some(share) = self.share(tenant).await else { continue };
+            let signal = match held(&self.lanes).entry((tenant, endpoint)) {
                 Entry::Occupied(running) => {
                     running.get().has_more.store(true, Ordering::SeqCst);
                     running.get().notify.notify_one();
@@ -256,9 +261,28 @@ impl Sender {
                 }
                 Entry::Vacant(place) => Arc::clone(place.insert(Arc::default())),
             };
-            let share = Arc::clone(held(&self.shares).entry(tenant.id).or_insert_with(|| Arc::new(Share::new())));
-            let lane = lane::Lane::new(Arc::clone(self), Arc::clone(tenant), endpoint, (signal, share));
+            let lane = lane::Lane::new(Arc::clone(self), endpoint, signal, share);
             held(&self.running).spawn(lane.run());
+        }
+    }
+
+    /// What the lanes of a tenant share; `None` for one that cannot be read now.
+    async fn share(&self, tenant: TenantId) -> Option<Arc<Share>> {
+        if let Some(share) = held(&self.shares).get(&tenant) {
+            return Some(Arc::clone(share));
+        }
+        match self.app.auth.all_tenants().await {
+            Ok(tenants) => {
+                let mut shares = held(&self.shares);
+                for tenant in tenants {
+                    shares.entry(tenant.id).or_insert_with(|| Arc::new(Share { tenant, queue: Queue::default() }));
+                }
+                shares.get(&tenant).map(Arc::clone)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the tenants could not be read");
+                None
+            }
         }
     }
 
@@ -314,17 +338,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn places_go_round_by_tenants_and_a_tenant_has_its_share_at_most() {
+    async fn places_go_round_by_tenants_and_a_tenant_has_its_queue_at_most() {
         let places = Arc::new(Semaphore::new(1));
         let order = Arc::new(Mutex::new(String::new()));
         let mut waiting = JoinSet::new();
-        let first = Share::new().permit(&places).await.unwrap();
-        for (name, share, attempts) in [("a", Share::new(), 5), ("b", Share::new(), 1), ("c", Share::new(), 2)] {
-            let share = Arc::new(share);
+        let first = Queue::default().permit(&places).await.unwrap();
+        for (name, attempts) in [("a", 5), ("b", 1), ("c", 2)] {
+            let queue = Arc::new(Queue::default());
             for _ in 0..attempts {
-                let (share, places, order) = (Arc::clone(&share), Arc::clone(&places), Arc::clone(&order));
+                let (queue, places, order) = (Arc::clone(&queue), Arc::clone(&places), Arc::clone(&order));
                 waiting.spawn(async move {
-                    let permit = share.permit(&places).await.unwrap();
+                    let permit = queue.permit(&places).await.unwrap();
                     held(&order).push_str(name);
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     drop(permit);
@@ -336,14 +360,14 @@ mod tests {
         while waiting.join_next().await.is_some() {}
         assert_eq!(*held(&order), "abcacaaa");
 
-        let (share, places) = (Share::new(), Arc::new(Semaphore::new(OF_NODE)));
+        let (queue, places) = (Queue::default(), Arc::new(Semaphore::new(OF_NODE)));
         let mut permits = Vec::new();
         for _ in 0..OF_TENANT {
-            permits.push(share.permit(&places).await.unwrap());
+            permits.push(queue.permit(&places).await.unwrap());
         }
-        assert!(tokio::time::timeout(Duration::from_mins(1), share.permit(&places)).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_mins(1), queue.permit(&places)).await.is_err());
         assert_eq!(places.available_permits(), OF_NODE - OF_TENANT);
         permits.pop();
-        share.permit(&places).await.unwrap();
+        queue.permit(&places).await.unwrap();
     }
 }
