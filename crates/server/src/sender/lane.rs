@@ -85,12 +85,7 @@ impl Drop for Leaving<'_> {
 }
 
 impl Lane {
-    pub(super) fn new(
-        sender: Arc<Sender>,
-        id: Id<id::Webhook>,
-        signal: Arc<Signal>,
-        share: Arc<Share>,
-    ) -> Self {
+    pub(super) fn new(sender: Arc<Sender>, id: Id<id::Webhook>, signal: Arc<Signal>, share: Arc<Share>) -> Self {
         Self {
             sender,
             id,
