@@ -4,6 +4,7 @@
 
 mod arguments;
 mod client;
+mod events;
 mod flood;
 mod floor;
 mod histogram;
@@ -31,6 +32,7 @@ bench load --addr A --kind get|token|refresh|introspect|introspect-once [--list 
 bench flood --addr A --id CLIENT [--rate PER_SECOND]
 bench sitting [--rounds 5] [--seconds 8] [--clients 10000] [--soak 60] [--server target/release/bastionary]
               [--json FILE]
+bench events [--seconds 5] [--count 5000] [--server target/release/bastionary]
 bench micro";
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn dispatch(words: &[String]) -> Result<()> {
         ["load", rest @ ..] => load::main(&arguments::Arguments::parse(rest)?),
         ["flood", rest @ ..] => flood::main(&arguments::Arguments::parse(rest)?),
         ["sitting", rest @ ..] => sitting::main(&arguments::Arguments::parse(rest)?),
+        ["events", rest @ ..] => events::main(&arguments::Arguments::parse(rest)?),
         ["micro"] => micro::main(),
         _ => bail!("usage:\n{USAGE}"),
     }

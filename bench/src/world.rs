@@ -45,7 +45,8 @@ impl World {
         let most = 10_000_000;
         let config = format!(
             "listen = \"{address}\"\nmanagement_listen = \"off\"\nlog = \"warn\"\ndata_dir = {}\n\n[limits]\n\
-             source_rate = {most}\nsource_burst = {most}\nclient_rate = {most}\nclient_burst = {most}\n",
+             source_rate = {most}\nsource_burst = {most}\nclient_rate = {most}\nclient_burst = {most}\n\n\
+             [outbound]\nallow = [\"127.0.0.1\"]\n",
             json!(directory.join("data").to_string_lossy()),
         );
         std::fs::write(directory.join("bastionary.toml"), config)?;
@@ -73,9 +74,7 @@ impl World {
 
     /// An admin token, asked for until the server answers.
     pub(crate) async fn admin_token(&self) -> Result<String> {
-        let request = form("/oauth2/token", &Self::admin_authorization(), "grant_type=client_credentials&scope=admin");
-        let answer = self.first_answer(&request, Duration::from_secs(20)).await?;
-        Ok(member(&answer, "access_token").context("no access token for the admin client")?.to_owned())
+        self.token_at("/oauth2/token", (ADMIN_ID, ADMIN_SECRET)).await
     }
 
     /// The body of the first 200; a refused connection is tried again, any other status is an error.
@@ -126,6 +125,27 @@ impl World {
         Ok(clients)
     }
 
+    /// Posts a document once; the answer.
+    pub(crate) async fn post(&self, bearer: &str, path: &str, body: &Value) -> Result<Value> {
+        let mut connection = Connection::open(self.address).await?;
+        let answer = connection.exchange(&posting(path, bearer, &body.to_string())).await?;
+        ensure!(answer.status == 201, "{}", answer.describe());
+        Ok(serde_json::from_slice(answer.body)?)
+    }
+
+    /// Posts the same document so many times, several at a time.
+    pub(crate) async fn create_each(&self, path: &str, bearer: &str, body: &Value, count: usize) -> Result<()> {
+        let request = posting(path, bearer, &body.to_string());
+        self.each(vec![request; count], 201, |_| Some(())).await.map(|_| ())
+    }
+
+    /// An administrator's token from a token endpoint, asked for until the server answers.
+    pub(crate) async fn token_at(&self, path: &str, (id, secret): (&str, &str)) -> Result<String> {
+        let request = form(path, &basic(id, secret), "grant_type=client_credentials&scope=admin");
+        let answer = self.first_answer(&request, Duration::from_secs(20)).await?;
+        Ok(member(&answer, "access_token").context("no access token for the admin client")?.to_owned())
+    }
+
     /// One access token per request, the clients in rotation.
     pub(crate) async fn tokens(&self, clients: &[Credentials], count: usize) -> Result<Vec<String>> {
         let requests = clients.iter().cycle().take(count).map(|(id, secret)| token_request(id, secret)).collect();
@@ -165,8 +185,13 @@ impl World {
 
 /// The request that creates a client.
 fn creation(bearer: &str, body: &str) -> Vec<u8> {
+    posting("/api/clients", bearer, body)
+}
+
+/// The request that posts a document.
+fn posting(path: &str, bearer: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /api/clients HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len(),
     )

@@ -1,8 +1,8 @@
 //! `/metrics`: figures in the text format of Prometheus. Labels come from closed sets; none names a client or a path.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Extension, State};
@@ -119,6 +119,57 @@ pub struct Gauges {
     pub retiring_key_age: AtomicU64,
     /// Records and journal segments that the last round left without a signed checkpoint.
     pub unsigned_leaves: AtomicU64,
+    /// Messages to webhooks.
+    pub webhooks: Webhooks,
+}
+
+/// How an attempt at a delivery may end, but for a success.
+const FAILURES: [&str; 11] = [
+    "redirected",
+    "client_error",
+    "server_error",
+    "unexpected_status",
+    "address_not_allowed",
+    "connect_failed",
+    "tls_failed",
+    "timeout",
+    "too_large",
+    "no_answer",
+    "unreadable",
+];
+
+/// What the sender of webhooks has met.
+#[derive(Debug, Default)]
+pub struct Webhooks {
+    delivered: AtomicU64,
+    failed: [AtomicU64; 11],
+    /// Seconds since the oldest event that has not arrived everywhere.
+    pub oldest: AtomicU64,
+    /// Open deliveries of the endpoints that have waited longest, by their ids.
+    pub backlogs: Mutex<Vec<(String, u64)>>,
+}
+
+impl Webhooks {
+    /// An attempt has ended: with this error, or without one.
+    pub fn count(&self, error: Option<&str>) {
+        let place = error.map(|error| FAILURES.iter().position(|name| *name == error));
+        match place {
+            None => count(&self.delivered),
+            Some(place) => self.failed.get(place.unwrap_or(3)).into_iter().for_each(count),
+        }
+    }
+
+    fn write(&self, text: &mut String) {
+        text.push_str("# TYPE bastionary_webhook_attempts_total counter\n");
+        let ended = [("delivered", &self.delivered)].into_iter().chain(FAILURES.into_iter().zip(&self.failed));
+        for (outcome, counter) in ended.filter(|(_, counter)| read(counter) > 0) {
+            let _ = writeln!(text, "bastionary_webhook_attempts_total{{outcome=\"{outcome}\"}} {}", read(counter));
+        }
+        text.push_str("# TYPE bastionary_webhook_backlog gauge\n");
+        for (endpoint, waiting) in self.backlogs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = writeln!(text, "bastionary_webhook_backlog{{endpoint=\"{endpoint}\"}} {waiting}");
+        }
+    }
 }
 
 /// What the router has met.
@@ -224,6 +275,7 @@ pub(crate) async fn metrics(State(app): State<App>, outside: Option<Extension<Ou
         ("key_age_seconds", "{state=\"active\"}", Gauge, read(&gauges.active_key_age)),
         ("key_age_seconds", "{state=\"retiring\"}", Gauge, read(&gauges.retiring_key_age)),
         ("audit_unsigned_leaves", "", Gauge, read(&gauges.unsigned_leaves)),
+        ("outbox_oldest_seconds", "", Gauge, read(&gauges.webhooks.oldest)),
         ("panics_total", "{where=\"handler\"}", Counter, read(&traffic.panics)),
     ];
     let rows = rows.map(|(name, labels, kind, value)| Sample { name, labels, kind, value });
@@ -252,6 +304,7 @@ pub(crate) async fn metrics(State(app): State<App>, outside: Option<Extension<Ou
         let _ = writeln!(text, "bastionary_lease_remaining_seconds {}", seconds(micros));
     }
     traffic.write(&mut text);
+    gauges.webhooks.write(&mut text);
     let engine = format!("engine=\"{}\"", store.engine_name());
     text.push_str("# TYPE bastionary_store_commit_seconds histogram\n");
     write_histogram(&mut text, "store_commit_seconds", &engine, &stats.commits, seconds);

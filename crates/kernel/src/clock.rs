@@ -22,6 +22,11 @@ pub struct BusinessTime(i64);
 #[error("not an RFC 3339 date and time such as 2026-12-31T23:59:59Z")]
 pub struct NotRfc3339;
 
+/// A text that is not a date of HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a date such as Sun, 06 Nov 1994 08:49:37 GMT")]
+pub struct NotHttpDate;
+
 impl Timestamp {
     /// From microseconds since the Unix epoch.
     pub const fn from_micros(micros: i64) -> Self {
@@ -78,6 +83,15 @@ impl Timestamp {
             return Err(NotRfc3339);
         }
         text.parse::<jiff::Timestamp>().map(|t| Self(t.as_microsecond())).map_err(|_| NotRfc3339)
+    }
+
+    /// Reads a date of HTTP (RFC 9110 §5.6.7) in its preferred form.
+    ///
+    /// # Errors
+    /// [`NotHttpDate`] for anything else.
+    pub fn parse_http_date(text: &str) -> Result<Self, NotHttpDate> {
+        let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+        parsed.map(|at| Self(at.as_microsecond())).map_err(|_| NotHttpDate)
     }
 
     /// The form of HTTP's `Date` (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`; empty outside the years 0 to 9999.

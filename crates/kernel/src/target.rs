@@ -163,10 +163,10 @@ impl Policy {
         Self { opened: opened.into(), ports: ports.into(), has_plain: false }
     }
 
-    /// The same with plain HTTP: for a sandbox.
+    /// The same, with plain HTTP as well where that is allowed: in a sandbox.
     #[must_use]
     pub fn with_plain(self, has_plain: bool) -> Self {
-        Self { has_plain, ..self }
+        Self { has_plain: self.has_plain || has_plain, ..self }
     }
 
     /// Whether an address to which a host resolved may be connected to. An IPv4-mapped address counts as the address

@@ -89,6 +89,8 @@ actions! {
     LIMITS_UPDATED = "limits.updated";
     /// An administrator's client was created.
     ADMIN_CLIENT_CREATED = "admin_client.created";
+    /// An entry of `outbound.allow` was used for the first time since the start.
+    OUTBOUND_OPENED = "outbound.opened";
     /// A configuration was loaded.
     CONFIG_LOADED = "config.loaded";
     /// The business clock of a sandbox was moved forward.

@@ -12,6 +12,7 @@ use jose::SystemEntropy;
 use kernel::id::{Entropy as _, base32_encode};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
+use kernel::target::Policy;
 
 use crate::boot::House;
 use crate::config::{Config, Overrides};
@@ -47,7 +48,10 @@ pub async fn run(listen: Option<String>, data_dir: Option<PathBuf>) -> Result<()
         ("BASTIONARY_MANAGEMENT_LISTEN", "off".to_owned()),
     ];
     let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
-    let config = Config { is_development: true, ..Config::load(None, &environment, overrides)? };
+    // Receivers of webhooks that are being written listen on this machine, without TLS.
+    let here = ["127.0.0.0/8", "::1"].into_iter().filter_map(|network| network.parse().ok()).collect();
+    let outbound = Policy::new(here, Vec::new()).with_plain(true);
+    let config = Config { is_development: true, outbound, ..Config::load(None, &environment, overrides)? };
     config.listen_guard()?;
     logs(&config)?;
     let stop = Stop::on_signals(Hangup::Stop)?;

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::integrity;
+use crate::sender::Sender;
 
 const KEYS_EVERY: Duration = Duration::from_secs(10);
 /// How often it is asked whether something is to be recorded.
@@ -47,6 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The running jobs.
 pub struct Jobs {
     auth: Arc<Auth>,
+    sender: Arc<Sender>,
     sequencer: Arc<Sequencer>,
     stop: watch::Sender<bool>,
     running: Vec<JoinHandle<()>>,
@@ -58,7 +60,7 @@ impl Jobs {
     /// Starts all jobs.
     ///
     /// Their panics are counted in `panics`.
-    pub fn start(app: &App, panics: &Arc<AtomicU64>) -> Self {
+    pub fn start(app: &App, sender: &Arc<Sender>, panics: &Arc<AtomicU64>) -> Self {
         let auth = &app.auth;
         let stop = watch::Sender::new(false);
         let sequencer = Arc::new(Sequencer::new());
@@ -74,6 +76,10 @@ impl Jobs {
         let secrets = {
             let auth = Arc::clone(auth);
             move || secrets(Arc::clone(&auth))
+        };
+        let webhooks = {
+            let sender = Arc::clone(sender);
+            move || Arc::clone(&sender).round()
         };
         let ended = {
             let auth = Arc::clone(auth);
@@ -92,22 +98,26 @@ impl Jobs {
             }
         };
         let at_once = |every| Rhythm { first: Duration::ZERO, every };
+        // each round waits until there may be something to do
+        let continually = Rhythm { first: Duration::ZERO, every: Duration::ZERO };
         let first = if auth.store.is_check_due() { Duration::ZERO } else { CHECK_EVERY };
         let running = vec![
             tokio::spawn(supervise("keys", at_once(KEYS_EVERY), stop.subscribe(), keys, failed("keys"))),
             tokio::spawn(supervise("record", at_once(RECORD_EVERY), stop.subscribe(), record, failed("record"))),
             tokio::spawn(supervise("secrets", at_once(SECRETS_EVERY), stop.subscribe(), secrets, failed("secrets"))),
+            tokio::spawn(supervise("webhooks", continually, stop.subscribe(), webhooks, failed("webhooks"))),
             tokio::spawn(supervise("ended", at_once(ENDED_EVERY), stop.subscribe(), ended, failed("ended"))),
         ];
         let rhythm = Rhythm { first, every: CHECK_EVERY };
         let checking = tokio::spawn(supervise("check", rhythm, stop.subscribe(), check, failed("check")));
-        Self { auth: Arc::clone(auth), sequencer, stop, running, checking }
+        Self { auth: Arc::clone(auth), sender: Arc::clone(sender), sequencer, stop, running, checking }
     }
 
     /// Lets the jobs finish their present round, writes the refusals still counted and signs what is new.
     pub async fn finish(self) {
         self.stop.send_replace(true);
         self.checking.abort();
+        self.sender.finish().await;
         let finished = tokio::time::timeout(PATIENCE, async {
             for job in self.running {
                 // A job that panicked has already been logged.
@@ -180,7 +190,7 @@ async fn tenants(auth: &Auth) -> Vec<Arc<Tenant>> {
 }
 
 /// Whether a round would only fail: the store is away, or this process is fenced. What is counted in memory stays there.
-fn must_wait(auth: &Auth) -> bool {
+pub(crate) fn must_wait(auth: &Auth) -> bool {
     !auth.store.troubles().is_empty()
 }
 

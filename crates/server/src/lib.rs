@@ -17,6 +17,7 @@ pub mod listen;
 pub mod local;
 pub mod operation;
 pub mod outbound;
+pub mod sender;
 pub mod serve;
 pub mod stopping;
 pub mod telemetry;

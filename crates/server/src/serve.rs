@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::net::TcpListener;
 
-use crate::boot::{House, chain, first_admin, first_operator};
+use crate::boot::{House, chain, first_admin, first_operator, host};
 use crate::config::{Config, Overrides};
 use crate::data_dir::DataDir;
 use crate::environment;
@@ -19,8 +19,10 @@ use crate::listen::tls::Certificates;
 use crate::listen::{self, ListenOptions, ListenStats, Refuse};
 use crate::local;
 use crate::operation::{ACCEPT, unconfirmed};
+use crate::outbound::guarded::{Guarded, SystemResolver};
+use crate::sender::Sender;
 use crate::stopping::{Hangup, Stop};
-use crate::{telemetry, vitals};
+use crate::{outbound, telemetry, vitals};
 
 /// How often certificate files are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_mins(1);
@@ -141,7 +143,8 @@ pub async fn run_house(
     let app = api::App::configured(Arc::clone(&house.auth), config.limits.in_flight, contacts);
     let socket = local::listen(house.dir.socket(), &house.auth, address)?;
     let job_panics = Arc::<AtomicU64>::default();
-    let jobs = Jobs::start(&app, &job_panics);
+    let sender = Sender::new(&app, connector(config), host());
+    let jobs = Jobs::start(&app, &sender, &job_panics);
     let figures = vitals::figures(&stats, &job_panics);
     let vitals = tokio::spawn(vitals::watch(app.clone(), [Arc::clone(&stats), Arc::clone(&aside_stats)], certificates));
 
@@ -195,6 +198,12 @@ pub async fn run_house(
         tracing::info!("stopped");
     }
     served
+}
+
+/// What this server's own requests leave through.
+fn connector(config: &Config) -> Guarded {
+    let tls = outbound::tls(None).inspect_err(|why| tracing::warn!(why, "requests of this server over TLS will fail"));
+    Guarded::new(config.outbound.clone(), Arc::new(SystemResolver::default()), tls.ok())
 }
 
 /// Resolves once another process serves the store; until then a lost lease only silences this one.

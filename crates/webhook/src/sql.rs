@@ -81,6 +81,51 @@ store::statements! {
     /// What the latest attempts at an endpoint came to.
     ATTEMPTS_SINCE = "SELECT duration_ms, error FROM webhook_attempt WHERE tenant_id = ?1 AND endpoint_id = ?2 \
         AND at >= ?3 ORDER BY at DESC LIMIT ?4";
+    /// Endpoints that lack deliveries of events that have happened, those that lack the fewest first.
+    BEHIND across_tenants("the sender serves every tenant") = "SELECT e.tenant_id, e.id, e.types, e.state, e.fanned_to, h.last \
+        FROM webhook_endpoint e JOIN event_head h ON h.tenant_id = e.tenant_id AND h.line = 'position' \
+        WHERE e.state <> 'disabled' AND e.fanned_to < h.last ORDER BY h.last - e.fanned_to, e.tenant_id, e.id LIMIT ?1";
+    /// A delivery of an event; without a time it waits for its endpoint to be resumed.
+    DELIVERY_INSERT = "INSERT INTO webhook_delivery (tenant_id, endpoint_id, id, event_position, event_id, kind, state, \
+        attempts, tries, next_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', 0, 0, ?7, ?8)";
+    /// An endpoint has its deliveries up to a position, if it is still in the state for which they were made.
+    ENDPOINT_FANNED = "UPDATE webhook_endpoint SET fanned_to = ?3 WHERE tenant_id = ?1 AND id = ?2 AND fanned_to = ?4 \
+        AND state = ?5";
+    /// Endpoints to which something is due.
+    DUE_ENDPOINTS across_tenants("the sender serves every tenant") = "SELECT e.tenant_id, e.id FROM webhook_endpoint e \
+        WHERE e.state = 'enabled' AND EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.tenant_id = e.tenant_id \
+        AND d.endpoint_id = e.id AND d.next_at <= ?1)";
+    /// What is due to an endpoint, the longest due first.
+    DUE = "SELECT id FROM webhook_delivery WHERE tenant_id = ?1 AND endpoint_id = ?2 \
+        AND next_at <= ?3 ORDER BY next_at LIMIT ?4";
+    /// An attempt that has ended.
+    ATTEMPT_INSERT = "INSERT INTO webhook_attempt (tenant_id, endpoint_id, delivery_id, number, at, duration_ms, status, \
+        error, node) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    /// The receiver has it.
+    DELIVERY_ARRIVED = "UPDATE webhook_delivery SET state = 'delivered', attempts = ?4, tries = tries + 1, next_at = NULL, \
+        last_status = ?5, last_error = NULL, ended_at = ?6 \
+        WHERE tenant_id = ?1 AND endpoint_id = ?2 AND id = ?3 AND attempts + 1 = ?4";
+    /// An attempt failed. Without a time it was the last one; one that was canceled or waits by now stays as it is.
+    DELIVERY_TRIED = "UPDATE webhook_delivery SET \
+        state = CASE WHEN state = 'pending' AND CAST(?7 AS {int}) IS NULL THEN 'failed' ELSE state END, \
+        ended_at = CASE WHEN state = 'pending' AND CAST(?7 AS {int}) IS NULL THEN CAST(?8 AS {int}) ELSE ended_at END, \
+        next_at = CASE WHEN next_at IS NULL THEN NULL ELSE CAST(?7 AS {int}) END, \
+        attempts = ?4, tries = tries + 1, last_status = ?5, last_error = ?6 \
+        WHERE tenant_id = ?1 AND endpoint_id = ?2 AND id = ?3 AND attempts + 1 = ?4";
+    /// A message arrived.
+    ENDPOINT_ARRIVED = "UPDATE webhook_endpoint SET last_success_at = ?3, failing_since = NULL, slowed_at = NULL \
+        WHERE tenant_id = ?1 AND id = ?2";
+    /// One did not, and from here on they go one at a time if a time for that is given.
+    ENDPOINT_FAILED = "UPDATE webhook_endpoint SET failing_since = COALESCE(failing_since, ?3), \
+        slowed_at = COALESCE(slowed_at, CAST(?4 AS {int})) WHERE tenant_id = ?1 AND id = ?2";
+    /// The oldest event for which a delivery has yet to be made.
+    OLDEST_UNMADE across_tenants("a figure of the process") = "SELECT v.at FROM webhook_endpoint e JOIN event v \
+        ON v.tenant_id = e.tenant_id AND v.position = e.fanned_to + 1 WHERE e.state = 'enabled' ORDER BY v.at LIMIT 1";
+    /// Endpoints with open deliveries, and since when the oldest of them waits.
+    OPEN_ENDPOINTS across_tenants("a figure of the process") = "SELECT tenant_id, id, waits_since FROM (SELECT e.tenant_id, \
+        e.id, (SELECT d.created_at FROM webhook_delivery d WHERE d.tenant_id = e.tenant_id AND d.endpoint_id = e.id \
+        AND d.state = 'pending' ORDER BY d.id LIMIT 1) AS waits_since FROM webhook_endpoint e WHERE e.state = 'enabled') AS found \
+        WHERE waits_since IS NOT NULL ORDER BY waits_since LIMIT ?1";
     /// After a restore: what was on its way may have arrived since the copy was made.
     RESTORED_DELIVERIES across_tenants("a restore covers every tenant") = "UPDATE webhook_delivery \
         SET state = 'canceled', next_at = NULL, ended_at = ?1 WHERE state = 'pending'";

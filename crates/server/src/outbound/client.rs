@@ -122,7 +122,9 @@ impl Outbound {
             .map_err(|e| failed(e.to_string()))?;
         if is_tls {
             let name = ServerName::try_from(bare).map_err(|error| failed(error.to_string()))?;
-            let connector = TlsConnector::from(super::tls(self.ca_file.as_deref()).map_err(failed)?);
+            let trusted = super::tls(self.ca_file.as_deref())
+                .map_err(|why| failed(format!("{why}; `--ca-file` names a file of certificates to trust")))?;
+            let connector = TlsConnector::from(trusted);
             let stream = connector.connect(name, tcp).await.map_err(|error| failed(error.to_string()))?;
             exchange(stream, request).await.map_err(failed)
         } else {

@@ -2,7 +2,7 @@
 //!
 //! A host is resolved once, every address is judged, and the connection goes to the address that was judged. One
 //! deadline spans everything from the name to the answer's head; no redirect is followed; of the answer's body a bounded
-//! part is read and dropped. Of what went wrong the caller hears a code and nothing else.
+//! part is read and dropped, until the same deadline. Of what went wrong the caller hears a code and nothing else.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -72,7 +72,7 @@ impl Resolve for SystemResolver {
 pub struct Guarded {
     policy: Policy,
     resolver: Arc<dyn Resolve>,
-    tls: Arc<rustls::ClientConfig>,
+    tls: Option<Arc<rustls::ClientConfig>>,
     openings: Mutex<Openings>,
 }
 
@@ -95,7 +95,7 @@ pub struct Call<'a> {
     pub body: Bytes,
     /// From the name to the answer's head.
     pub within: Duration,
-    /// Bytes of the answer's body that are read and dropped, so that the other side can finish.
+    /// Bytes of the answer's body that are read at most.
     pub read_max: usize,
 }
 
@@ -106,6 +106,30 @@ pub struct Reply {
     pub status: StatusCode,
     /// The field `Retry-After`, when there is one in ASCII.
     pub retry_after: Option<String>,
+}
+
+/// What follows the head. The connection ends with it.
+pub struct Rest {
+    body: Incoming,
+    max: usize,
+    deadline: Instant,
+    _connections: JoinSet<hyper::Result<()>>,
+}
+
+impl Rest {
+    /// Reads what is bounded by size and deadline, and drops it, so that the other side can finish.
+    pub async fn drain(mut self) {
+        let read = async {
+            let mut left = self.max;
+            while let Some(Ok(frame)) = self.body.frame().await {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                let Some(rest) = left.checked_sub(length) else { return };
+                left = rest;
+            }
+        };
+        // whatever the body does is only waited for: the head has decided
+        let _ = timeout_at(self.deadline, read).await;
+    }
 }
 
 /// Why there is no answer.
@@ -146,8 +170,8 @@ impl CallError {
 }
 
 impl Guarded {
-    /// A connector under a policy.
-    pub fn new(policy: Policy, resolver: Arc<dyn Resolve>, tls: Arc<rustls::ClientConfig>) -> Self {
+    /// A connector under a policy; without TLS it speaks plain HTTP alone.
+    pub fn new(policy: Policy, resolver: Arc<dyn Resolve>, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
         Self { policy, resolver, tls, openings: Mutex::default() }
     }
 
@@ -155,7 +179,7 @@ impl Guarded {
     ///
     /// # Errors
     /// [`CallError`]; an answer of any status is none.
-    pub async fn post(&self, call: Call<'_>) -> Result<Reply, CallError> {
+    pub async fn post(&self, call: Call<'_>) -> Result<(Reply, Rest), CallError> {
         let deadline = Instant::now().checked_add(call.within).ok_or(CallError::Timeout)?;
         let policy = self.policy.clone().with_plain(call.has_plain);
         let target = check(call.url, &policy).map_err(|_| CallError::AddressNotAllowed)?;
@@ -164,7 +188,8 @@ impl Guarded {
             let mut connections = JoinSet::new();
             let tcp = self.connect(&target, deadline).await?;
             let response = if target.is_tls {
-                let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(server_name(&target.host)?, tcp).await;
+                let tls = self.tls.clone().ok_or(CallError::TlsFailed)?;
+                let stream = TlsConnector::from(tls).connect(server_name(&target.host)?, tcp).await;
                 exchange(stream.map_err(|_| CallError::TlsFailed)?, request, &mut connections).await?
             } else {
                 exchange(tcp, request, &mut connections).await?
@@ -179,10 +204,8 @@ impl Guarded {
         }
         let retry_after = response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let reply = Reply { status: response.status(), retry_after: retry_after.map(str::to_owned) };
-        // The head decides; whatever the body does is only waited for.
-        let _ = timeout_at(deadline, drain(response.into_body(), call.read_max)).await;
-        drop(connections);
-        Ok(reply)
+        let rest = Rest { body: response.into_body(), max: call.read_max, deadline, _connections: connections };
+        Ok((reply, rest))
     }
 
     /// Entries of `outbound.allow` that were used for the first time since the last call of this.
@@ -275,14 +298,4 @@ where
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(said)?;
     connections.spawn(connection);
     sender.send_request(request).await.map_err(said)
-}
-
-/// Reads at most `max` bytes of a body and drops them.
-async fn drain(mut body: Incoming, max: usize) {
-    let mut left = max;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        let Some(rest) = left.checked_sub(length) else { return };
-        left = rest;
-    }
 }

@@ -31,7 +31,7 @@ pub fn tls(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> 
             .iter()
             .map(PathBuf::from)
             .find(|file| file.exists())
-            .ok_or("no trusted certificates were found on this system; name a file with `--ca-file`")?,
+            .ok_or("no trusted certificates were found on this system")?,
     };
     let unreadable = |error: &dyn std::fmt::Display| format!("the certificates in {}: {error}", file.display());
     let mut roots = rustls::RootCertStore::empty();

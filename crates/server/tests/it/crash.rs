@@ -144,13 +144,18 @@ async fn check(server: &Outbound, known: &Acknowledged) {
 }
 
 fn start(data: &Path, database: Option<&str>) -> Running {
+    start_with(data, database, &[])
+}
+
+pub(crate) fn start_with(data: &Path, database: Option<&str>, environment: &[(&str, &str)]) -> Running {
     Running::serve(data, |command| {
         command
             .args(["--issuer", ISSUER])
             .env("BASTIONARY_ADMIN_CLIENT_ID", "harness")
             .env("BASTIONARY_ADMIN_CLIENT_SECRET", SECRET)
             .env("BASTIONARY_LIMITS_CLIENT_RATE", "1000000")
-            .env("BASTIONARY_LIMITS_SOURCE_RATE", "1000000");
+            .env("BASTIONARY_LIMITS_SOURCE_RATE", "1000000")
+            .envs(environment.iter().copied());
         if let Some(database) = database {
             command.env("BASTIONARY_DATABASE_URL", database);
         }
@@ -199,7 +204,7 @@ async fn crash(cycles: u64, database: Option<&str>) {
     }
 }
 
-fn durable() -> (postgres::Cluster, String) {
+pub(crate) fn durable() -> (postgres::Cluster, String) {
     let cluster = postgres::durable_cluster().unwrap();
     let database = cluster.fresh_database().unwrap();
     let name = database.rsplit_once("dbname=").unwrap().1;
@@ -208,7 +213,7 @@ fn durable() -> (postgres::Cluster, String) {
     (cluster, url)
 }
 
-fn proof_cycles() -> u64 {
+pub(crate) fn proof_cycles() -> u64 {
     if server::environment::given("BASTIONARY_PROOF").as_deref() == Some("full") { 100 } else { 20 }
 }
 
