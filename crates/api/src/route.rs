@@ -218,7 +218,7 @@ pub static ROUTES: &[Route] = &[
         .answers(200, "Client")
         .audits(action::CLIENT_ENABLED),
     Route::post("/api/clients/{client_id}/revoke-tokens", "revokeClientTokens", "End every token of a client")
-        .scope("clients:write")
+        .scope("tokens:revoke")
         .audits(action::CLIENT_TOKENS_REVOKED),
     // Secrets
     Route::get(SECRETS, "listSecrets", "List the secrets of a client")
@@ -244,7 +244,7 @@ pub static ROUTES: &[Route] = &[
         .query(PAGE)
         .answers(200, "TokenFamilyList"),
     Route::delete("/api/clients/{client_id}/token-families/{id}", "deleteTokenFamily", "End a refresh family")
-        .scope("clients:write")
+        .scope("tokens:revoke")
         .audits(action::FAMILY_REVOKED),
     Route::get("/api/clients/{client_id}/tokens", "listTokens", "List the issuance records of unexpired tokens")
         .scope("clients:read")
@@ -300,6 +300,10 @@ pub static ROUTES: &[Route] = &[
         .takes("KeyRotate")
         .answers(200, "KeyRotation")
         .audits(action::KEY_ROTATED),
+    Route::post("/api/keys/{kid}/cancel-rotation", "cancelKeyRotation", "Call off the scheduled rotation of a key")
+        .scope("keys:write")
+        .answers(200, "Key")
+        .audits(action::KEY_ROTATION_CANCELED),
     Route::post("/api/keys/{kid}/revoke", "revokeKey", "Destroy a signing key in an emergency")
         .scope("keys:write")
         .answers(200, "KeyRotation")

@@ -25,7 +25,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("audit", &["listAuditRecords", "listJournal", "listCheckpoints"]),
     ("identity/clients", &["listClients", "countClients", "createClient"]),
     ("identity/apis", &["listApis", "createApi"]),
-    ("identity/keys", &["listKeys", "rotateKey", "getJwks"]),
+    ("identity/keys", &["listKeys", "rotateKey", "cancelKeyRotation", "getJwks"]),
 ];
 
 /// One operation as a page shows it.

@@ -30,6 +30,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         min_reader: 4,
         sql: include_str!("../migrations/0004_client_lists.sql"),
     },
+    // an older program would leave the key of the limits as it is when it changes a client
+    Migration {
+        version: 5,
+        name: "client reads",
+        min_reader: 5,
+        sql: include_str!("../migrations/0005_client_reads.sql"),
+    },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -181,7 +188,7 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
+        let [first, second, third, fourth, fifth] = MIGRATIONS else { panic!("add the expansion of the new migration here") };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
         assert_eq!(first.text(Dialect::Postgres), include_str!("../tests/expanded/0001_postgres.sql"));
         assert_eq!(second.text(Dialect::Sqlite), include_str!("../tests/expanded/0002_sqlite.sql"));
@@ -190,5 +197,7 @@ mod tests {
         assert_eq!(third.text(Dialect::Postgres), include_str!("../tests/expanded/0003_postgres.sql"));
         assert_eq!(fourth.text(Dialect::Sqlite), include_str!("../tests/expanded/0004_sqlite.sql"));
         assert_eq!(fourth.text(Dialect::Postgres), include_str!("../tests/expanded/0004_postgres.sql"));
+        assert_eq!(fifth.text(Dialect::Sqlite), include_str!("../tests/expanded/0005_sqlite.sql"));
+        assert_eq!(fifth.text(Dialect::Postgres), include_str!("../tests/expanded/0005_postgres.sql"));
     }
 }

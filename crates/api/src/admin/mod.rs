@@ -361,6 +361,7 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         "listKeys" => keys::list(ask).await,
         "getKey" => keys::get(ask).await,
         "rotateKey" => keys::rotate(ask).await,
+        "cancelKeyRotation" => keys::cancel_rotation(ask).await,
         "revokeKey" => keys::revoke(ask).await,
         "listTenants" => tenants::list(ask).await,
         "createTenant" => tenants::create(ask).await,

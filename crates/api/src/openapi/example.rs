@@ -49,6 +49,7 @@ pub(super) fn command(route: &Route) -> String {
         "listKeys" => "keys list",
         "getKey" => "keys get {kid}",
         "rotateKey" => "keys rotate",
+        "cancelKeyRotation" => "keys cancel-rotation {kid}",
         "revokeKey" => "keys revoke {kid} --yes",
         "listAuditRecords" => "audit list",
         "listJournal" => "audit list --journal",

@@ -96,6 +96,13 @@ pub(crate) fn body_of(route: &Route) -> Value {
     }
 }
 
+/// Schedules a rotation of the token key; the key that signs until then.
+pub(crate) async fn scheduled(world: &World) -> String {
+    let body = json!({"at": "2031-01-31T03:00:00Z"});
+    let answer = world.admin(Method::POST, "/api/keys/rotate", body).await.expect(202).json();
+    answer["kid"].as_str().unwrap().to_owned()
+}
+
 async fn actions(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     let acme = world.auth.tenant("acme").await.unwrap().map(|t| t.id);
@@ -190,7 +197,7 @@ on_both_engines! {
         let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient"];
         changes.sort_by_key(|r| order.iter().position(|name| *name == r.operation_id).unwrap_or(1));
         for route in changes {
-            let before = actions(&world).await;
+            let mut before = actions(&world).await;
             let path = path_of(route, &with);
             let path = if route.operation_id == "revokeKey" {
                 let keys = get(&world, "/api/keys").await;
@@ -200,6 +207,13 @@ on_both_engines! {
                 let apis = get(&world, "/api/apis").await;
                 let two = apis["data"].as_array().unwrap().iter().find(|a| a["identifier"] == "https://two.example").unwrap().clone();
                 format!("/api/apis/{}", two["id"].as_str().unwrap())
+            } else {
+                path
+            };
+            let path = if route.operation_id == "cancelKeyRotation" {
+                let active = scheduled(&world).await;
+                before = actions(&world).await;
+                format!("/api/keys/{active}/cancel-rotation")
             } else {
                 path
             };

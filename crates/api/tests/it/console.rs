@@ -1,6 +1,7 @@
 //! The console as a browser meets it, without scripts: cookies, forms, redirects, and what is refused.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use auth::Settings;
 use auth::operator::Role;
@@ -55,6 +56,16 @@ impl Browser {
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[], "").await
+    }
+
+    /// How long a page takes; the next one comes a tenth of a second later.
+    pub(crate) async fn timed(&mut self, path: String) -> (Duration, String) {
+        let begun = Instant::now();
+        let answer = self.get(&path).await;
+        let taken = begun.elapsed();
+        answer.expect(200);
+        self.world.clock.advance_micros(100_000);
+        (taken, path)
     }
 
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {

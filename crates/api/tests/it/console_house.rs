@@ -148,6 +148,31 @@ on_both_engines! {
         }
     }
 
+    async fn clients_with_limits_of_their_own_come_page_by_page_as_limits_come_and_go(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let rate = json!({"limit": 5, "window_s": 1, "burst": 5});
+        for n in 0..30 {
+            world.client(&format!("plain-{n}"), json!({})).await;
+            world.client(&format!("own-{n:02}"), json!({"rate_limit": rate})).await;
+        }
+        world.admin(Method::PATCH, "/api/clients/own-29", json!({"rate_limit": null})).await.expect(200);
+        world.admin(Method::PATCH, "/api/clients/plain-0", json!({"token_quota": {"per_day": 7}})).await.expect(200);
+        let listed = |page: &str| -> Vec<String> {
+            let rows = page.split("<code class=\"sub\">").skip(1);
+            rows.map(|row| row.split('<').next().unwrap().to_owned()).collect()
+        };
+        let first = ada.get(LIMITS).await.expect(200).text;
+        let next = first.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&");
+        let second = ada.get(&next).await.expect(200).text;
+        assert!(!second.contains("rel=\"next\"") && second.contains("rel=\"first\""), "{second}");
+        let mut expected: Vec<String> = (0..29).rev().map(|n| format!("own-{n:02}")).collect();
+        expected.push("plain-0".to_owned());
+        assert_eq!(listed(&first).len(), 25);
+        assert_eq!([listed(&first), listed(&second)].concat(), expected);
+        ada.get(&format!("{LIMITS}?cursor=nothing")).await.expect(400);
+    }
+
     async fn an_owner_makes_a_tenant_and_enters_it_with_a_session_of_its_own(world: World) {
         let world = relaxed(world.engine).await;
         let mut ada = owner(&world).await;

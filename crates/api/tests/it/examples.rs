@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::admin::scheduled;
 use crate::audit::fold;
 use crate::console::{owner, relaxed};
 use crate::on_both_engines;
@@ -36,6 +37,8 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
         let slug = format!("acme-{number}");
         made(world, "/api/tenants", json!({"slug": slug})).await;
         path = path.replace("{slug}", &slug);
+    } else if path.ends_with("/cancel-rotation") {
+        path = path.replace("{kid}", &scheduled(world).await);
     } else if path.contains("{kid}") {
         let kid = first(world, "/api/keys", "kid").await;
         path = path.replace("{kid}", &kid);
@@ -167,13 +170,15 @@ on_both_engines! {
         for page in &pages {
             let html = ada.get(page).await.expect(200).text;
             assert!(html.contains("popovertarget=\"as-code\"") && html.contains("id=\"as-code\""), "{page}");
+            // the first request of the page that schedules a rotation does it again
+            let kid = if page.ends_with("/keys") { scheduled(&world).await } else { String::new() };
             let secret = if page.ends_with("/credentials") { first(&world, "/api/clients/worker/secrets", "id").await } else { api.clone() };
             for block in html.split("<pre class=\"code\" id=\"code-").skip(1) {
                 let (id, rest) = block.split_once('"').unwrap();
                 let Some(operation) = id.strip_suffix("-curl") else { continue };
                 let command = rest.split("<code>").nth(1).unwrap().split("</code>").next().unwrap();
                 let command = command.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&");
-                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker")]).await;
+                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker"), ("KID", &kid)]).await;
                 assert!(answer.status.is_success(), "{page}, {operation}: {} {}", answer.status, answer.text);
                 count += 1;
             }

@@ -1,11 +1,12 @@
 //! The list of clients: four orders in both directions, from any place on, at a cost that does not grow with the depth.
 //!
-//! Every page is a range of one index. A prefix `q` finds at most [`WINDOW`] names and as many ids, which are then put
-//! in order; a status or a scope that no index serves narrows a window of [`WINDOW`] rows, and the answer says so.
+//! Every page is a range of one index. A prefix `q` finds at most half of [`WINDOW`] by name and as many by id, which are
+//! then put in order; a status or a scope that no index serves narrows a window of [`WINDOW`] rows, and the answer says so.
 
 pub mod sql;
 
 use kernel::clock::Timestamp;
+use kernel::id::{self, Id};
 use kernel::tenant::TenantId;
 use store::{Row, Stmt, Value, params};
 
@@ -118,8 +119,8 @@ pub struct Found {
     pub next: Option<Place>,
     /// Where the page before this one ends.
     pub previous: Option<Place>,
-    /// Whether there are rows in this direction that a filter did not look at for this page.
-    pub is_windowed: bool,
+    /// How many rows a filter looked at for this page, when there are more in this direction.
+    pub window: Option<u32>,
 }
 
 /// A number of clients.
@@ -211,6 +212,11 @@ impl Bounds {
     }
 }
 
+/// Names, and as many ids, that a search looks at. A scope costs a look-up for each of them, so they are fewer then.
+const fn reach(filter: &Filter) -> u32 {
+    if filter.scope.is_some() { WINDOW / 4 } else { WINDOW / 2 }
+}
+
 /// A text behind every name that begins with a prefix: no name is longer than 200 characters.
 fn behind(prefix: &str) -> String {
     format!("{prefix}{}", "\u{10ffff}".repeat(201))
@@ -247,15 +253,15 @@ impl Auth {
         let more = i64::from(*limit).saturating_add(1);
         let scope = filter.scope.as_deref().unwrap_or_default();
         let (page, edge, search) = statements(by, is_down);
-        let (rows, beyond, is_cut) = if let Some(q) = filter.q.as_deref() {
-            let (low, high) = (fold(q), behind(&fold(q)));
+        let (rows, beyond, cut) = if let Some(q) = filter.q.as_deref() {
+            let (low, high, reach) = (fold(q), behind(&fold(q)), reach(filter));
             let mut values = params![tenant, more, scope];
             values.extend([first.params(by), last.params(by), bounds.params(by)].concat());
-            values.extend(params![low.as_str(), high.as_str()]);
-            let widths = params![tenant, i64::from(WINDOW).saturating_add(1), low, high];
+            values.extend(params![low.as_str(), high.as_str(), i64::from(reach)]);
+            let widths = params![tenant, i64::from(reach).saturating_add(1), low, high];
             let answers = self.store.read_many(vec![(search, values), (&sql::WIDTHS, widths)]).await?;
             let [rows, widths] = <[_; 2]>::try_from(answers).map_err(|_| store::Error::RowCorrupt)?;
-            (rows, None, is_wide(&widths)?)
+            (rows, None, is_wide(&widths, reach)?.then(|| reach.saturating_mul(2)))
         } else {
             let by_scope = filter.scope.is_some() && by == Sort::Created;
             let is_narrowed = filter.scope.is_some() && !by_scope || filter.status.is_some() && by != Sort::Status;
@@ -272,9 +278,9 @@ impl Auth {
                 (true, false) => &sql::OF_SCOPE,
                 (true, true) => &sql::OF_SCOPE_DOWN,
             };
-            (self.store.read_all(stmt, values).await?, beyond, false)
+            (self.store.read_all(stmt, values).await?, beyond, None)
         };
-        found(&rows, *limit, place.as_ref(), beyond.as_ref(), is_cut)
+        found(&rows, *limit, place.as_ref(), beyond.as_ref(), cut)
     }
 
     /// The last key of the window that begins at a place, when there are rows behind it.
@@ -323,6 +329,22 @@ impl Auth {
         Ok(found)
     }
 
+    /// Clients with a rate or a quota of their own, the newest first, from behind one on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn limited_clients(
+        &self,
+        tenant: TenantId,
+        behind: Option<Id<id::Client>>,
+        most: u32,
+    ) -> Result<Vec<Client>, store::Error> {
+        // no id is all ones
+        let behind = behind.unwrap_or(Id::from_bytes([0xff; 16]));
+        let rows = self.store.read_all(&sql::LIMITED, params![tenant, behind, i64::from(most)]).await?;
+        rows.iter().map(|row| Client::from_row(row, Vec::new())).collect()
+    }
+
     /// How many clients a filter finds, up to [`WINDOW`].
     ///
     /// # Errors
@@ -334,14 +356,14 @@ impl Auth {
         let of_status = params![disabled.0, disabled.1, expiry.0, expiry.1];
         let first = |rows: &[Row], column| rows.first().map_or(Ok(0), |row: &Row| row.int(column));
         let (number, is_cut) = if let Some(q) = filter.q.as_deref() {
-            let (low, high) = (fold(q), behind(&fold(q)));
+            let (low, high, reach) = (fold(q), behind(&fold(q)), reach(filter));
             let mut values = params![tenant, bound, scope];
             values.extend(of_status);
-            values.extend(params![low.as_str(), high.as_str()]);
-            let widths = params![tenant, bound, low, high];
+            values.extend(params![low.as_str(), high.as_str(), i64::from(reach)]);
+            let widths = params![tenant, i64::from(reach).saturating_add(1), low, high];
             let answers = self.store.read_many(vec![(&sql::COUNT_SEARCH, values), (&sql::WIDTHS, widths)]).await?;
             let [rows, widths] = <[_; 2]>::try_from(answers).map_err(|_| store::Error::RowCorrupt)?;
-            (first(&rows, 0)?, is_wide(&widths)?)
+            (first(&rows, 0)?, is_wide(&widths, reach)?)
         } else if filter.scope.is_some() {
             let mut values = params![tenant, bound, scope];
             values.extend(of_status);
@@ -359,10 +381,10 @@ impl Auth {
 }
 
 /// Whether more names or more ids begin with a prefix than a search looks at.
-fn is_wide(widths: &[Row]) -> Result<bool, store::Error> {
+fn is_wide(widths: &[Row], reach: u32) -> Result<bool, store::Error> {
     let mut is_wide = false;
     for row in widths {
-        is_wide |= row.int(0)? > i64::from(WINDOW);
+        is_wide |= row.int(0)? > i64::from(reach);
     }
     Ok(is_wide)
 }
@@ -373,7 +395,7 @@ fn found(
     limit: u32,
     place: Option<&Place>,
     beyond: Option<&Key>,
-    is_cut: bool,
+    cut: Option<u32>,
 ) -> Result<Found, store::Error> {
     let keep = usize::try_from(limit).unwrap_or(usize::MAX);
     let is_back = place.is_some_and(|place| place.is_before);
@@ -398,8 +420,8 @@ fn found(
         list.reverse();
     }
     let (next, previous) = if is_back { (backward, onward) } else { (onward, backward) };
-    let is_windowed = is_cut || (!has_more && beyond.is_some());
-    Ok(Found { clients: list.into_iter().map(|(_, client)| client).collect(), next, previous, is_windowed })
+    let window = cut.or_else(|| (!has_more && beyond.is_some()).then_some(WINDOW));
+    Ok(Found { clients: list.into_iter().map(|(_, client)| client).collect(), next, previous, window })
 }
 
 #[cfg(test)]

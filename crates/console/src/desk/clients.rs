@@ -69,13 +69,13 @@ pub(super) async fn list(seat: Seat) -> Answer {
     let found = auth.list_clients(tenant, &asked).await?;
     let all = auth.count_clients(tenant, &Filter::default()).await?;
     let of = if filter == Filter::default() { all } else { auth.count_clients(tenant, &filter).await? };
-    let window = match (found.is_windowed, q.is_empty()) {
-        (false, _) => None,
-        (true, true) => Some(
+    let window = match (found.window, q.is_empty()) {
+        (None, _) => None,
+        (Some(_), true) => Some(
             "The filter looks at 10,000 clients at a time, and there are more of them. Choose the order by status to see all of one status.",
         ),
-        (true, false) => Some(
-            "More than 10,000 clients begin with this. The first 10,000 by name and by id are here; type more to see fewer.",
+        (Some(_), false) => Some(
+            "More than 5,000 names or 5,000 ids begin with this. The first of each are here; type more to see fewer.",
         ),
     };
     let seal = |place: Place| auth.seal_cursor(tenant, &name, &place.to_bytes());
@@ -102,7 +102,7 @@ async fn export(seat: &Seat, format: Format, asked: Asked) -> Answer {
     let (auth, tenant, now) = (Arc::clone(&seat.ask.auth), seat.ask.tenant.id, seat.ask.now);
     let asked = Asked { limit: ROWS, place: None, ..asked };
     // what a prefix leaves out has no next page, so the name of the file says that there is more
-    let is_cut = asked.filter.q.is_some() && auth.list_clients(tenant, &asked).await?.is_windowed;
+    let is_cut = asked.filter.q.is_some() && auth.list_clients(tenant, &asked).await?.window.is_some();
     let read = move |place: Option<Place>| -> Reading<Place> {
         let (auth, asked) = (Arc::clone(&auth), Asked { place, ..asked.clone() });
         Box::pin(async move {

@@ -124,6 +124,7 @@ where
             .route(&at("/identity/apis/{api}/{part}"), get(apis::show_part).post(apis::change))
             .route(&at("/identity/keys"), get(keys::list))
             .route(&at("/identity/keys/rotate"), post(keys::rotate))
+            .route(&at("/identity/keys/{kid}/cancel-rotation"), post(keys::cancel_rotation))
             .route(&at("/identity/keys/{kid}/revoke"), post(keys::revoke))
             .route(&at("/identity/clients"), get(clients::list).post(client_form::create))
             .route(&at("/identity/clients/new"), get(client_form::new))
