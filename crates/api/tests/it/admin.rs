@@ -140,7 +140,7 @@ on_both_engines! {
         let with = objects(&world).await;
         let free = json!({"limit": 0, "window_s": 1, "burst": 0});
         world.admin(Method::PATCH, "/api/clients/ops", json!({"rate_limit": free})).await.expect(200);
-        let none = token_with(&world, "none", &["tokens:revoke"]).await;
+        let none = token_with(&world, "none", &["tokens:introspect"]).await;
         let read_only = token_with(
             &world,
             "reader",

@@ -24,6 +24,7 @@ mod passkey;
 mod refused;
 mod run;
 mod search;
+mod selection;
 mod settings;
 mod team;
 mod tenants;
@@ -128,6 +129,7 @@ where
             .route(&at("/identity/keys/{kid}/revoke"), post(keys::revoke))
             .route(&at("/identity/clients"), get(clients::list).post(client_form::create))
             .route(&at("/identity/clients/new"), get(client_form::new))
+            .route(&at("/identity/selected-clients"), post(selection::act))
             .route(&at("/identity/clients/{client}"), get(clients::show))
             .route(&at("/identity/clients/{client}/token"), post(run::run))
             .route(&at("/identity/clients/{client}/first-token"), get(run::first_token))
