@@ -19,7 +19,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("", &["listClients", "listAuditRecords", "listJournal", "whoami"]),
     ("activity", &["listJournal", "listAuditRecords"]),
     ("settings", &["whoami"]),
-    ("/console/tenants", &["listTenants", "createTenant"]),
+    ("/console/tenants", &["listTenants", "createTenant", "updateTenant"]),
     ("identity/tokens", &["listTokens", "listTokenFamilies", "revokeClientTokens"]),
     ("identity/limits", &["getLimits", "updateLimits"]),
     ("audit", &["listAuditRecords", "listJournal", "listCheckpoints"]),

@@ -178,7 +178,7 @@ on_both_engines! {
                 let Some(operation) = id.strip_suffix("-curl") else { continue };
                 let command = rest.split("<code>").nth(1).unwrap().split("</code>").next().unwrap();
                 let command = command.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&");
-                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker"), ("KID", &kid)]).await;
+                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker"), ("KID", &kid), ("SLUG", "acme")]).await;
                 assert!(answer.status.is_success(), "{page}, {operation}: {} {}", answer.status, answer.text);
                 count += 1;
             }

@@ -92,7 +92,8 @@ pub(super) async fn cancel_rotation(seat: Seat) -> Answer {
     seat.need(WRITE)?;
     let ask = &seat.ask;
     let kid = ask.param("kid");
-    let before = ask.auth.keys(&ask.tenant).await?.records.iter().find(|key| key.kid == kid).and_then(|key| key.replace_at);
+    let before =
+        ask.auth.keys(&ask.tenant).await?.records.iter().find(|key| key.kid == kid).and_then(|key| key.replace_at);
     let planned = ask.auth.cancel_rotation(&seat.who, &ask.tenant, kid).await?;
     let key = ask.auth.run(planned).await?;
     let undo = before.map(|at| {

@@ -107,6 +107,8 @@ where
             .route(&at("/search"), get(search::show))
             .route(&at("/tenants"), get(tenants::list).post(tenants::create))
             .route(&at("/tenants/{slug}/enter"), post(tenants::enter))
+            .route(&at("/tenants/{slug}/disable"), get(tenants::ask_disable).post(tenants::disable))
+            .route(&at("/tenants/{slug}/enable"), post(tenants::enable))
             .route(&at("/activity"), get(activity::list))
             .route(&at("/audit"), get(audit::list))
             .route(&at("/settings"), get(settings::show))

@@ -73,10 +73,13 @@ async fn question(seat: &Seat, selected: Vec<String>) -> Answer {
         let status = client.status(ask.now).name();
         rows.push(Row { name: clients::name(&client), status: Some(status), client_id, told });
     }
-    let ended = if families == 0 { "No refresh family lives.".to_owned() } else { format!("{} with them.", ends(families)) };
+    let ended =
+        if families == 0 { "No refresh family lives.".to_owned() } else { format!("{} with them.", ends(families)) };
     let question = Question {
         title: format!("Disable {}", counted(active, "client")),
-        consequence: format!("They get no more tokens, and every token that they hold is inactive from the next request on. {ended}"),
+        consequence: format!(
+            "They get no more tokens, and every token that they hold is inactive from the next request on. {ended}"
+        ),
     };
     Ok(selection::ask(&seat.visit(), &question, &rows, &list(seat)).into_response())
 }
@@ -158,7 +161,12 @@ async fn file(seat: &Seat, format: Format, selected: Vec<String>) -> Answer {
     for client_id in selected {
         let found = ask.auth.read_client(ask.tenant.id, &client_id).await?;
         rows.push(found.map_or_else(
-            || COLUMNS.iter().map(|column| if *column == "client_id" { json!(client_id) } else { Value::Null }).collect(),
+            || {
+                COLUMNS
+                    .iter()
+                    .map(|column| if *column == "client_id" { json!(client_id) } else { Value::Null })
+                    .collect()
+            },
             |client| clients::values(&client, ask.now),
         ));
     }

@@ -60,7 +60,13 @@ struct Page<'a> {
     next: &'a str,
 }
 
-fn page<'a>(visit: &Visit<'a>, title: &'a str, question: Option<&'a Question>, rows: &'a [Row], next: &'a str) -> Document {
+fn page<'a>(
+    visit: &Visit<'a>,
+    title: &'a str,
+    question: Option<&'a Question>,
+    rows: &'a [Row],
+    next: &'a str,
+) -> Document {
     let frame = Frame::new(visit, "identity/clients", title);
     Document::of(&Page {
         action: format!("{}/identity/clients", frame.root),
