@@ -32,10 +32,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
     // an older program would leave the key of the limits as it is when it changes a client
     Migration {
-        version: 5,
+        version: 7,
         name: "client reads",
-        min_reader: 5,
-        sql: include_str!("../migrations/0005_client_reads.sql"),
+        min_reader: 7,
+        sql: include_str!("../migrations/0007_client_reads.sql"),
     },
 ];
 
@@ -188,7 +188,7 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth, fifth] = MIGRATIONS else {
+        let [first, second, third, fourth, seventh] = MIGRATIONS else {
             panic!("add the expansion of the new migration here")
         };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(third.text(Dialect::Postgres), include_str!("../tests/expanded/0003_postgres.sql"));
         assert_eq!(fourth.text(Dialect::Sqlite), include_str!("../tests/expanded/0004_sqlite.sql"));
         assert_eq!(fourth.text(Dialect::Postgres), include_str!("../tests/expanded/0004_postgres.sql"));
-        assert_eq!(fifth.text(Dialect::Sqlite), include_str!("../tests/expanded/0005_sqlite.sql"));
-        assert_eq!(fifth.text(Dialect::Postgres), include_str!("../tests/expanded/0005_postgres.sql"));
+        assert_eq!(seventh.text(Dialect::Sqlite), include_str!("../tests/expanded/0007_sqlite.sql"));
+        assert_eq!(seventh.text(Dialect::Postgres), include_str!("../tests/expanded/0007_postgres.sql"));
     }
 }
