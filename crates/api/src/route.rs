@@ -409,7 +409,8 @@ mod tests {
             let changes = route.method != Verb::Get;
             assert_eq!(route.audit.is_some(), changes, "{}", route.operation_id);
             assert_eq!(route.idempotent, changes, "{}", route.operation_id);
-            assert_eq!(route.scope.is_some_and(|s| s.ends_with(":write")), changes, "{}", route.operation_id);
+            let is_write = route.scope.is_some_and(|s| s.ends_with(":write") || s == "tokens:revoke");
+            assert_eq!(is_write, changes, "{}", route.operation_id);
         }
     }
 
