@@ -342,24 +342,21 @@ fn value_for(stmt: &Stmt, number: usize) -> store::Value {
     let text = store::Value::Text(format!("blue {value:02}"));
     match (stmt.name, number) {
         (_, 1) => store::Value::from(DEFAULT),
-        ("LIMITED", 2) => bytes(),
-        ("LIMITED", 3) | ("COUNT_SEARCH", 10) => int,
-        (_, 2) => int,
+        ("LIMITED", 2) | ("OF_SCOPE" | "OF_SCOPE_DOWN" | "EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 4 | 5) => bytes(),
+        ("LIMITED", 3) | ("COUNT_SEARCH", 10) | (_, 2) => int,
         (name, 3) if name.starts_with("EDGE") || name == "COUNT_STATUS" => int,
         (_, 3)
         | ("WIDTHS" | "FIRST_NAMES" | "FIRST_IDS", _)
         | ("COUNT_SEARCH", 8 | 9)
         | ("EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 6) => text,
-        ("OF_SCOPE" | "OF_SCOPE_DOWN" | "EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 4 | 5) => bytes(),
         (name, n) => {
             let is = |part: &str| name.contains(part);
             match n {
                 4 | 5 if is("CREATED") => bytes(),
-                4 | 6 if is("NAME") => text,
+                4 | 6 | 12 | 13 if is("NAME") => text,
                 5 | 7 if is("NAME") || is("EXPIRY") => bytes(),
                 6 | 9 if is("STATUS") && !is("COUNT") => bytes(),
                 10 | 11 if is("SEARCH") && !is("NAME") => text,
-                12 | 13 if is("NAME") => text,
                 _ => int,
             }
         }

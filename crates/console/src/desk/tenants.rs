@@ -176,7 +176,8 @@ async fn set_disabled(seat: &Seat, tenant: &Tenant, is_disabled: bool) -> Result
     let auth = &seat.ask.auth;
     let fields = TenantFields { disabled: Some(is_disabled), ..TenantFields::default() };
     let planned = auth.patch_tenant(&seat.who, &tenant.slug, fields).await?;
-    Ok(if is_disabled { auth.run_reserved(planned).await? } else { auth.run(planned).await? })
+    let done = if is_disabled { auth.run_reserved(planned).await } else { auth.run(planned).await };
+    done.map_err(Refused::from)
 }
 
 /// Enters a tenant with a session of its own.
