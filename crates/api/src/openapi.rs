@@ -5,6 +5,7 @@
 mod component;
 mod example;
 mod oauth;
+mod people;
 mod schema;
 
 use serde_json::{Map, Value, json};
@@ -49,6 +50,7 @@ fn tags() -> Value {
         {"name": "apis", "description": "APIs and their scopes"},
         {"name": "keys", "description": "Signing keys"},
         {"name": "tenants", "description": "Tenants, at the tenant `default` alone"},
+        {"name": "operators", "description": "People who sign in to the console, their sessions and invitations"},
         {"name": "limits", "description": "Limits of requests"},
         {"name": "audit", "description": "What was changed, issued and refused, with proofs"},
         {"name": "about", "description": "The server about itself"}
@@ -65,7 +67,9 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
     match route.path.split('/').nth(2) {
-        Some(segment @ ("clients" | "secrets" | "apis" | "keys" | "tenants" | "limits" | "audit")) => segment,
+        Some(segment @ ("clients" | "secrets" | "apis" | "keys" | "tenants" | "operators" | "limits" | "audit")) => {
+            segment
+        }
         _ => "about",
     }
 }

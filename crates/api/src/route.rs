@@ -179,6 +179,10 @@ const SCOPES: &str = "/api/apis/{id}/scopes";
 const SCOPE: &str = "/api/apis/{id}/scopes/{name}";
 const TENANTS: &str = "/api/tenants";
 const TENANT: &str = "/api/tenants/{slug}";
+const OPERATORS: &str = "/api/operators";
+const OPERATOR: &str = "/api/operators/{operator_id}";
+const SESSIONS: &str = "/api/operators/{operator_id}/sessions";
+const INVITATIONS: &str = "/api/operators/invitations";
 
 /// Every route of the admin API.
 pub static ROUTES: &[Route] = &[
@@ -332,6 +336,64 @@ pub static ROUTES: &[Route] = &[
         .takes("TenantPatch")
         .answers(200, "Tenant")
         .audits(action::TENANT_UPDATED),
+    // People
+    Route::get(OPERATORS, "listOperators", "List operators")
+        .scope("operators:read")
+        .query(PAGE)
+        .answers(200, "OperatorList"),
+    Route::get("/api/operators/roles", "listRoles", "List the roles with their scopes")
+        .scope("operators:read")
+        .answers(200, "RoleList"),
+    Route::get(INVITATIONS, "listInvitations", "List the open invitations")
+        .scope("operators:read")
+        .query(PAGE)
+        .answers(200, "InvitationList"),
+    Route::post(INVITATIONS, "createInvitation", "Invite a person to a role")
+        .scope("operators:write")
+        .takes("InvitationCreate")
+        .answers(201, "InvitationCreated")
+        .audits(action::INVITATION_CREATED),
+    Route::delete("/api/operators/invitations/{id}", "deleteInvitation", "Withdraw an invitation")
+        .scope("operators:write")
+        .audits(action::INVITATION_REVOKED),
+    Route::get(OPERATOR, "getOperator", "Read an operator")
+        .scope("operators:read")
+        .conditional()
+        .answers(200, "Operator"),
+    Route::patch(OPERATOR, "updateOperator", "Change the name or the role of an operator")
+        .scope("operators:write")
+        .conditional()
+        .takes("OperatorPatch")
+        .answers(200, "Operator")
+        .audits(action::OPERATOR_UPDATED),
+    Route::get(SESSIONS, "listOperatorSessions", "List the sessions of an operator")
+        .scope("operators:read")
+        .query(PAGE)
+        .answers(200, "OperatorSessionList"),
+    Route::delete("/api/operators/{operator_id}/sessions/{id}", "endOperatorSession", "End a session of an operator")
+        .scope("operators:write")
+        .audits(action::SESSION_ENDED),
+    Route::delete(SESSIONS, "endOperatorSessions", "End every session of an operator")
+        .scope("operators:write")
+        .audits(action::SESSION_ENDED),
+    Route::post(
+        "/api/operators/{operator_id}/disable",
+        "disableOperator",
+        "Disable an operator and end their sessions",
+    )
+    .scope("operators:write")
+    .conditional()
+    .answers(200, "Operator")
+    .audits(action::OPERATOR_DISABLED),
+    Route::post("/api/operators/{operator_id}/enable", "enableOperator", "Enable an operator")
+        .scope("operators:write")
+        .conditional()
+        .answers(200, "Operator")
+        .audits(action::OPERATOR_ENABLED),
+    Route::delete(OPERATOR, "deleteOperator", "Remove an operator, their factors and their sessions")
+        .scope("operators:write")
+        .conditional()
+        .audits(action::OPERATOR_REMOVED),
     // Limits
     Route::get("/api/limits", "getLimits", "Read the limits that hold where a client has none of its own")
         .scope("limits:read")

@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::error::OauthError;
 
 /// Management scopes of the built-in API `<issuer>/api`.
-pub const MANAGEMENT_SCOPES: [(&str, &str); 14] = [
+pub const MANAGEMENT_SCOPES: [(&str, &str); 16] = [
     ("admin", "Everything"),
     ("clients:read", "Read clients and their secrets' dates"),
     ("clients:write", "Create, change and delete clients and secrets"),
@@ -23,6 +23,8 @@ pub const MANAGEMENT_SCOPES: [(&str, &str); 14] = [
     ("keys:write", "Rotate and revoke signing keys"),
     ("tenants:read", "Read tenants"),
     ("tenants:write", "Create and change tenants"),
+    ("operators:read", "Read operators, their sessions and invitations"),
+    ("operators:write", "Invite, change, disable and remove operators"),
     ("audit:read", "Read the audit log and the issuance journal"),
     ("limits:read", "Read limits"),
     ("limits:write", "Change limits"),

@@ -37,6 +37,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         min_reader: 7,
         sql: include_str!("../migrations/0007_client_reads.sql"),
     },
+    Migration {
+        version: 8,
+        name: "operator scopes",
+        min_reader: 7,
+        sql: include_str!("../migrations/0008_operator_scopes.sql"),
+    },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -188,7 +194,7 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth, seventh] = MIGRATIONS else {
+        let [first, second, third, fourth, seventh, eighth] = MIGRATIONS else {
             panic!("add the expansion of the new migration here")
         };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
@@ -201,5 +207,7 @@ mod tests {
         assert_eq!(fourth.text(Dialect::Postgres), include_str!("../tests/expanded/0004_postgres.sql"));
         assert_eq!(seventh.text(Dialect::Sqlite), include_str!("../tests/expanded/0007_sqlite.sql"));
         assert_eq!(seventh.text(Dialect::Postgres), include_str!("../tests/expanded/0007_postgres.sql"));
+        assert_eq!(eighth.text(Dialect::Sqlite), include_str!("../tests/expanded/0008_sqlite.sql"));
+        assert_eq!(eighth.text(Dialect::Postgres), include_str!("../tests/expanded/0008_postgres.sql"));
     }
 }

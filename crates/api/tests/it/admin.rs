@@ -2,11 +2,13 @@
 
 use api::route::{ROUTES, Route, Verb};
 use auth::Settings;
+use auth::operator::Role;
 use http::{Method, Request};
 use kernel::clock::Clock as _;
 use kernel::tenant::DEFAULT;
 use serde_json::{Value, json};
 
+use crate::console::member;
 use crate::on_both_engines;
 use crate::world::{Answer, Engine, World};
 
@@ -41,6 +43,9 @@ struct Objects {
     secret: String,
     family: String,
     kid: String,
+    operator: String,
+    session: String,
+    invitation: String,
 }
 
 async fn objects(world: &World) -> Objects {
@@ -53,6 +58,10 @@ async fn objects(world: &World) -> Objects {
     let api = api["id"].as_str().unwrap().to_owned();
     world.admin(Method::POST, &format!("/api/apis/{api}/scopes"), json!({"name": "one:read"})).await.expect(201);
     let first = |list: &Value, name: &str| list["data"][0][name].as_str().unwrap().to_owned();
+    member(world, Role::Support).await;
+    let operator = first(&get(world, "/api/operators").await, "id");
+    let invitation = json!({"email": "kim@example.com", "role": "developer"});
+    world.admin(Method::POST, "/api/operators/invitations", invitation).await.expect(201);
     let keys = get(world, "/api/keys").await;
     let staged =
         keys["data"].as_array().unwrap().iter().find(|k| k["purpose"] == "token" && k["state"] == "staged").unwrap();
@@ -61,6 +70,9 @@ async fn objects(world: &World) -> Objects {
         secret: first(&get(world, "/api/clients/target/secrets").await, "id"),
         family: first(&get(world, "/api/clients/target/token-families").await, "id"),
         kid: staged["kid"].as_str().unwrap().to_owned(),
+        session: first(&get(world, &format!("/api/operators/{operator}/sessions")).await, "id"),
+        invitation: first(&get(world, "/api/operators/invitations").await, "id"),
+        operator,
     }
 }
 
@@ -69,6 +81,8 @@ fn path_of(route: &Route, with: &Objects) -> String {
     let id = match route.path.split('/').nth(2) {
         Some("apis") => &with.api,
         _ if route.path.contains("token-families") => &with.family,
+        _ if route.path.contains("/sessions/") => &with.session,
+        _ if route.path.contains("/invitations/") => &with.invitation,
         _ => &with.secret,
     };
     route
@@ -77,6 +91,7 @@ fn path_of(route: &Route, with: &Objects) -> String {
         .replace("{slug}", "acme")
         .replace("{kid}", &with.kid)
         .replace("{name}", "one:read")
+        .replace("{operator_id}", &with.operator)
         .replace("{id}", id)
 }
 
@@ -84,11 +99,12 @@ fn path_of(route: &Route, with: &Objects) -> String {
 pub(crate) fn body_of(route: &Route) -> Value {
     match route.operation_id {
         "createClient" => json!({"client_id": "fresh"}),
-        "updateClient" | "updateApi" | "updateTenant" => json!({"name": "New"}),
+        "updateClient" | "updateApi" | "updateTenant" | "updateOperator" => json!({"name": "New"}),
         "createApi" => json!({"identifier": "https://two.example"}),
         "createScope" => json!({"name": "one:write"}),
         "updateScope" => json!({"description": "New"}),
         "createTenant" => json!({"slug": "second"}),
+        "createInvitation" => json!({"email": "new@example.com", "role": "developer"}),
         "updateLimits" => json!({"client": {"limit": 500, "window_s": 1, "burst": 1_000}}),
         "rotateKey" => json!({"force": true}),
         _ if route.request.is_some() => json!({}),
@@ -144,7 +160,7 @@ on_both_engines! {
         let read_only = token_with(
             &world,
             "reader",
-            &["clients:read", "apis:read", "keys:read", "tenants:read", "audit:read", "limits:read"],
+            &["clients:read", "apis:read", "keys:read", "tenants:read", "audit:read", "limits:read", "operators:read"],
         ).await;
         for route in ROUTES.iter().filter(|r| !r.public) {
             let path = path_of(route, &with);

@@ -122,13 +122,19 @@ pub(crate) async fn owner(world: &World) -> Browser {
 
 /// A person of a role, who joined by an invitation.
 pub(crate) async fn member(world: &World, role: Role) -> Browser {
-    let tenant = world.tenant().await;
+    member_of(world, "default", "sam@example.com", role).await
+}
+
+/// The same with the tenant and the address.
+pub(crate) async fn member_of(world: &World, slug: &str, email: &str, role: Role) -> Browser {
+    let tenant = world.auth.tenant(slug).await.unwrap().unwrap();
     let system = world.auth.system(&tenant, "test");
-    let link = world.auth.invite_operator(&system, &tenant, "sam@example.com", role).await.unwrap();
+    let link = world.auth.invite_operator(&system, &tenant, email, role).await.unwrap();
     let path = link.address.reveal().strip_prefix("https://id.example").unwrap().to_owned();
     let mut browser = Browser::new(world);
     let fields = [("name", "Sam"), ("passphrase", "several words that nobody would guess")];
-    goes_to(&browser.submit(&path, &path, &fields).await, "/console");
+    let home = path.split("/join/").next().unwrap().to_owned();
+    goes_to(&browser.submit(&path, &path, &fields).await, &home);
     browser
 }
 

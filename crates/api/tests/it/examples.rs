@@ -1,11 +1,12 @@
 //! The examples of the OpenAPI document and the requests that the pages of the console show, sent as they stand.
 
+use auth::operator::Role;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::admin::scheduled;
 use crate::audit::fold;
-use crate::console::{owner, relaxed};
+use crate::console::{member_of, owner, relaxed};
 use crate::on_both_engines;
 use crate::world::{Answer, World, basic};
 
@@ -53,6 +54,21 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
             let id = first(world, &format!("/api/clients/{client}/{part}"), "id").await;
             path = path.replace("{id}", &id);
         }
+    } else if path.contains("{operator_id}") {
+        let email = format!("person-{number}@example.com");
+        member_of(world, "default", &email, Role::Support).await;
+        let all = world.admin(Method::GET, "/api/operators?limit=200", Value::Null).await.expect(200).json();
+        let id = all["data"].as_array().unwrap().iter().find(|o| o["email"] == *email).unwrap()["id"].clone();
+        let id = id.as_str().unwrap();
+        path = path.replace("{operator_id}", id);
+        if path.contains("{id}") {
+            let session = first(world, &format!("/api/operators/{id}/sessions"), "id").await;
+            path = path.replace("{id}", &session);
+        }
+    } else if path.contains("/invitations/{id}") {
+        let body = json!({"email": format!("invited-{number}@example.com"), "role": "support"});
+        let made = made(world, "/api/operators/invitations", body).await;
+        path = path.replace("{id}", made["id"].as_str().unwrap());
     } else if path.contains("{id}") {
         let api = made(world, "/api/apis", json!({"identifier": format!("https://{number}.example")})).await;
         let api = api["id"].as_str().unwrap();
@@ -155,6 +171,9 @@ on_both_engines! {
     async fn what_a_page_shows_as_code_works_as_it_stands(world: World) {
         let world = relaxed(world.engine).await;
         let mut ada = owner(&world).await;
+        member_of(&world, "default", "sam@example.com", Role::Support).await;
+        let people = world.admin(Method::GET, "/api/operators", Value::Null).await.expect(200).json();
+        let sam = people["data"][1]["id"].as_str().unwrap().to_owned();
         world.client("worker", json!({})).await;
         let api = made(&world, "/api/apis", json!({"identifier": "https://invoices.example"})).await;
         let api = api["id"].as_str().unwrap().to_owned();
@@ -178,7 +197,7 @@ on_both_engines! {
                 let Some(operation) = id.strip_suffix("-curl") else { continue };
                 let command = rest.split("<code>").nth(1).unwrap().split("</code>").next().unwrap();
                 let command = command.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&");
-                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker"), ("KID", &kid), ("SLUG", "acme")]).await;
+                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker"), ("KID", &kid), ("SLUG", "acme"), ("OPERATOR_ID", &sam)]).await;
                 assert!(answer.status.is_success(), "{page}, {operation}: {} {}", answer.status, answer.text);
                 count += 1;
             }

@@ -11,6 +11,7 @@ mod doctor;
 mod keys;
 mod migrate;
 mod onsite;
+mod operators;
 mod raw;
 mod remote;
 mod secrets;
@@ -64,6 +65,8 @@ enum Command {
     Apis(apis::Apis),
     /// Signing keys
     Keys(keys::Keys),
+    /// People who sign in to the console
+    Operators(operators::Operators),
     /// Send a request to the admin API
     Api(raw::Raw),
     /// What was changed, issued and refused
@@ -169,6 +172,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Secrets(command) => command.carry_out().await,
         Command::Apis(command) => command.carry_out().await,
         Command::Keys(command) => command.carry_out().await,
+        Command::Operators(command) => command.carry_out().await,
         Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
         Command::Backup(command) => command.carry_out().await,
