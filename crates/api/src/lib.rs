@@ -36,6 +36,7 @@ use axum::routing::{any, get};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 use kernel::mutant;
+use tokio::sync::Semaphore;
 
 use oauth_error::ErrorPages;
 use peer::ClientAddress;
@@ -61,6 +62,8 @@ pub struct Reach {
     /// Where to report a weakness (RFC 9116).
     contacts: Vec<String>,
     in_flight: Mutex<HashSet<[u8; 32]>>,
+    /// Seats of event streams.
+    streams: Arc<Semaphore>,
 }
 
 impl Deref for App {
@@ -85,6 +88,7 @@ impl App {
             readiness: readiness::Readiness::default(),
             requests: edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX)),
             gauges: metrics::Gauges::default(),
+            streams: Arc::new(Semaphore::new(admin::stream::STREAMS)),
             traffic: metrics::Traffic::default(),
             contacts,
             in_flight: Mutex::default(),

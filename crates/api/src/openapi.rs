@@ -53,6 +53,7 @@ fn tags() -> Value {
         {"name": "operators", "description": "People who sign in to the console, their sessions and invitations"},
         {"name": "limits", "description": "Limits of requests"},
         {"name": "audit", "description": "What was changed, issued and refused, with proofs"},
+        {"name": "events", "description": "What others hear of"},
         {"name": "about", "description": "The server about itself"}
     ])
 }
@@ -66,12 +67,8 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
-    match route.path.split('/').nth(2) {
-        Some(segment @ ("clients" | "secrets" | "apis" | "keys" | "tenants" | "operators" | "limits" | "audit")) => {
-            segment
-        }
-        _ => "about",
-    }
+    const TAGS: [&str; 9] = ["clients", "secrets", "apis", "keys", "tenants", "operators", "limits", "audit", "events"];
+    route.path.split('/').nth(2).filter(|segment| TAGS.contains(segment)).unwrap_or("about")
 }
 
 fn operation(route: &Route) -> Value {
@@ -121,6 +118,9 @@ fn parameters(route: &Route) -> Vec<Value> {
     if route.conditional {
         list.push(reference(if route.idempotent { "If-Match" } else { "If-None-Match" }));
     }
+    if route.response == Some("EventStream") {
+        list.push(reference("Last-Event-ID"));
+    }
     list.push(reference("X-Request-Id"));
     list
 }
@@ -151,8 +151,9 @@ fn responses(route: &Route) -> Value {
     refuse(400, true);
     refuse(401, !route.public);
     refuse(403, route.scope.is_some());
-    // The query of a proof names a leaf or a size, as a path names an object.
-    refuse(404, in_path || route.default_tenant_only || route.operation_id == "getAuditProof");
+    // The query of a proof names a leaf or a size, and others a customer, as a path names an object.
+    let names_object = route.operation_id == "getAuditProof" || route.query.contains(&"customer_id");
+    refuse(404, in_path || route.default_tenant_only || names_object);
     refuse(409, route.idempotent);
     refuse(412, route.conditional && route.idempotent);
     refuse(413, route.request.is_some());
@@ -179,7 +180,8 @@ fn success(route: &Route, description: &str) -> Value {
     response.insert("description".to_owned(), description.into());
     response.insert("headers".to_owned(), headers.into());
     if let Some(schema) = route.response {
-        response.insert("content".to_owned(), content("application/json", schema));
+        let media = if schema == "EventStream" { "text/event-stream" } else { "application/json" };
+        response.insert("content".to_owned(), content(media, schema));
     }
     Value::Object(response)
 }

@@ -426,6 +426,16 @@ pub static ROUTES: &[Route] = &[
     .scope("audit:read")
     .query(&["jti", "leaf", "from_size"])
     .answers(200, "AuditProof"),
+    // Events
+    Route::get("/api/events", "listEvents", "List events, newest first")
+        .scope("events:read")
+        .query(&["limit", "cursor", "types", "customer_id", "object_id", "from", "to"])
+        .answers(200, "EventList"),
+    Route::get("/api/events/stream", "streamEvents", "Follow events as they are committed")
+        .scope("events:read")
+        .query(&["types", "customer_id", "after"])
+        .answers(200, "EventStream"),
+    Route::get("/api/events/{event_id}", "getEvent", "Read an event").scope("events:read").answers(200, "Event"),
     // About itself
     Route::get("/api/whoami", "whoami", "Tell what the presented token is and may do").answers(200, "Whoami"),
     Route::get("/api/openapi.json", "getOpenapi", "Read this document").public().answers(200, "OpenapiDocument"),

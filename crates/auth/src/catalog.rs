@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::error::OauthError;
 
 /// Management scopes of the built-in API `<issuer>/api`.
-pub const MANAGEMENT_SCOPES: [(&str, &str); 16] = [
+pub const MANAGEMENT_SCOPES: [(&str, &str); 17] = [
     ("admin", "Everything"),
     ("clients:read", "Read clients and their secrets' dates"),
     ("clients:write", "Create, change and delete clients and secrets"),
@@ -26,6 +26,7 @@ pub const MANAGEMENT_SCOPES: [(&str, &str); 16] = [
     ("operators:read", "Read operators, their sessions and invitations"),
     ("operators:write", "Invite, change, disable and remove operators"),
     ("audit:read", "Read the audit log and the issuance journal"),
+    ("events:read", "Read events"),
     ("limits:read", "Read limits"),
     ("limits:write", "Change limits"),
     ("tokens:introspect", "Introspect every token"),

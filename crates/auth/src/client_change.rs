@@ -485,12 +485,11 @@ impl Auth {
             credentials: Vec::new(),
         };
         let after = audit_view(&client);
-        let data = json!({"client_id": client_id});
         // A public id that is taken again must not revive tokens of its former holder.
         let batch = self
             .raise_epoch(batch, tenant, id.to_string())
             .change(ChangeKind::Client, client_id.as_str())
-            .event(event(self, Type::ClientCreated, &data));
+            .event(event(self, Type::ClientCreated, ("client", &client_id), json!({})));
         let record =
             change_record(self, who, tenant, action::CLIENT_CREATED, ("client", &client_id), (None, Some(after)));
         Ok(Planned { batch, record, value: ClientView { client, secret, warnings } })
@@ -631,12 +630,10 @@ impl Auth {
                 batch = batch.run(&sql::CLIENT_SCOPE_INSERT, params![tenant.id, &**scope, client.id]);
             }
         }
-        let batch = batch.change(ChangeKind::Client, client_id).event(event(
-            self,
-            Type::ClientUpdated,
-            &json!({"client_id": client_id}),
-        ));
         let (before, after) = difference(&audit_view(&current), &audit_view(&client));
+        let facts = json!({"changed": after, "previous": before});
+        let note = event(self, Type::ClientUpdated, ("client", client_id), facts);
+        let batch = batch.change(ChangeKind::Client, client_id).event(note);
         let record = change_record(
             self,
             who,
@@ -676,7 +673,7 @@ impl Auth {
         } else {
             (Type::ClientDisabled, action::CLIENT_DISABLED)
         };
-        let batch = batch.event(event(self, kind, &json!({"client_id": client_id})));
+        let batch = batch.event(event(self, kind, ("client", client_id), json!({})));
         let (before, after) = difference(&audit_view(&current), &audit_view(&client));
         let record = change_record(self, who, tenant, verb, ("client", client_id), (Some(before), Some(after)));
         client.version = client.version.saturating_add(1);
@@ -704,7 +701,7 @@ impl Auth {
         let batch = self
             .end_everything(batch, tenant, client.id, "client_deleted")
             .change(ChangeKind::Client, client_id)
-            .event(event(self, Type::ClientDeleted, &json!({"client_id": client_id})));
+            .event(event(self, Type::ClientDeleted, ("client", client_id), json!({})));
         let record = change_record(
             self,
             who,

@@ -60,6 +60,8 @@ pub struct Settings {
     pub source_failures: Rate,
     /// Days between automatic key rotations.
     pub key_rotation_days: u32,
+    /// Days an event is kept.
+    pub event_retention_days: u32,
     /// Live refresh families a client may have.
     pub max_families: usize,
     /// Workers for slow hashes.
@@ -80,6 +82,7 @@ impl Default for Settings {
             pair_failures: Rate::per_second(1, 20),
             source_failures: Rate::per_second(20, 200),
             key_rotation_days: 90,
+            event_retention_days: 30,
             max_families: 100,
             slow_hash_workers: 1,
             second_factor_required: true,

@@ -183,7 +183,8 @@ impl Auth {
                 self.counters.limited.fetch_add(1, Ordering::Relaxed);
                 // One event a minute says enough about a client that keeps asking.
                 if self.limit_events.count(&who.client.id, Rate { limit: 1, window_s: 60, burst: 1 }, now).allowed {
-                    self.announce_limit(tenant, &who.client, "client", 100).await?;
+                    let facts = serde_json::json!({"policy": "client", "enforced": enforce});
+                    self.announce_limit(tenant, &who.client, Type::RateLimitExceeded, facts).await?;
                 }
                 if enforce {
                     return Err(OauthError::SlowDown { policy: "client", retry_after_seconds: verdict.reset_seconds });
@@ -427,7 +428,7 @@ impl Auth {
             .expect(1, &sql::FAMILY_END, params![tenant.id, family.id, now, reason])
             .run(&sql::DENIED_INSERT, params![tenant.id, id.as_str(), client.id, until])
             .change_until(ChangeKind::Denied, id.as_str(), until.as_micros())
-            .event(event(self, kind, &data));
+            .event(event(self, kind, ("family", &id), data.clone()));
         let record = change_record(self, &who, tenant, audit, ("family", &id), (None, Some(data)));
         match self.store.commit_reserved(batch, record).await {
             Ok(_) | Err(store::Error::Conflict(_)) => Ok(()),
@@ -450,7 +451,8 @@ impl Auth {
             limits.state = format!("{}{separator}{}", limits.state, taken.limits.state);
         }
         for (window, percent) in &taken.passed {
-            self.announce_limit(tenant, client, window, *percent).await?;
+            let facts = serde_json::json!({"policy": window, "percent": percent});
+            self.announce_limit(tenant, client, Type::QuotaThresholdReached, facts).await?;
         }
         match taken.refused {
             Some((policy, retry_after_seconds)) => {
@@ -465,14 +467,19 @@ impl Auth {
         &self,
         tenant: &Tenant,
         client: &Client,
-        window: &str,
-        percent: u32,
+        kind: Type,
+        facts: serde_json::Value,
     ) -> Result<(), OauthError> {
         let who = self.system(tenant, "limits");
-        let data = serde_json::json!({"client_id": client.client_id, "policy": window, "percent": percent});
-        let batch = Batch::new().event(event(self, Type::LimitReached, &data));
-        let record =
-            change_record(self, &who, tenant, action::LIMIT_REACHED, ("client", &client.client_id), (None, Some(data)));
+        let batch = Batch::new().event(event(self, kind, ("client", &client.client_id), facts.clone()));
+        let record = change_record(
+            self,
+            &who,
+            tenant,
+            action::LIMIT_REACHED,
+            ("client", &client.client_id),
+            (None, Some(facts)),
+        );
         self.store.commit(batch, record).await?;
         Ok(())
     }

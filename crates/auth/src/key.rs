@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jose::{Alg, Jwk, SigningKey, VerifyKey};
 use kernel::clock::Timestamp;
+use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
@@ -393,10 +394,11 @@ impl Auth {
         let batch = Batch::new()
             .expect(1, &sql::KEY_RETIRE, params![tenant.id, active.id, now, now.plus_seconds(RETIREMENT_SECONDS)])
             .expect(1, &sql::KEY_PROMOTE, params![tenant.id, staged.id, now]);
-        let data = serde_json::json!({"kid": staged.kid, "replaces": active.kid, "alg": alg.name()});
+        let facts = serde_json::json!({"alg": alg.name(), "replaces": active.kid});
         let batch = insert(batch, tenant, (purpose, alg), &next, KeyState::Staged, now)?
             .change(ChangeKind::Keys, purpose.name())
-            .event(event(self, kernel::event::Type::KeyRotated, &data));
+            .event(event(self, Type::KeyActivated, ("key", &staged.kid), facts))
+            .event(event(self, Type::KeyStaged, ("key", &next.kid), serde_json::json!({"alg": alg.name()})));
         let before = serde_json::json!({"active": active.kid});
         let after = serde_json::json!({"active": staged.kid, "staged": next.kid});
         let record =
@@ -459,12 +461,9 @@ impl Auth {
             let next = fresh(self, tenant, key.purpose, key.alg).await?;
             batch = insert(batch, tenant, pair, &next, KeyState::Staged, now)?;
         }
-        let data = serde_json::json!({"kid": kid, "alg": key.alg.name()});
-        let batch = batch.change(ChangeKind::Keys, key.purpose.name()).event(event(
-            self,
-            kernel::event::Type::KeyRevoked,
-            &data,
-        ));
+        let facts = serde_json::json!({"alg": key.alg.name(), "signs": signs});
+        let note = event(self, Type::KeyRevoked, ("key", kid), facts);
+        let batch = batch.change(ChangeKind::Keys, key.purpose.name()).event(note);
         let before = serde_json::json!({"state": key.state.name()});
         let after = serde_json::json!({"state": "destroyed"});
         let record = change_record(self, who, tenant, action::KEY_REVOKED, ("key", kid), (Some(before), Some(after)));
@@ -503,9 +502,11 @@ impl Auth {
                 self.run(planned).await?;
             }
             if record.state == KeyState::Retiring && record.remove_after.is_some_and(|at| at <= now) {
+                let facts = serde_json::json!({"alg": record.alg.name()});
                 let batch = Batch::new()
                     .expect(1, &sql::KEY_DESTROY, params![tenant.id, record.id, now])
-                    .change(ChangeKind::Keys, record.purpose.name());
+                    .change(ChangeKind::Keys, record.purpose.name())
+                    .event(event(self, Type::KeyRetired, ("key", &record.kid), facts));
                 let after = serde_json::json!({"state": "destroyed"});
                 let audit = change_record(
                     self,

@@ -12,6 +12,7 @@ pub mod credential;
 pub mod cursor;
 pub mod denial;
 pub mod directory;
+pub mod ending;
 pub mod error;
 pub mod family;
 pub mod grant;

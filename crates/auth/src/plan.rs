@@ -1,10 +1,10 @@
 //! What a use-case decided and has not committed yet: the caller may add an idempotency record to the batch.
 
 use kernel::audit::{Change, Record};
-use kernel::event::{Event, Type};
+use kernel::event::{Event, MAX_DATA, Type};
 use kernel::id::Id;
 use kernel::principal::Principal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::Batch;
 
 use crate::directory::Auth;
@@ -68,10 +68,20 @@ pub fn change_record(
     })
 }
 
-/// An event with its details.
-pub fn event(auth: &Auth, kind: Type, data: &Value) -> Event {
-    let now = auth.clock.now();
-    Event { id: auth.with_entropy(|entropy| Id::generate(now, entropy)), kind, at: now, data: data.to_string() }
+/// An event about an object (its kind and its public id) with the facts that a receiver decides on.
+pub fn event(auth: &Auth, kind: Type, object: (&str, &str), facts: Value) -> Event {
+    let at = auth.clock.now();
+    let id = auth.with_entropy(|entropy| Id::generate(at, entropy));
+    let mut whole = json!({"object": object.0, "id": object.1});
+    if let (Value::Object(whole), Value::Object(facts)) = (&mut whole, facts) {
+        whole.extend(facts);
+    }
+    let mut data = whole.to_string();
+    if data.len() >= MAX_DATA {
+        // a receiver fetches the rest by the id
+        data = json!({"object": object.0, "id": object.1, "truncated": true}).to_string();
+    }
+    Event { id, kind, at, customer: None, object_id: object.1.to_owned(), data }
 }
 
 /// The fields of `after` that differ from `before`, as the audit log shows a change.

@@ -74,10 +74,12 @@ impl Auth {
         let until = kernel::clock::Timestamp::from_seconds(exp.saturating_add(60));
         let name = jti.to_string();
         let data = json!({"jti": name, "client_id": client_id});
+        let ends_at = kernel::clock::Timestamp::from_seconds(exp).to_string();
+        let facts = json!({"client_id": client_id, "expires_at": ends_at});
         let batch = Batch::new()
             .run(&sql::DENIED_INSERT, params![tenant.id, key.as_str(), client, until])
             .change_until(ChangeKind::Denied, key.as_str(), until.as_micros())
-            .event(event(self, Type::TokenRevoked, &data));
+            .event(event(self, Type::TokenRevoked, ("token", &name), facts));
         let record = change_record(self, who, tenant, action::TOKEN_REVOKED, ("token", &name), (None, Some(data)));
         Planned { batch, record, value: () }
     }
@@ -98,7 +100,7 @@ impl Auth {
             .expect(1, &sql::FAMILY_END, params![tenant.id, family.id, now, reason])
             .run(&sql::DENIED_INSERT, params![tenant.id, id.as_str(), family.client, until])
             .change_until(ChangeKind::Denied, id.as_str(), until.as_micros())
-            .event(event(self, Type::TokenRevoked, &data));
+            .event(event(self, Type::TokenRevoked, ("family", &id), data.clone()));
         let record = change_record(self, who, tenant, action::FAMILY_REVOKED, ("family", &id), (None, Some(data)));
         Planned { batch, record, value: () }
     }
@@ -109,7 +111,7 @@ impl Auth {
         let batch = self
             .end_everything(Batch::new(), tenant, client.id, "tokens_revoked")
             .change(ChangeKind::Client, &*client.client_id)
-            .event(event(self, Type::TokenRevoked, &data));
+            .event(event(self, Type::ClientTokensRevoked, ("client", &client.client_id), json!({})));
         let object = ("client", &*client.client_id);
         let record = change_record(self, who, tenant, action::CLIENT_TOKENS_REVOKED, object, (None, Some(data)));
         Planned { batch, record, value: () }

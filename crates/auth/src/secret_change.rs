@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use kernel::clock::Timestamp;
 use kernel::event::Type;
@@ -101,8 +100,9 @@ impl Auth {
             }
         }
         let id = credential.id.to_string();
-        let data = json!({"client_id": client_id, "secret_id": id, "label": credential.label});
-        let batch = batch.change(ChangeKind::Client, client_id).event(event(self, Type::SecretCreated, &data));
+        let facts = json!({"client_id": client_id, "label": credential.label});
+        let note = event(self, Type::SecretCreated, ("secret", &id), facts);
+        let batch = batch.change(ChangeKind::Client, client_id).event(note);
         let after = json!({
             "client_id": client_id, "label": credential.label, "secret": "changed",
             "expires_at": credential.expires_at.map(|t| t.to_string()),
@@ -205,8 +205,8 @@ impl Auth {
         if revoke_tokens {
             batch = self.raise_epoch(batch, tenant, id.clone());
         }
-        let data = json!({"client_id": client_id, "secret_id": id, "label": credential.label});
-        let batch = batch.event(event(self, Type::SecretRevoked, &data));
+        let facts = json!({"client_id": client_id, "label": credential.label});
+        let batch = batch.event(event(self, Type::SecretRevoked, ("secret", &id), facts));
         let before = json!({"status": credential.status(now)});
         let after = json!({"status": "revoked", "tokens_revoked": revoke_tokens, "families_ended": families.len()});
         let record =
@@ -231,44 +231,5 @@ impl Auth {
         let rows =
             self.store.read_all(&sql::FAMILIES_OF_CLIENT, params![tenant.id, client.id, now, after, limit]).await?;
         Ok(rows.iter().map(Family::from_row).collect::<Result<Vec<_>, _>>()?)
-    }
-
-    /// Announces secrets that end in 30, 7 or 1 day, once each.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn announce_expiring_secrets(&self) -> Result<usize, store::Error> {
-        let now = self.clock.now();
-        let horizon = now.plus_seconds(30 * 86_400);
-        let mut announced = 0_usize;
-        for row in self.store.read_all(&sql::CREDENTIALS_EXPIRING, params![now, horizon]).await? {
-            let tenant: kernel::tenant::TenantId = row.id(0)?;
-            let secret: Id<id::Secret> = row.id(1)?;
-            let ends_at = row.time(4)?;
-            let left = ends_at.seconds_since(now);
-            let Some(days) = [1_i64, 7, 30].into_iter().find(|days| left <= days.saturating_mul(86_400)) else {
-                continue;
-            };
-            if row.int_opt(5)?.is_some_and(|done| done <= days) {
-                continue;
-            }
-            let data = json!({
-                "client_id": row.text(2)?, "secret_id": secret.to_string(), "label": row.text(3)?,
-                "expires_at": ends_at.to_string(), "days": days,
-            });
-            let note = event(self, Type::SecretExpiring, &data);
-            let batch = Batch::new()
-                .expect(1, &sql::CREDENTIAL_ANNOUNCED, params![tenant, secret, days])
-                .run(&sql::OUTBOX_INSERT, params![tenant, note.id, note.kind.name(), note.at, note.data]);
-            match self.store.upkeep(store::Upkeep::Announced, batch).await {
-                Ok(()) => {
-                    self.counters.secrets_expiring.fetch_add(1, Ordering::Relaxed);
-                    announced = announced.saturating_add(1);
-                }
-                Err(store::Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(announced)
     }
 }

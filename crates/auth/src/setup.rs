@@ -104,7 +104,8 @@ impl Auth {
             batch = batch.expect(1, &sql::SCOPE_INSERT, params![id, scope, management, description, now]);
         }
         let data = json!({"slug": slug, "name": name, "kind": kind.name()});
-        let batch = batch.event(event(self, Type::TenantCreated, &data));
+        let facts = json!({"name": name, "kind": kind.name()});
+        let batch = batch.event(event(self, Type::TenantCreated, ("tenant", slug), facts));
         let record = kernel::audit::Record::Change(kernel::audit::Change {
             commit: self.store.new_commit_id(),
             tenant: id,
@@ -212,10 +213,12 @@ impl Auth {
         if fields.disabled == Some(true) {
             batch = self.raise_epoch(batch, &tenant, tenant.id.to_string());
         }
-        let batch = batch.change(ChangeKind::Tenant, slug);
         let before = json!({"name": tenant.name, "disabled": tenant.disabled_at.is_some()});
         let after = json!({"name": name, "disabled": disabled_at.is_some()});
         let (before, after) = crate::plan::difference(&before, &after);
+        let facts = json!({"changed": after, "previous": before});
+        let batch =
+            batch.change(ChangeKind::Tenant, slug).event(event(self, Type::TenantUpdated, ("tenant", slug), facts));
         let record =
             change_record(self, who, &tenant, action::TENANT_UPDATED, ("tenant", slug), (Some(before), Some(after)));
         Ok(Planned { batch, record, value: () })
@@ -283,6 +286,8 @@ impl Auth {
     pub async fn purge(&self) -> Result<(), store::Error> {
         let now = self.clock.now();
         let day_ago = now.plus_seconds(-86_400);
+        let kept_seconds = i64::from(self.settings.event_retention_days).saturating_mul(86_400);
+        let events_end = now.plus_seconds(kept_seconds.saturating_neg());
         let batch = Batch::new()
             .run(&sql::PURGE_OPAQUE, params![now])
             .run(&sql::PURGE_DENIED, params![now])
@@ -290,6 +295,7 @@ impl Auth {
             .run(&sql::PURGE_IDEMPOTENCY, params![now])
             .run(&sql::PURGE_FAMILY, params![day_ago])
             .run(&sql::PURGE_CHANGE, params![day_ago])
+            .run(&sql::PURGE_EVENT, params![events_end])
             .run(&operator::sql::PURGE_SESSION, params![now])
             .run(&operator::sql::PURGE_SPENT, params![now])
             .run(&operator::sql::PURGE_LINK, params![day_ago])

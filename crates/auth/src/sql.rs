@@ -59,14 +59,22 @@ store::statements! {
         "SELECT c.id, c.client, c.label, c.kind, c.hash, c.root_version, c.hint, c.scopes, c.not_before, c.expires_at, c.revoked_at, c.last_used_at, c.created_at, k.client_id FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.tenant_id = ?1 AND c.revoked_at IS NULL AND (c.last_used_at IS NULL OR c.last_used_at < ?2) AND c.created_at < ?2 AND c.id > ?3 ORDER BY c.id LIMIT ?4";
     /// Credentials that end before a time and have announcements outstanding.
     CREDENTIALS_EXPIRING across_tenants("the announcing job covers every tenant") =
-        "SELECT c.tenant_id, c.id, k.client_id, c.label, c.expires_at, c.announced_days FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.expires_at > ?1 AND c.expires_at <= ?2 AND c.revoked_at IS NULL ORDER BY c.expires_at LIMIT 1000";
+        "SELECT c.tenant_id, c.id, k.client_id, c.label, c.expires_at FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.expires_at > ?1 AND c.expires_at <= ?2 AND c.revoked_at IS NULL AND (c.announced_days IS NULL OR (c.announced_days > 7 AND c.expires_at <= ?3) OR (c.announced_days > 1 AND c.expires_at <= ?4)) ORDER BY c.expires_at LIMIT 1000";
     /// Secrets that end within a time while their client has no other that lives on.
     CREDENTIALS_LAST_ENDING =
         "SELECT c.id, c.expires_at, k.client_id, k.settings FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.tenant_id = ?1 AND c.expires_at > ?2 AND c.expires_at <= ?3 AND c.revoked_at IS NULL AND k.disabled_at IS NULL AND NOT EXISTS (SELECT o.id FROM credential o WHERE o.tenant_id = ?1 AND o.client = c.client AND o.id <> c.id AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > c.expires_at)) ORDER BY c.expires_at LIMIT ?4";
     /// An announcement noted.
     CREDENTIAL_ANNOUNCED = "UPDATE credential SET announced_days = ?3 WHERE tenant_id = ?1 AND id = ?2 AND (announced_days IS NULL OR announced_days > ?3)";
-    /// An event of the announcing job.
-    OUTBOX_INSERT = "INSERT INTO outbox (tenant_id, id, kind, at, data) VALUES (?1, ?2, ?3, ?4, ?5)";
+    /// Secrets that ended lately, which was not told yet.
+    CREDENTIALS_EXPIRED across_tenants("the announcing job covers every tenant") =
+        "SELECT c.tenant_id, c.id, k.client_id, c.label, c.expires_at FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.expires_at > ?1 AND c.expires_at <= ?2 AND c.revoked_at IS NULL AND (c.announced_days IS NULL OR c.announced_days > 0) ORDER BY c.expires_at LIMIT 1000";
+    /// Clients that expired lately, which was not told yet.
+    CLIENTS_EXPIRED across_tenants("the announcing job covers every tenant") =
+        "SELECT tenant_id, id, client_id, expires_at FROM client WHERE expires_at > ?1 AND expires_at <= ?2 AND (expired_told IS NULL OR expired_told <> expires_at) ORDER BY expires_at LIMIT 1000";
+    /// The end of a client noted as told.
+    CLIENT_EXPIRED_TOLD = "UPDATE client SET expired_told = ?3 WHERE tenant_id = ?1 AND id = ?2 AND expires_at = ?3 AND (expired_told IS NULL OR expired_told <> ?3)";
+    /// Forgets events older than a time.
+    PURGE_EVENT across_tenants("upkeep covers every tenant") = "DELETE FROM event WHERE at < ?1";
 
     /// The APIs of a tenant.
     APIS = "SELECT id, identifier, name, builtin, token_ttl_seconds, signing_alg, version, created_at, updated_at FROM api WHERE tenant_id = ?1 ORDER BY id LIMIT 10000";

@@ -1,62 +1,116 @@
 //! What others must hear: written to the outbox in the commit of its cause.
+//!
+//! A type is one entry of the table below: its name on the wire (`object.past_participle`, never renamed) and the
+//! `data` of a sample. Webhooks, streams and lists all tell an event in the same bytes.
 
 use crate::clock::Timestamp;
 use crate::id::{self, Id};
 
-/// The closed table of event types this product writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
+macro_rules! types {
+    ($(#[doc = $meaning:literal] $variant:ident = $name:literal, $sample:literal;)+) => {
+        /// The closed table of event types this product writes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Type {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl Type {
+            /// Every type, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The stable name on the wire.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What happened, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }.trim()
+            }
+
+            /// The `data` of a sample: a JSON object.
+            pub const fn sample(self) -> &'static str {
+                match self { $(Self::$variant => $sample,)+ }
+            }
+        }
+    };
+}
+
+types! {
     /// A client was created.
-    ClientCreated,
-    /// A client was changed.
-    ClientUpdated,
-    /// A client was disabled.
-    ClientDisabled,
+    ClientCreated = "client.created", r#"{"object":"client","id":"billing-jobs"}"#;
+    /// A client was changed; `previous` holds the changed members as they were.
+    ClientUpdated = "client.updated",
+        r#"{"object":"client","id":"billing-jobs","changed":{"name":"Billing"},"previous":{"name":"Jobs"}}"#;
+    /// A client was disabled; its tokens are inactive.
+    ClientDisabled = "client.disabled", r#"{"object":"client","id":"billing-jobs"}"#;
     /// A client was enabled.
-    ClientEnabled,
-    /// A client was deleted.
-    ClientDeleted,
+    ClientEnabled = "client.enabled", r#"{"object":"client","id":"billing-jobs"}"#;
+    /// A client's `expiry` has passed; its tokens end with it.
+    ClientExpired = "client.expired", r#"{"object":"client","id":"billing-jobs","at":"2027-12-31T00:00:00Z"}"#;
+    /// A client was deleted; its tokens are inactive.
+    ClientDeleted = "client.deleted", r#"{"object":"client","id":"billing-jobs"}"#;
+    /// All tokens and refresh families of a client were ended.
+    ClientTokensRevoked = "client.tokens_revoked", r#"{"object":"client","id":"billing-jobs"}"#;
     /// A secret was added.
-    SecretCreated,
+    SecretCreated = "client.secret.created",
+        r#"{"object":"secret","id":"sec_06bs4x","client_id":"billing-jobs","label":"2027"}"#;
     /// A secret ends in 30, 7 or 1 day.
-    SecretExpiring,
+    SecretExpiring = "client.secret.expiring",
+        r#"{"object":"secret","id":"sec_06bs4x","client_id":"billing-jobs","label":"2027","expires_at":"2027-12-31T00:00:00Z","days":7}"#;
+    /// A secret has ended by its time.
+    SecretExpired = "client.secret.expired",
+        r#"{"object":"secret","id":"sec_06bs4x","client_id":"billing-jobs","label":"2027","at":"2027-12-31T00:00:00Z"}"#;
     /// A secret was ended by hand.
-    SecretRevoked,
-    /// A token or refresh family was revoked.
-    TokenRevoked,
-    /// A refresh token was used again outside its window.
-    TokenReuseDetected,
-    /// A limit or quota threshold was passed.
-    LimitReached,
-    /// A signing key was promoted.
-    KeyRotated,
-    /// A signing key was destroyed in an emergency.
-    KeyRevoked,
+    SecretRevoked = "client.secret.revoked",
+        r#"{"object":"secret","id":"sec_06bs4x","client_id":"billing-jobs","label":"2027"}"#;
+    /// A token, or a refresh family with its access tokens, was ended.
+    TokenRevoked = "token.revoked",
+        r#"{"object":"token","id":"06bs4x","client_id":"billing-jobs","expires_at":"2027-01-31T09:15:00Z"}"#;
+    /// A refresh token was used again outside its window; its family is ended.
+    TokenReuseDetected = "token.reuse_detected",
+        r#"{"object":"family","id":"fam_06bs4x","client_id":"billing-jobs","secret_id":"sec_06bs4x","rotated_at":"2027-01-31T08:59:00Z"}"#;
+    /// A client has used 60, 80 or 100 % of a token quota.
+    QuotaThresholdReached = "token_quota.threshold_reached",
+        r#"{"object":"client","id":"billing-jobs","policy":"hour","percent":80}"#;
+    /// A client asked more often than its rate allows; told once a minute at most.
+    RateLimitExceeded = "rate_limit.exceeded",
+        r#"{"object":"client","id":"billing-jobs","policy":"client","enforced":true}"#;
+    /// A signing key was published; it signs later.
+    KeyStaged = "key.staged", r#"{"object":"key","id":"k3","alg":"ES256"}"#;
+    /// A signing key was promoted: it signs from now on.
+    KeyActivated = "key.activated", r#"{"object":"key","id":"k2","alg":"ES256","replaces":"k1"}"#;
+    /// A signing key that another one had replaced was taken out of the published set and destroyed.
+    KeyRetired = "key.retired", r#"{"object":"key","id":"k0","alg":"ES256"}"#;
+    /// A signing key was destroyed in an emergency; another one signs.
+    KeyRevoked = "key.revoked", r#"{"object":"key","id":"k1","alg":"ES256","signs":"k2"}"#;
     /// A tenant was created.
-    TenantCreated,
+    TenantCreated = "tenant.created", r#"{"object":"tenant","id":"acme","name":"Acme","kind":"live"}"#;
+    /// A tenant was changed, disabled or enabled; `previous` holds the changed members as they were.
+    TenantUpdated = "tenant.updated",
+        r#"{"object":"tenant","id":"acme","changed":{"disabled":true},"previous":{"disabled":false}}"#;
+    /// A person was invited; the address is with the invitation.
+    OperatorInvited = "operator.invited",
+        r#"{"object":"invitation","id":"lnk_06bs4x","role":"developer","expires_at":"2027-02-03T09:00:00Z"}"#;
+    /// An operator has another role.
+    OperatorRoleChanged = "operator.role_changed",
+        r#"{"object":"operator","id":"op_06bs4x","role":"support","previous":{"role":"developer"}}"#;
+    /// An operator was removed.
+    OperatorRemoved = "operator.removed", r#"{"object":"operator","id":"op_06bs4x","role":"developer"}"#;
+    /// Passphrases for an operator are not accepted from a network any more, after 100 failures in a row.
+    OperatorSigninBlocked = "operator.signin_blocked",
+        r#"{"object":"operator","id":"op_06bs4x","failures":100,"source":"203.0.113.7"}"#;
 }
 
 impl Type {
-    /// The stable name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ClientCreated => "client.created",
-            Self::ClientUpdated => "client.updated",
-            Self::ClientDisabled => "client.disabled",
-            Self::ClientEnabled => "client.enabled",
-            Self::ClientDeleted => "client.deleted",
-            Self::SecretCreated => "client.secret.created",
-            Self::SecretExpiring => "client.secret.expiring",
-            Self::SecretRevoked => "client.secret.revoked",
-            Self::TokenRevoked => "token.revoked",
-            Self::TokenReuseDetected => "token.reuse_detected",
-            Self::LimitReached => "client.limit.reached",
-            Self::KeyRotated => "key.rotated",
-            Self::KeyRevoked => "key.revoked",
-            Self::TenantCreated => "tenant.created",
-        }
+    /// Reads [`Type::name`].
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 }
+
+/// `data` is always shorter, in bytes.
+pub const MAX_DATA: usize = 20_000;
 
 /// One event.
 #[derive(Debug, Clone)]
@@ -67,6 +121,10 @@ pub struct Event {
     pub kind: Type,
     /// When.
     pub at: Timestamp,
-    /// JSON object with the details; never a secret.
+    /// Whose customer it concerns; its numbers rise apart from the tenant's.
+    pub customer: Option<String>,
+    /// The public id of the object, as `data.id` says it.
+    pub object_id: String,
+    /// JSON object with `object`, `id` and the details, below [`MAX_DATA`] bytes; never a secret.
     pub data: String,
 }

@@ -1,4 +1,4 @@
-//! Reading: the audit log, the journal across segments and blocks, checkpoints and the outbox; `proof` proves them.
+//! Reading: the audit log, the journal across segments and blocks, and checkpoints; `proof` proves them.
 //!
 //! Lists are newest first and go on from a key, so what is folded or added between two pages neither repeats
 //! nor hides an entry.
@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use kernel::clock::Timestamp;
-use kernel::id::{self, Commit, Id};
+use kernel::id::{Commit, Id};
 use kernel::page::{MAX_LIMIT, Page};
 use kernel::tenant::TenantId;
 use store::{Store, params};
@@ -299,36 +299,4 @@ pub async fn checkpoints(store: &Store, tenant: TenantId, past_size: u64) -> Res
     let values = params![tenant, index(past_size)?, i64::from(MAX_LIMIT)];
     let rows = store.read_all(&sql::CHECKPOINTS_AFTER, values).await?;
     rows.iter().map(|row| Ok(Checkpoint::parse(row.text(2)?)?)).collect()
-}
-
-/// One event as the outbox holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventView {
-    /// Its id, kept across deliveries.
-    pub id: Id<id::Event>,
-    /// Its stable type name.
-    pub kind: String,
-    /// When it happened.
-    pub at: Timestamp,
-    /// JSON object with the details.
-    pub data: String,
-}
-
-/// Lists the outbox, oldest first, from after an event on.
-///
-/// # Errors
-/// Store errors.
-pub async fn events(
-    store: &Store,
-    tenant: TenantId,
-    after: Option<Id<id::Event>>,
-    limit: u32,
-) -> Result<Vec<EventView>, Error> {
-    let after = after.unwrap_or(Id::from_bytes([0; 16]));
-    let values = params![tenant, after, i64::from(limit.clamp(1, MAX_LIMIT))];
-    let rows = store.read_all(&sql::EVENTS_AFTER, values).await?;
-    let view = |row: &store::Row| -> Result<EventView, store::Error> {
-        Ok(EventView { id: row.id(0)?, kind: row.text(1)?.to_owned(), at: row.time(2)?, data: row.text(3)?.to_owned() })
-    };
-    Ok(rows.iter().map(view).collect::<Result<_, _>>()?)
 }

@@ -68,6 +68,26 @@ store::statements! {
     /// The time span of all segments, and how many entries they hold.
     SEGMENTS_SPAN = "SELECT COALESCE(MIN(first_at), 0), COALESCE(MAX(last_at), 0), \
         CAST(COALESCE(SUM(entries), 0) AS {int}) FROM journal_segment WHERE tenant_id = ?1";
-    /// Events after one, oldest first.
-    EVENTS_AFTER = "SELECT id, kind, at, data FROM outbox WHERE tenant_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    /// Events before a position, newest first; an empty text stands for any. Kinds stand between commas.
+    EVENTS_BEFORE = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 \
+        AND position < ?2 AND at >= ?3 AND at < ?4 AND (?5 = '' OR ?5 LIKE '%,' || kind || ',%') \
+        AND (?6 = '' OR customer_id = ?6) AND (?7 = '' OR object_id = ?7) ORDER BY position DESC LIMIT ?8";
+    /// Events about one object, before a position, newest first.
+    EVENTS_OF_OBJECT = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 \
+        AND object_id = ?7 AND position < ?2 AND at >= ?3 AND at < ?4 AND (?5 = '' OR ?5 LIKE '%,' || kind || ',%') \
+        AND (?6 = '' OR customer_id = ?6) ORDER BY position DESC LIMIT ?8";
+    /// Events of one customer, before a position, newest first.
+    EVENTS_OF_CUSTOMER = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 \
+        AND customer_id = ?6 AND position < ?2 AND at >= ?3 AND at < ?4 \
+        AND (?5 = '' OR ?5 LIKE '%,' || kind || ',%') AND (?7 = '' OR object_id = ?7) ORDER BY position DESC LIMIT ?8";
+    /// Events after a position, in the order of their commits.
+    EVENTS_AFTER = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 \
+        AND position > ?2 ORDER BY position LIMIT ?3";
+    /// One event.
+    EVENT_READ = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 AND id = ?2";
+    /// The last number of a line of events.
+    EVENT_LATEST = "SELECT last FROM event_head WHERE tenant_id = ?1 AND line = ?2";
+    /// The oldest event that is kept.
+    EVENT_OLDEST = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 \
+        ORDER BY position LIMIT 1";
 }

@@ -27,7 +27,10 @@ const KEYS_EVERY: Duration = Duration::from_secs(10);
 const RECORD_EVERY: Duration = Duration::from_secs(1);
 /// How often everything new gets its place in the tree.
 const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
+/// How often it is asked which secrets end soon.
 const SECRETS_EVERY: Duration = Duration::from_hours(1);
+/// How often it is asked what has ended by its time.
+const ENDED_EVERY: Duration = Duration::from_secs(20);
 /// How often everything stored is looked at.
 const CHECK_EVERY: Duration = Duration::from_hours(24);
 /// When a check that could not be carried out is tried again.
@@ -72,6 +75,10 @@ impl Jobs {
             let auth = Arc::clone(auth);
             move || secrets(Arc::clone(&auth))
         };
+        let ended = {
+            let auth = Arc::clone(auth);
+            move || ended(Arc::clone(&auth))
+        };
         let check = {
             let auth = Arc::clone(auth);
             move || check(Arc::clone(&auth))
@@ -90,6 +97,7 @@ impl Jobs {
             tokio::spawn(supervise("keys", at_once(KEYS_EVERY), stop.subscribe(), keys, failed("keys"))),
             tokio::spawn(supervise("record", at_once(RECORD_EVERY), stop.subscribe(), record, failed("record"))),
             tokio::spawn(supervise("secrets", at_once(SECRETS_EVERY), stop.subscribe(), secrets, failed("secrets"))),
+            tokio::spawn(supervise("ended", at_once(ENDED_EVERY), stop.subscribe(), ended, failed("ended"))),
         ];
         let rhythm = Rhythm { first, every: CHECK_EVERY };
         let checking = tokio::spawn(supervise("check", rhythm, stop.subscribe(), check, failed("check")));
@@ -266,6 +274,15 @@ async fn secrets(auth: Arc<Auth>) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "secrets that end soon were announced"),
         Err(error) => tracing::warn!(%error, "secrets that end soon were not announced"),
+    }
+}
+
+async fn ended(auth: Arc<Auth>) {
+    if must_wait(&auth) {
+        return;
+    }
+    if let Err(error) = auth.announce_expired().await {
+        tracing::warn!(%error, "what has ended was not told; the next round tries again");
     }
 }
 

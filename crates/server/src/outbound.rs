@@ -8,11 +8,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -83,13 +85,37 @@ impl Outbound {
     /// # Errors
     /// As [`Outbound::send`].
     pub async fn send_to(&self, method: Method, url: &str, message: Message) -> Result<Answer, Failure> {
-        let failed = |why: String| {
-            Failure::new(
-                format!("{url} does not answer"),
-                why,
-                "Check that the server runs and that `--issuer` is its URL.",
-            )
-        };
+        let answered = timeout(ANSWER, async {
+            let Opening { head, body, driving } = self.begin(method, url, message).await?;
+            let read = Limited::new(body, ANSWER_MAX).collect().await;
+            driving.abort();
+            let body = read.map_err(|error| no_answer(url, error))?.to_bytes();
+            Ok(Answer { status: head.status, headers: head.headers, body })
+        });
+        answered.await.unwrap_or_else(|_| Err(no_answer(url, "no answer within 60 s")))
+    }
+
+    /// Sends a GET whose answer goes on; `Err` holds the refusal when its status is no success.
+    ///
+    /// # Errors
+    /// As [`Outbound::send`].
+    pub async fn follow(&self, path: &str, message: Message) -> Result<Result<Flow, Answer>, Failure> {
+        let url = format!("{}{path}", self.base);
+        let begun = timeout(ANSWER, self.begin(Method::GET, &url, message)).await;
+        let Opening { head, body, driving } =
+            begun.unwrap_or_else(|_| Err(no_answer(&url, "no answer within 60 s")))?;
+        if head.status.is_success() {
+            return Ok(Ok(Flow { body, driving }));
+        }
+        let read = timeout(ANSWER, Limited::new(body, ANSWER_MAX).collect()).await;
+        driving.abort();
+        let body = read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        Ok(Err(Answer { status: head.status, headers: head.headers, body }))
+    }
+
+    /// Connects, sends, and reads the head of the answer.
+    async fn begin(&self, method: Method, url: &str, message: Message) -> Result<Opening, Failure> {
+        let failed = |why: String| no_answer(url, why);
         let uri: Uri = url.parse().map_err(|error| failed(format!("it is not a URL: {error}")))?;
         let host = uri.host().ok_or_else(|| failed("it names no host".to_owned()))?.to_owned();
         let is_tls = match uri.scheme_str() {
@@ -104,18 +130,14 @@ impl Outbound {
         let tcp = connected
             .map_err(|_| failed("no connection within 10 s".to_owned()))?
             .map_err(|e| failed(e.to_string()))?;
-        let exchanged = async {
-            if is_tls {
-                let name = ServerName::try_from(bare).map_err(|error| error.to_string())?;
-                let connector = TlsConnector::from(self.tls()?);
-                let stream = connector.connect(name, tcp).await.map_err(|error| error.to_string())?;
-                exchange(stream, request).await
-            } else {
-                exchange(tcp, request).await
-            }
-        };
-        let answered = timeout(ANSWER, exchanged).await.unwrap_or_else(|_| Err("no answer within 60 s".to_owned()));
-        answered.map_err(failed)
+        if is_tls {
+            let name = ServerName::try_from(bare).map_err(|error| failed(error.to_string()))?;
+            let connector = TlsConnector::from(self.tls().map_err(failed)?);
+            let stream = connector.connect(name, tcp).await.map_err(|error| failed(error.to_string()))?;
+            exchange(stream, request).await.map_err(failed)
+        } else {
+            exchange(tcp, request).await.map_err(failed)
+        }
     }
 
     fn tls(&self) -> Result<Arc<rustls::ClientConfig>, String> {
@@ -165,18 +187,51 @@ fn request(method: Method, uri: &Uri, message: Message) -> Result<Request<Full<B
     builder.body(Full::new(body))
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, String>
+/// The head of an answer whose body is still to be read.
+struct Opening {
+    head: http::response::Parts,
+    body: Incoming,
+    driving: JoinHandle<hyper::Result<()>>,
+}
+
+/// An answer that goes on.
+pub struct Flow {
+    body: Incoming,
+    driving: JoinHandle<hyper::Result<()>>,
+}
+
+impl Flow {
+    /// The next bytes; `None` when the answer has ended, broke off, or said nothing for `patience`.
+    pub async fn next(&mut self, patience: Duration) -> Option<Bytes> {
+        loop {
+            let frame = timeout(patience, self.body.frame()).await.ok()??.ok()?;
+            if let Ok(bytes) = frame.into_data() {
+                return Some(bytes);
+            }
+        }
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.driving.abort();
+    }
+}
+
+fn no_answer(url: &str, why: impl std::fmt::Display) -> Failure {
+    let remedy = "Check that the server runs and that `--issuer` is its URL.";
+    Failure::new(format!("{url} does not answer"), why, remedy)
+}
+
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Opening, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let said = |error: hyper::Error| error.to_string();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(said)?;
     let driving = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.map_err(said)?;
-    let (parts, body) = answer.into_parts();
-    let body = Limited::new(body, ANSWER_MAX).collect().await.map_err(|error| error.to_string())?.to_bytes();
-    driving.abort();
-    Ok(Answer { status: parts.status, headers: parts.headers, body })
+    let (head, body) = sender.send_request(request).await.map_err(said)?.into_parts();
+    Ok(Opening { head, body, driving })
 }
 
 /// Text of one part of a URL or of a form: everything but unreserved characters is percent-encoded (RFC 3986 §2.3).

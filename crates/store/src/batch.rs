@@ -3,6 +3,7 @@
 use kernel::event::Event;
 use kernel::tenant::TenantId;
 
+use crate::plan::event_steps;
 use crate::stmt::Stmt;
 use crate::value::Value;
 
@@ -134,6 +135,13 @@ impl Batch {
         self.events.push(event);
         self
     }
+
+    /// Adds an event of a tenant to upkeep, which names no tenant of its own.
+    #[must_use]
+    pub fn announce(mut self, tenant: TenantId, event: Event) -> Self {
+        self.steps.extend(event_steps(tenant, event));
+        self
+    }
 }
 
 /// The closed list of writes that need no record (DESIGN: upkeep), with the tables each may touch.
@@ -169,6 +177,7 @@ impl Upkeep {
                 "idempotency",
                 "family",
                 "change",
+                "event",
                 "quota",
                 "operator_session",
                 "operator_attempt",
@@ -179,7 +188,7 @@ impl Upkeep {
             Self::LastUsed => &["credential"],
             Self::QuotaSlice => &["quota"],
             Self::Keyring => &["root_key", "data_key", "mark"],
-            Self::Announced => &["credential", "outbox"],
+            Self::Announced => &["credential", "client", "event", "event_head"],
             Self::SignIn => &["operator_session", "operator_attempt"],
         }
     }

@@ -30,6 +30,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         min_reader: 4,
         sql: include_str!("../migrations/0004_client_lists.sql"),
     },
+    Migration { version: 5, name: "events", min_reader: 5, sql: include_str!("../migrations/0005_events.sql") },
     // an older program would leave the key of the limits as it is when it changes a client
     Migration {
         version: 7,
@@ -194,7 +195,7 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth, seventh, eighth] = MIGRATIONS else {
+        let [first, second, third, fourth, fifth, seventh, eighth] = MIGRATIONS else {
             panic!("add the expansion of the new migration here")
         };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
@@ -205,6 +206,8 @@ mod tests {
         assert_eq!(third.text(Dialect::Postgres), include_str!("../tests/expanded/0003_postgres.sql"));
         assert_eq!(fourth.text(Dialect::Sqlite), include_str!("../tests/expanded/0004_sqlite.sql"));
         assert_eq!(fourth.text(Dialect::Postgres), include_str!("../tests/expanded/0004_postgres.sql"));
+        assert_eq!(fifth.text(Dialect::Sqlite), include_str!("../tests/expanded/0005_sqlite.sql"));
+        assert_eq!(fifth.text(Dialect::Postgres), include_str!("../tests/expanded/0005_postgres.sql"));
         assert_eq!(seventh.text(Dialect::Sqlite), include_str!("../tests/expanded/0007_sqlite.sql"));
         assert_eq!(seventh.text(Dialect::Postgres), include_str!("../tests/expanded/0007_postgres.sql"));
         assert_eq!(eighth.text(Dialect::Sqlite), include_str!("../tests/expanded/0008_sqlite.sql"));

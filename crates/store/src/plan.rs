@@ -2,6 +2,7 @@
 
 use kernel::audit::{Entry, Record};
 use kernel::clock::Timestamp;
+use kernel::event::Event;
 use kernel::tenant::TenantId;
 
 use crate::batch::{Batch, Change, ChangeKind, Step, Upkeep};
@@ -50,6 +51,12 @@ impl Stamp {
 }
 
 impl Plan {
+    /// Whether an event is among what it writes.
+    pub(crate) fn tells(&self) -> bool {
+        let is_event = |step: &Step| step.stmt.name == sql::EVENT_INSERT.name;
+        !self.events.is_empty() || self.steps.iter().any(is_event)
+    }
+
     /// The plan of a commit.
     pub(crate) fn commit(batch: Batch, record: Record, now: Timestamp) -> Result<Self, Error> {
         let tenant = record.tenant();
@@ -57,21 +64,7 @@ impl Plan {
             Record::Change(change) => (Some(record_step(change)), None),
             Record::Issued(entry) => (None, Some(checked(entry)?)),
         };
-        let events = batch
-            .events
-            .into_iter()
-            .map(|event| Step {
-                stmt: &sql::OUTBOX_INSERT,
-                params: vec![
-                    tenant.into(),
-                    event.id.into(),
-                    event.kind.name().into(),
-                    event.at.into(),
-                    event.data.into(),
-                ],
-                expect_rows: Some(1),
-            })
-            .collect();
+        let events = batch.events.into_iter().flat_map(|event| event_steps(tenant, event)).collect();
         let shard = feed::shard(tenant);
         let stamp = if batch.changes.is_empty() {
             if !batch.stamped.is_empty() {
@@ -130,6 +123,28 @@ fn weight(value: &Value) -> usize {
         Value::Text(text) => text.len().saturating_add(32),
         Value::Bytes(bytes) => bytes.len().saturating_add(32),
     }
+}
+
+/// The statements that write an event under the next numbers of its lines.
+pub(crate) fn event_steps(tenant: TenantId, event: Event) -> [Step; 3] {
+    let line = event.customer.as_deref().map_or_else(|| "tenant".to_owned(), |customer| format!("customer {customer}"));
+    let number =
+        |line: &str| Step { stmt: &sql::EVENT_NUMBER, params: vec![tenant.into(), line.into()], expect_rows: Some(1) };
+    let row = Step {
+        stmt: &sql::EVENT_INSERT,
+        params: vec![
+            tenant.into(),
+            event.id.into(),
+            event.customer.into(),
+            event.kind.name().into(),
+            event.object_id.into(),
+            event.at.into(),
+            event.data.into(),
+            line.as_str().into(),
+        ],
+        expect_rows: Some(1),
+    };
+    [number("position"), number(&line), row]
 }
 
 /// Refuses an entry too large for its place.

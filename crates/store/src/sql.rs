@@ -5,8 +5,10 @@ crate::statements! {
     RECORD_INSERT = "INSERT INTO audit_record (tenant_id, commit_id, actor, credential, action, object_kind, object_id, before, after, at, business_at, source, request, leaf) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL)";
     /// A segment of the issuance journal.
     SEGMENT_INSERT = "INSERT INTO journal_segment (tenant_id, id, first_at, last_at, entries, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    /// An event.
-    OUTBOX_INSERT = "INSERT INTO outbox (tenant_id, id, kind, at, data) VALUES (?1, ?2, ?3, ?4, ?5)";
+    /// Takes the next number of a line of events; the row stays locked until the commit, so numbers rise in its order.
+    EVENT_NUMBER = "INSERT INTO event_head (tenant_id, line, last) VALUES (?1, ?2, 1) ON CONFLICT (tenant_id, line) DO UPDATE SET last = event_head.last + 1";
+    /// An event under the numbers just taken.
+    EVENT_INSERT = "INSERT INTO event (tenant_id, position, id, customer_id, sequence, kind, object_id, at, data) SELECT ?1, p.last, ?2, ?3, s.last, ?4, ?5, ?6, ?7 FROM event_head p JOIN event_head s ON s.tenant_id = p.tenant_id AND s.line = ?8 WHERE p.tenant_id = ?1 AND p.line = 'position'";
     /// Takes the next feed number of a shard.
     HEAD_TAKE across_tenants("a shard holds many tenants") = "UPDATE change_head SET seq = seq + 1 WHERE shard = ?1 RETURNING seq";
     /// Where every shard stands.

@@ -11,6 +11,7 @@ use kernel::clock::{Clock, Timestamp};
 use kernel::histogram::{Histogram, Reading};
 use kernel::id::{Commit, Entropy, Id, Kind};
 use kernel::tenant::TenantId;
+use tokio::sync::watch;
 
 use crate::batch::{Batch, Upkeep};
 use crate::error::Error;
@@ -180,10 +181,12 @@ pub(crate) struct Shared {
     pub(crate) damage: OnceLock<Timestamp>,
     /// Whether the disk of the data is full.
     pub(crate) is_full: AtomicBool,
+    /// Commits with events since the store was opened.
+    told: watch::Sender<u64>,
 }
 
 impl Shared {
-    fn new(entropy: Box<dyn Entropy + Send>, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(entropy: Box<dyn Entropy + Send>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self {
             feed: Feed::default(),
             fence: Fence::default(),
@@ -191,6 +194,7 @@ impl Shared {
             ids: Ids::new(entropy, clock),
             damage: OnceLock::new(),
             is_full: AtomicBool::new(false),
+            told: watch::Sender::new(0),
         })
     }
 
@@ -338,11 +342,21 @@ impl Store {
         if let Some(entry) = &plan.entry {
             self.count(entry.tenant);
         }
+        let tells = plan.tells();
         let seq = match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
             Engine::Postgres(engine) => engine.commit(plan, reserved).await?,
         };
+        if tells {
+            self.0.shared.told.send_modify(|count| *count = count.wrapping_add(1));
+        }
         Ok(Committed { seq })
+    }
+
+    /// Changes after each commit of this process that wrote an event. Events of other processes, and of a commit whose
+    /// caller was gone before its end, are not announced here: who waits looks for them once in a while too.
+    pub fn told(&self) -> watch::Receiver<u64> {
+        self.0.shared.told.subscribe()
     }
 
     /// Adds a listener that hears the changes of every later commit, in feed order, before the commit returns.

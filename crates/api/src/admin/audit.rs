@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Ask, Reply};
 use crate::problem::{Problem, from_admin};
 
-fn refuse(error: record::Error) -> Problem {
+pub(super) fn refuse(error: record::Error) -> Problem {
     match error {
         record::Error::Store(error) => from_admin(&error.into()),
         record::Error::Cursor => super::bad_cursor(),

@@ -3,9 +3,11 @@
 mod apis;
 mod audit;
 mod clients;
+mod events;
 mod keys;
 mod operators;
 mod secrets;
+pub(crate) mod stream;
 mod tenants;
 
 use std::collections::HashMap;
@@ -176,6 +178,9 @@ async fn serve(app: App, route: &'static Route, path: Parameters, request: Reque
     let is_conditional = route.method == Verb::Get && request.headers().contains_key(IF_NONE_MATCH);
     let known = is_conditional.then(|| request.headers().clone());
     let mut answer = match gate(app, route, path, request, &mut limits).await {
+        Ok(Passed::Ask(ask)) if route.operation_id == "streamEvents" => {
+            stream::open(*ask).await.unwrap_or_else(axum::response::IntoResponse::into_response)
+        }
         Ok(Passed::Ask(ask)) => match operate(&ask).await {
             Ok(reply) => reply.unless_known(known.as_ref()).into_response(),
             Err(problem) => problem.into_response(),
@@ -386,6 +391,8 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         "listJournal" => audit::journal(ask).await,
         "listCheckpoints" => audit::checkpoints(ask).await,
         "getAuditProof" => audit::proofs(ask).await,
+        "listEvents" => events::list(ask).await,
+        "getEvent" => events::get(ask).await,
         "whoami" => Ok(ask.whoami()),
         "getOpenapi" => Ok(Reply::ok(crate::openapi::document(&ask.tenant.issuer))),
         _ => Err(Problem::internal()),

@@ -36,6 +36,7 @@ pub(super) fn path_parameter(path: &str, name: &str) -> Value {
         "slug" => ("Slug of the tenant.", json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"})),
         "kid" => ("RFC 7638 thumbprint of the key.", text()),
         "name" => ("Name of the scope, percent-encoded.", text()),
+        "event_id" => ("Id of the event.", id("evt")),
         "operator_id" => ("Id of the operator.", id("op")),
         _ if path.contains("/sessions/") => ("Id of the session.", id("ses")),
         _ if path.contains("/invitations/") => ("Id of the invitation.", id("lnk")),
@@ -75,6 +76,9 @@ pub(super) fn parameters() -> Value {
         query("client_id", "Entries of this client.", text()),
         query("jti", "The entry of this token.", text()),
         query("outcome", "Issued or refused.", json!({"type": "string", "enum": ["issued", "refused"]})),
+        query("types", "Types of events between commas; `client.*` for all that begin so.", text()),
+        query("customer_id", "Events of this customer.", text()),
+        query("after", "Begin after this event, as with Last-Event-ID.", id("evt")),
         with_example(query("leaf", "Index of a leaf of the tree.", integer(0)), 0),
         query("from_size", "Size of an older tree.", integer(0)),
         header(
@@ -82,6 +86,7 @@ pub(super) fn parameters() -> Value {
             "A repeat within 24 hours with the same key and body gets the same answer.",
             json!({"type": "string", "minLength": 1, "maxLength": 255}),
         ),
+        header("Last-Event-ID", "Go on after this event.", id("evt")),
         header("If-Match", "Change only this version; otherwise 412.", text()),
         header("If-None-Match", "Answer 304 when this is still the version.", text()),
         header(

@@ -68,6 +68,9 @@ pub(super) fn command(route: &Route) -> String {
         "deleteOperator" => "operators delete {operator_id} --yes",
         "listAuditRecords" => "audit list",
         "listJournal" => "audit list --journal",
+        "listEvents" => "events list",
+        "getEvent" => "events get {event_id}",
+        "streamEvents" => "events tail",
         "getOpenapi" => "openapi",
         _ => return raw(route),
     };

@@ -117,6 +117,7 @@ pub(super) fn all() -> Value {
         "IssuanceRecord",
         "AuditRecord",
         "Checkpoint",
+        "Event",
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }
@@ -542,6 +543,32 @@ fn records() -> Vec<(&'static str, Value)> {
                     ("reason", described(text(), "Why it was refused.")),
                     ("count", described(integer(1), "Equal refusals that this record stands for.")),
                 ],
+            ),
+        ),
+        (
+            "Event",
+            answer(
+                &[
+                    ("id", id("evt")),
+                    ("type", described(text(), "`object.past_participle`, never renamed; more types may come.")),
+                    ("timestamp", time()),
+                    ("tenant", text()),
+                    ("customer_id", or_null(text())),
+                    (
+                        "sequence",
+                        described(integer(1), "Rises by 1 per customer, or per tenant for events without one."),
+                    ),
+                    ("data", described(free(), "`object`, `id` and the facts that a receiver decides on.")),
+                ],
+                &[],
+            ),
+        ),
+        (
+            "EventStream",
+            described(
+                text(),
+                "Server-sent events: `id` is the event's id, `event` its type, `data` an Event. `stream.gap` tells that \
+                 events are missing, with `oldest_id`, the oldest one that is kept. A comment comes every 15 s.",
             ),
         ),
         (

@@ -46,6 +46,7 @@ struct Objects {
     operator: String,
     session: String,
     invitation: String,
+    event: String,
 }
 
 async fn objects(world: &World) -> Objects {
@@ -73,6 +74,7 @@ async fn objects(world: &World) -> Objects {
         session: first(&get(world, &format!("/api/operators/{operator}/sessions")).await, "id"),
         invitation: first(&get(world, "/api/operators/invitations").await, "id"),
         operator,
+        event: first(&get(world, "/api/events").await, "id"),
     }
 }
 
@@ -90,6 +92,7 @@ fn path_of(route: &Route, with: &Objects) -> String {
         .replace("{client_id}", "target")
         .replace("{slug}", "acme")
         .replace("{kid}", &with.kid)
+        .replace("{event_id}", &with.event)
         .replace("{name}", "one:read")
         .replace("{operator_id}", &with.operator)
         .replace("{id}", id)
@@ -160,7 +163,16 @@ on_both_engines! {
         let read_only = token_with(
             &world,
             "reader",
-            &["clients:read", "apis:read", "keys:read", "tenants:read", "audit:read", "limits:read", "operators:read"],
+            &[
+                "clients:read",
+                "apis:read",
+                "keys:read",
+                "tenants:read",
+                "operators:read",
+                "audit:read",
+                "events:read",
+                "limits:read",
+            ],
         ).await;
         for route in ROUTES.iter().filter(|r| !r.public) {
             let path = path_of(route, &with);

@@ -43,6 +43,9 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
     } else if path.contains("{kid}") {
         let kid = first(world, "/api/keys", "kid").await;
         path = path.replace("{kid}", &kid);
+    } else if path.contains("{event_id}") {
+        let event = first(world, "/api/events", "id").await;
+        path = path.replace("{event_id}", &event);
     } else if path.contains("{client_id}") {
         let client = format!("example-{number}");
         let grants = json!({"grant_types": ["client_credentials", "refresh_token"]});

@@ -248,7 +248,7 @@ on_both_engines! {
         let fresh = access(&world, "c", &secret).await;
         assert_eq!(kid_of(&fresh), staged[0]);
         assert_eq!(world.introspect("c", &secret, &fresh).await["active"], true);
-        let events = record::query::events(&world.auth.store, kernel::tenant::DEFAULT, None, 200).await.unwrap();
+        let events = record::outbox::events_after(&world.auth.store, kernel::tenant::DEFAULT, 0, 200).await.unwrap();
         assert_eq!(events.iter().filter(|e| e.kind == "key.revoked").count(), 1);
     }
 

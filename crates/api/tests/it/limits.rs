@@ -8,12 +8,13 @@ use crate::on_both_engines;
 use crate::world::World;
 
 async fn reached(world: &World) -> Vec<(String, u64)> {
-    let events = record::query::events(&world.auth.store, DEFAULT, None, 200).await.unwrap();
-    let of = |e: &record::query::EventView| {
+    let events = record::outbox::events_after(&world.auth.store, DEFAULT, 0, 200).await.unwrap();
+    let of = |e: &record::outbox::EventView| {
         let data: Value = serde_json::from_str(&e.data).unwrap();
-        (data["policy"].as_str().unwrap().to_owned(), data["percent"].as_u64().unwrap())
+        (data["policy"].as_str().unwrap().to_owned(), data["percent"].as_u64().unwrap_or(100))
     };
-    events.iter().filter(|e| e.kind == "client.limit.reached").map(of).collect()
+    let told = ["token_quota.threshold_reached", "rate_limit.exceeded"];
+    events.iter().filter(|e| told.contains(&e.kind.as_str())).map(of).collect()
 }
 
 /// Sends many token requests at once; how many were answered 200 and how many 429.

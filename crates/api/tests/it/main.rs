@@ -13,6 +13,7 @@ mod console_activity;
 mod console_house;
 mod console_tokens;
 mod developer;
+mod events;
 mod examples;
 mod forgery;
 mod grants;

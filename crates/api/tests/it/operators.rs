@@ -22,6 +22,11 @@ async fn audited(world: &World, action: &str) -> Vec<Value> {
     world.admin(Method::GET, &path, Value::Null).await.expect(200).json()["data"].as_array().unwrap().clone()
 }
 
+async fn events(world: &World, kind: &str) -> Vec<Value> {
+    let path = format!("/api/events?types={kind}");
+    world.admin(Method::GET, &path, Value::Null).await.expect(200).json()["data"].as_array().unwrap().clone()
+}
+
 /// A request with a token of a client that holds these scopes.
 async fn with_scopes(world: &World, scopes: &[&str], method: Method, path: &str, body: Value) -> Answer {
     let id = format!("holder-of-{}", scopes.len());
@@ -46,6 +51,9 @@ on_both_engines! {
         assert_eq!(list.json()["data"][0]["id"], made["id"]);
         assert!(!list.text.contains("bst_ol_") && address.contains("bst_ol_"));
 
+        let told = events(&world, "operator.invited").await;
+        assert_eq!((told.len(), &told[0]["data"]["id"], &told[0]["data"]["role"]), (1, &made["id"], &json!("developer")));
+        assert!(!told[0].to_string().contains("kim@"), "an event names no person");
         let path = address.strip_prefix("https://id.example").unwrap();
         let mut kim = Browser::new(&world);
         let fields = [("name", "Kim"), ("passphrase", "several words that nobody would guess")];
@@ -81,6 +89,8 @@ on_both_engines! {
         }
         world.admin(Method::PATCH, &path, json!({"role": "king"})).await.expect(422);
         world.admin(Method::PATCH, &path, json!({"email": "x@example.com"})).await.expect(422);
+        let told = events(&world, "operator.role_changed").await;
+        assert_eq!((told.len(), &told[0]["data"]["role"], &told[0]["data"]["previous"]["role"]), (1, &json!("billing"), &json!("developer")));
         let records = audited(&world, "operator.updated").await;
         assert_eq!(records.len(), 1);
         assert_eq!((&records[0]["actor"], &records[0]["before"]["role"], &records[0]["after"]["role"]), (&json!("client:ops"), &json!("developer"), &json!("billing")));
@@ -109,6 +119,7 @@ on_both_engines! {
         world.admin(Method::DELETE, &format!("{OPERATORS}/{lea_id}/sessions"), Value::Null).await.expect(204);
         world.admin(Method::DELETE, &format!("{OPERATORS}/{lea_id}"), Value::Null).await.expect(204);
         world.admin(Method::GET, &format!("{OPERATORS}/{lea_id}"), Value::Null).await.expect(404);
+        assert_eq!(events(&world, "operator.removed").await[0]["data"]["id"], *lea_id);
         let page = world.admin(Method::GET, &format!("{OPERATORS}?limit=1"), Value::Null).await.expect(200).json();
         assert_eq!((page["data"].as_array().unwrap().len(), &page["has_more"]), (1, &json!(false)));
     }

@@ -27,11 +27,11 @@ async fn start(world: &World, id: &str, secret: &str) -> (String, String) {
 
 async fn events(world: &World, kind: &str) -> Vec<Value> {
     let mut found = Vec::new();
-    let mut after = None;
+    let mut after = 0;
     loop {
-        let page = record::query::events(&world.auth.store, DEFAULT, after, 200).await.unwrap();
+        let page = record::outbox::events_after(&world.auth.store, DEFAULT, after, 200).await.unwrap();
         let Some(last) = page.last() else { return found };
-        after = Some(last.id);
+        after = last.position;
         found.extend(page.iter().filter(|e| e.kind == kind).map(|e| serde_json::from_str(&e.data).unwrap()));
     }
 }

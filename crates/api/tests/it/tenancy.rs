@@ -47,6 +47,7 @@ impl<'a> Side<'a> {
         let session = first(format!("/api/operators/{operator}/sessions"), "id").await;
         let invitation = json!({"email": format!("new@{name}.example"), "role": "support"});
         let invitation = side.make("/api/operators/invitations", invitation).await["id"].as_str().unwrap().to_owned();
+        let event = first("/api/events".to_owned(), "id").await;
         side.ids = BTreeMap::from([
             ("client_id", client),
             ("api", api),
@@ -57,6 +58,7 @@ impl<'a> Side<'a> {
             ("operator_id", operator),
             ("session", session),
             ("invitation", invitation),
+            ("event", event),
         ]);
         side
     }
@@ -81,7 +83,7 @@ impl<'a> Side<'a> {
     async fn all(&self) -> String {
         let mut all = String::new();
         for route in ROUTES.iter().filter(|r| r.method == api::route::Verb::Get && !r.default_tenant_only) {
-            if ["whoami", "getOpenapi", "getAuditProof"].contains(&route.operation_id) {
+            if ["whoami", "getOpenapi", "getAuditProof", "streamEvents"].contains(&route.operation_id) {
                 continue;
             }
             let path = fill(route.path, |name| self.ids[name].clone());
@@ -119,9 +121,14 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         "api"
     };
     let mut filled = path.to_owned();
-    for (name, kind) in
-        [("client_id", "client_id"), ("operator_id", "operator_id"), ("id", id), ("name", "name"), ("kid", "kid")]
-    {
+    for (name, kind) in [
+        ("client_id", "client_id"),
+        ("operator_id", "operator_id"),
+        ("id", id),
+        ("name", "name"),
+        ("kid", "kid"),
+        ("event_id", "event"),
+    ] {
         let braced = format!("{{{name}}}");
         if filled.contains(&braced) {
             filled = filled.replace(&braced, &value(kind));

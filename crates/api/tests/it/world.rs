@@ -205,8 +205,13 @@ impl World {
 }
 
 pub(crate) async fn read(response: Response) -> Answer {
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
+    let (parts, mut body) = response.into_parts();
+    let is_endless = parts.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+    let bytes = if is_endless {
+        body.frame().await.unwrap().unwrap().into_data().unwrap()
+    } else {
+        body.collect().await.unwrap().to_bytes()
+    };
     Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
 }
 

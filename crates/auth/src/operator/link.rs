@@ -4,6 +4,7 @@
 //! every factor: what the account proved itself by before ends with it.
 
 use kernel::clock::Timestamp;
+use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::mutant;
 use kernel::principal::{Principal, Subject};
@@ -27,7 +28,7 @@ use super::ticket::{Presented, Step};
 use super::webauthn::Registration;
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
-use crate::plan::{Planned, change_record};
+use crate::plan::{Planned, change_record, event};
 use crate::tenant::Tenant;
 
 /// Seconds a setup link is good.
@@ -232,6 +233,12 @@ impl Auth {
         );
         let after = json!({"email": email, "role": role.name(), "expires_at": link.expires_at.to_string()});
         let object = link.id.to_string();
+        let batch = if kind == LinkKind::Invitation {
+            let facts = json!({"role": role.name(), "expires_at": link.expires_at.to_string()});
+            batch.event(event(self, Type::OperatorInvited, (kind.name(), &object), facts))
+        } else {
+            batch
+        };
         let record = change_record(self, who, tenant, action, (kind.name(), &object), (None, Some(after)));
         let page = match kind {
             LinkKind::Setup => "setup",

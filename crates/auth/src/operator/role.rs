@@ -43,6 +43,7 @@ pub const PLACES: &[(&str, &[Role])] = &[
     ("tenants:write", &[Owner]),
     ("audit:read", &[Owner, Admin, ReadOnly]),
     (AUDIT_EXPORT, &[Owner, Admin]),
+    ("events:read", &[Owner, Admin, Developer, ReadOnly]),
     ("limits:read", &[Owner, Admin, Developer, Support, ReadOnly]),
     ("limits:write", &[Owner, Admin, Developer]),
     ("tokens:introspect", &[Owner, Admin, Developer]),

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::principal::{Principal, Subject};
 use record::action;
@@ -19,7 +20,7 @@ use super::session::allow_over;
 use super::sql;
 use crate::directory::Auth;
 use crate::error::AdminError;
-use crate::plan::{Planned, change_record, difference};
+use crate::plan::{Planned, change_record, difference, event};
 use crate::tenant::Tenant;
 
 /// What a change of an operator asks for; absent fields stay.
@@ -180,6 +181,10 @@ impl Auth {
                 params![tenant.id, operator, after.name.as_str(), role.name(), disabled_at, now, before.version],
             )
             .change(ChangeKind::Operator, key.as_str());
+        if role != before.role {
+            let facts = json!({"role": role.name(), "previous": {"role": before.role.name()}});
+            batch = batch.event(event(self, Type::OperatorRoleChanged, ("operator", &key), facts));
+        }
         if effects.ends_sessions {
             batch = batch.run(&sql::SESSION_DELETE_ALL, params![tenant.id, operator]);
         }
@@ -233,7 +238,8 @@ impl Auth {
             .run(&sql::RECOVERY_DELETE, params![tenant.id, operator])
             .run(&sql::PASSKEY_DELETE_ALL, params![tenant.id, operator])
             .run(&sql::SESSION_DELETE_ALL, params![tenant.id, operator])
-            .change(ChangeKind::Operator, key.as_str());
+            .change(ChangeKind::Operator, key.as_str())
+            .event(event(self, Type::OperatorRemoved, ("operator", &key), json!({"role": before.role.name()})));
         let object = ("operator", key.as_str());
         let record = change_record(self, who, tenant, action::OPERATOR_REMOVED, object, (Some(shown(&before)), None));
         Ok(Planned { batch, record, value: () })

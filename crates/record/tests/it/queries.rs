@@ -5,6 +5,7 @@ use kernel::event::{Event, Type};
 use kernel::id::Id;
 use record::Error;
 use record::entry::{Entry, Jti};
+use record::outbox::{self, EventFilter};
 use record::query::{self, AuditFilter, JournalFilter, Outcome};
 use store::{Batch, params};
 
@@ -169,16 +170,42 @@ async fn blocks_that_cannot_match_are_not_unpacked(mut world: World) {
 }
 
 async fn the_outbox_is_read_in_order_from_a_place_on(mut world: World) {
-    let mut ids = Vec::new();
-    for index in 1..=3_u8 {
+    // ids fall while places rise: the order is that of the commits
+    for index in (1..=4_u8).rev() {
+        let customer = (index % 2 == 0).then(|| "cus_a".to_owned());
+        let kind = if index == 1 { Type::ClientDeleted } else { Type::ClientCreated };
+        let data = format!(r#"{{"n":{index}}}"#);
         let id = Id::from_bytes([index; 16]);
-        ids.push(id);
-        let event = Event { id, kind: Type::ClientCreated, at: world.now, data: format!(r#"{{"n":{index}}}"#) };
+        let event = Event { id, kind, at: world.now, customer, object_id: format!("o{index}"), data };
         world.change_with(Batch::new().event(event), "client.created", "a").await;
     }
-    let all = query::events(&world.store, world.tenant, None, 2).await.unwrap();
-    assert_eq!(all.iter().map(|event| event.id).collect::<Vec<_>>(), ids[..2]);
-    assert_eq!((all[0].kind.as_str(), all[0].data.as_str()), ("client.created", r#"{"n":1}"#));
-    let rest = query::events(&world.store, world.tenant, Some(ids[1]), 10).await.unwrap();
-    assert_eq!(rest.iter().map(|event| event.id).collect::<Vec<_>>(), ids[2..]);
+    let brief = |events: Vec<outbox::EventView>| -> Vec<(i64, i64, String)> {
+        events.into_iter().map(|event| (event.position, event.sequence, event.data)).collect()
+    };
+    let n = |index: u8| format!(r#"{{"n":{index}}}"#);
+    let all = outbox::events_after(&world.store, world.tenant, 0, 10).await.unwrap();
+    assert_eq!(
+        all[0].wire("default").unwrap().to_string(),
+        format!(
+            r#"{{"id":"{}","type":"client.created","timestamp":"{}","tenant":"default","customer_id":"cus_a","sequence":1,"data":{{"n":4}}}}"#,
+            all[0].id, world.now,
+        )
+    );
+    assert_eq!(brief(all), [(1, 1, n(4)), (2, 1, n(3)), (3, 2, n(2)), (4, 2, n(1))]);
+    let list = async |filter: EventFilter| {
+        brief(outbox::events(&world.store, world.tenant, &EventFilter { limit: 10, ..filter }).await.unwrap())
+    };
+    let kinds = vec![Type::ClientDeleted, Type::TokenRevoked];
+    assert_eq!(list(EventFilter { kinds: kinds.clone(), ..EventFilter::default() }).await, [(4, 2, n(1))]);
+    let customer_id = Some("cus_a".to_owned());
+    let of_customer = EventFilter { customer_id: customer_id.clone(), ..EventFilter::default() };
+    assert_eq!(list(of_customer).await, [(3, 2, n(2)), (1, 1, n(4))]);
+    assert_eq!(list(EventFilter { kinds, customer_id, ..EventFilter::default() }).await, []);
+    let of_object = EventFilter { object_id: Some("o3".to_owned()), ..EventFilter::default() };
+    assert_eq!(list(of_object).await, [(2, 1, n(3))]);
+    assert_eq!(list(EventFilter { before: Some(2), ..EventFilter::default() }).await, [(1, 1, n(4))]);
+    assert_eq!(list(EventFilter { to: Some(world.now), ..EventFilter::default() }).await, []);
+    let id = Id::from_bytes([3; 16]);
+    assert_eq!(outbox::event(&world.store, world.tenant, id).await.unwrap().unwrap().position, 2);
+    assert_eq!(outbox::oldest(&world.store, world.tenant).await.unwrap().unwrap().position, 1);
 }

@@ -8,6 +8,8 @@ mod body;
 mod clients;
 mod consent;
 mod doctor;
+mod events;
+mod follow;
 mod keys;
 mod migrate;
 mod onsite;
@@ -72,6 +74,8 @@ enum Command {
     /// What was changed, issued and refused
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// What others hear of
+    Events(events::Events),
     /// Backups
     Backup(backup::Backup),
     /// Versions of the schema
@@ -175,6 +179,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Operators(command) => command.carry_out().await,
         Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
+        Command::Events(command) => command.carry_out().await,
         Command::Backup(command) => command.carry_out().await,
         Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,

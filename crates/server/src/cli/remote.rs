@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use serde_json::Value;
 
 use crate::environment::given;
 use crate::failure::{Exit, Failure};
-use crate::outbound::{Answer, Message, Outbound, encoded, form};
+use crate::outbound::{Answer, Flow, Message, Outbound, encoded, form};
 
 /// Where `serve` and `dev` listen when nothing else is said.
 const HERE: &str = "http://127.0.0.1:8080";
@@ -199,6 +199,13 @@ impl Session {
             return Ok(None);
         }
         serde_json::from_slice(&answer.body).map(Some).map_err(|_| foreign(&self.server, answer.status))
+    }
+
+    /// Opens an answer that goes on.
+    pub(crate) async fn follow(&self, path: &str, fields: Vec<(HeaderName, String)>) -> Result<Flow, Failure> {
+        let authorization = Some(format!("Bearer {}", self.token));
+        let message = Message { authorization, fields, ..Message::default() };
+        self.server.follow(path, message).await?.map_err(|refusal| problem(&refusal))
     }
 
     /// All items of a list, at most `limit` when it is given, in the form of one answer.

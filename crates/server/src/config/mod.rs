@@ -85,6 +85,8 @@ pub struct Config {
     pub security_contact: Vec<String>,
     /// `keys.rotation_days`: days between rotations of the signing key, 1 to 3650. Default 90.
     pub key_rotation_days: u32,
+    /// `events.retention_days`: days an event is kept, 1 to 400. Default 30.
+    pub event_retention_days: u32,
     /// `store.allow_unsafe_durability`: start on file systems that lose acknowledged writes; for tests. Default false.
     pub allow_unsafe_durability: bool,
     /// No key: `bastionary dev` sets it, and operators then need no second factor.
@@ -202,6 +204,7 @@ impl Config {
             security_contact: contacts(&mut source),
             is_development: false,
             key_rotation_days: source.number("keys.rotation_days", 90, 1..=3650),
+            event_retention_days: source.number("events.retention_days", 30, 1..=400),
             allow_unsafe_durability: source.flag("store.allow_unsafe_durability", false),
         };
         if config.issuer.is_none() && !is_loopback(config.listen.ip()) && !source.is_faulty("issuer") {

@@ -301,14 +301,7 @@ mod tests {
     fn on_a_full_disk_only_what_narrows_access_is_committed_until_there_is_space_again() {
         let directory = testkit::directory::TempDir::new().unwrap();
         let path = directory.path().join("data.db");
-        let shared = Shared {
-            feed: crate::feed::Feed::default(),
-            fence: crate::fence::Fence::default(),
-            counters: crate::store::Counters::default(),
-            damage: std::sync::OnceLock::new(),
-            is_full: std::sync::atomic::AtomicBool::new(false),
-            ids: crate::ident::Ids::new(Box::new(Fixed), Arc::new(Fixed)),
-        };
+        let shared = Shared::new(Box::new(Fixed), Arc::new(Fixed));
         super::super::create_private(&path).unwrap();
         let connection = super::super::connect(&path).unwrap();
         super::super::migrate(&connection, &path, &shared).unwrap();

@@ -34,7 +34,14 @@ crate::on_both_engines! {
 
     async fn record_and_events_are_written_with_the_effect(place: &Place) {
         let store = place.open().await;
-        let event = Event { id: Id::generate(store_time(), &mut entropy()), kind: Type::ClientCreated, at: store_time(), data: "{}".to_owned() };
+        let event = Event {
+            id: Id::generate(store_time(), &mut entropy()),
+            kind: Type::ClientCreated,
+            at: store_time(),
+            customer: None,
+            object_id: "a".to_owned(),
+            data: "{}".to_owned(),
+        };
         store.commit(counter("a").event(event), record("the object")).await.unwrap();
         let records = store.read_all(&RECORDS, params![DEFAULT]).await.unwrap();
         assert_eq!(records[0].text(0).unwrap(), "the object");

@@ -24,7 +24,7 @@ store::statements! {
     /// Segments of a tenant.
     SEGMENTS = "SELECT id, entries, body, first_at, last_at FROM journal_segment WHERE tenant_id = ?1 ORDER BY id";
     /// Events of a tenant.
-    EVENTS = "SELECT kind FROM outbox WHERE tenant_id = ?1";
+    EVENTS = "SELECT kind FROM event WHERE tenant_id = ?1";
     /// The feed.
     FEED across_tenants("test") = "SELECT seq, part, kind, key FROM change ORDER BY shard, seq, part";
     /// A not-before number that is the commit's own.

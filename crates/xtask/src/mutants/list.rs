@@ -170,6 +170,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "the issuer of a token is not compared",
         "forgery::an_issuer_or_tenant_that_is_not_the_same_byte_by_byte_is_another::embedded",
     ),
+    // Events
+    api("E05-revoked", "a stream goes on when its token is revoked", "events::a_stream_ends_with_its_token::embedded"),
+    api(
+        "E05-customer",
+        "events of a foreign customer may be asked for",
+        "events::a_place_that_is_not_kept_is_a_gap_and_a_place_that_is_none_is_refused::embedded",
+    ),
     // Clients and grants
     api(
         "C01-ended",
