@@ -1,7 +1,8 @@
 //! The list of clients: four orders in both directions, from any place on, at a cost that does not grow with the depth.
 //!
-//! Every page is a range of one index. A prefix `q` finds at most half of [`WINDOW`] by name and as many by id, which are
-//! then put in order; a status or a scope that no index serves narrows a window of [`WINDOW`] rows, and the answer says so.
+//! Every page is a range of one index. A prefix `q` finds so many names and as many ids, which are then put in order; a
+//! status or a scope that no index serves narrows a window of rows. Both are as wide as a page may take time for, and the
+//! answer says where they end.
 
 pub mod sql;
 
@@ -13,7 +14,7 @@ use store::{Row, Stmt, Value, params};
 use crate::client::{Client, Status, fold};
 use crate::directory::Auth;
 
-/// Rows that a filter looks at for one page, and the largest count.
+/// Rows that a filter looks at for one page, half of them where each costs a look-up of its scope, and the largest count.
 pub const WINDOW: u32 = 10_000;
 
 /// What clients are put in order by. Equal ones are in the order of creation.
@@ -212,9 +213,14 @@ impl Bounds {
     }
 }
 
-/// Names, and as many ids, that a search looks at. A scope costs a look-up for each of them, so they are fewer then.
+/// Rows that a filter looks at.
+const fn window(filter: &Filter) -> u32 {
+    if filter.scope.is_some() { WINDOW / 2 } else { WINDOW }
+}
+
+/// Names, and as many ids, that a search looks at: they lie in the order of the prefix and are put in another one.
 const fn reach(filter: &Filter) -> u32 {
-    if filter.scope.is_some() { WINDOW / 4 } else { WINDOW / 2 }
+    window(filter) / 4
 }
 
 /// A text behind every name that begins with a prefix: no name is longer than 200 characters.
@@ -253,7 +259,7 @@ impl Auth {
         let more = i64::from(*limit).saturating_add(1);
         let scope = filter.scope.as_deref().unwrap_or_default();
         let (page, edge, search) = statements(by, is_down);
-        let (rows, beyond, cut) = if let Some(q) = filter.q.as_deref() {
+        let (rows, beyond, looked_at) = if let Some(q) = filter.q.as_deref() {
             let (low, high, reach) = (fold(q), behind(&fold(q)), reach(filter));
             let mut values = params![tenant, more, scope];
             values.extend([first.params(by), last.params(by), bounds.params(by)].concat());
@@ -278,9 +284,10 @@ impl Auth {
                 (true, false) => &sql::OF_SCOPE,
                 (true, true) => &sql::OF_SCOPE_DOWN,
             };
-            (self.store.read_all(stmt, values).await?, beyond, None)
+            let looked_at = beyond.is_some().then(|| if by_scope { WINDOW } else { window(filter) });
+            (self.store.read_all(stmt, values).await?, beyond, looked_at)
         };
-        found(&rows, *limit, place.as_ref(), beyond.as_ref(), cut)
+        found(&rows, *limit, place.as_ref(), beyond.as_ref(), looked_at)
     }
 
     /// The last key of the window that begins at a place, when there are rows behind it.
@@ -293,7 +300,8 @@ impl Auth {
         (first, last): (&Key, &Key),
     ) -> Result<Option<Key>, store::Error> {
         let by = asked.order.by;
-        let mut values = params![tenant, 2_i64, i64::from(WINDOW).saturating_sub(1)];
+        let window = if edge.is_some() { window(&asked.filter) } else { WINDOW };
+        let mut values = params![tenant, 2_i64, i64::from(window).saturating_sub(1)];
         values.extend([first.params(by), last.params(by)].concat());
         let rows = if let Some(edge) = edge {
             self.store.read_all(edge, values).await?
@@ -395,7 +403,7 @@ fn found(
     limit: u32,
     place: Option<&Place>,
     beyond: Option<&Key>,
-    cut: Option<u32>,
+    looked_at: Option<u32>,
 ) -> Result<Found, store::Error> {
     let keep = usize::try_from(limit).unwrap_or(usize::MAX);
     let is_back = place.is_some_and(|place| place.is_before);
@@ -420,7 +428,8 @@ fn found(
         list.reverse();
     }
     let (next, previous) = if is_back { (backward, onward) } else { (onward, backward) };
-    let window = cut.or_else(|| (!has_more && beyond.is_some()).then_some(WINDOW));
+    // a page that is full ends before its window does
+    let window = looked_at.filter(|_| beyond.is_none() || !has_more);
     Ok(Found { clients: list.into_iter().map(|(_, client)| client).collect(), next, previous, window })
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn list(seat: Seat) -> Answer {
             "The filter looks at 10,000 clients at a time, and there are more of them. Choose the order by status to see all of one status.",
         ),
         (Some(_), false) => Some(
-            "More than 5,000 names or 5,000 ids begin with this. The first of each are here; type more to see fewer.",
+            "More than 2,500 names or 2,500 ids begin with this. The first of each are here; type more to see fewer.",
         ),
     };
     let seal = |place: Place| auth.seal_cursor(tenant, &name, &place.to_bytes());
