@@ -167,7 +167,7 @@ impl Reader {
         if self.app.readiness.is_draining() || self.app.auth.store.is_fenced() {
             return false;
         }
-        if mutant::is("E05-revoked") {
+        if mutant::is("S-18-stream") {
             return true;
         }
         let auth = &self.app.auth;

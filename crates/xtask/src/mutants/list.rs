@@ -171,9 +171,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "forgery::an_issuer_or_tenant_that_is_not_the_same_byte_by_byte_is_another::embedded",
     ),
     // Events
-    api("E05-revoked", "a stream goes on when its token is revoked", "events::a_stream_ends_with_its_token::embedded"),
+    api("S-18-stream", "a stream goes on when its token is revoked", "events::a_stream_ends_with_its_token::embedded"),
     api(
-        "E05-customer",
+        "I01-customer",
         "events of a foreign customer may be asked for",
         "events::a_place_that_is_not_kept_is_a_gap_and_a_place_that_is_none_is_refused::embedded",
     ),
