@@ -154,6 +154,7 @@ impl Surface {
             ("secret", id(&list("/api/clients/target/secrets").await, "id")),
             ("family", id(&list("/api/clients/target/token-families").await, "id")),
             ("kid", id(&keys, "kid")),
+            ("event_id", id(&list("/api/events").await, "id")),
             ("operator_id", operator),
             ("session", session),
             ("invitation", id(&list("/api/operators/invitations").await, "id")),
