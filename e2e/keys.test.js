@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { inspect } from "./browser.js";
 import * as person from "./person.js";
-import { API } from "./server.js";
+import { API, askToken } from "./server.js";
 import { nothingElseHappened, open, start, story } from "./suite.js";
 
 const key = story();
@@ -146,6 +146,20 @@ key("what the role forbids is shown with its reason and not done", async () => {
   assert.equal(await options(guest.page).first().getAttribute("aria-disabled"), "true");
   assert.match(await guest.page.textContent("#palette [role=status]"), /operators:write/);
   assert.equal(guest.page.url(), guest.console);
+});
+
+key("activity shows what happens while it is looked at, and holds still while a line is read", async () => {
+  const { page } = who;
+  await page.goto(`${who.console}/activity`);
+  await page.waitForSelector("#live", { state: "visible" });
+  const newest = page.locator("#events details.record summary").first();
+  assert.equal((await askToken(server.origin, client.id, client.secret)).status, 200);
+  await page.waitForFunction(() => /billing-worker.*got a token/s.test(document.querySelector("#events summary").textContent), null, { timeout: 5_000 });
+  await newest.click();
+  const before = await page.locator("#events details.record").count();
+  assert.equal((await askToken(server.origin, client.id, client.secret)).status, 200);
+  await page.waitForTimeout(2_500);
+  assert.equal(await page.locator("#events details.record").count(), before, "the line that is read stays where it is");
 });
 
 key("without scripts the search is a page, and the page of a client that does not exist offers it", async () => {

@@ -137,11 +137,6 @@ impl Readiness {
         self.spells().entry((Condition::Draining, "")).or_insert(Spell { since: now, until: None });
     }
 
-    /// Whether [`drain`](Self::drain) was called.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.spells().contains_key(&(Condition::Draining, ""))
-    }
-
     /// A request was refused because too many are being carried out.
     pub(crate) fn shed(&self, now: Timestamp) {
         self.happened(Condition::Shedding, REFUSED_SECONDS, now);

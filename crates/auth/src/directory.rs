@@ -1,7 +1,7 @@
 //! The product's state in one process: the store, derived keys, and caches that follow the change feed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use jose::mac::HmacKey;
@@ -192,6 +192,8 @@ pub struct Auth {
     pub refusals: record::refusal::Refusals,
     /// Counters for metrics.
     pub counters: Counters,
+    /// Whether the process is about to end: answers that go on for long end now.
+    pub is_ending: AtomicBool,
     /// Keys by tenant.
     pub(crate) keysets: PerTenant<KeySet>,
     pub(crate) verified: Cache<[u8; 32], Arc<Verified>>,
@@ -239,6 +241,7 @@ impl Auth {
             limit_events: Limiter::default(),
             source_rates: Limiter::default(),
             quotas: Quotas::default(),
+            is_ending: AtomicBool::new(false),
             refusals: record::refusal::Refusals::new(10_000),
             counters: Counters::default(),
             keysets: PerTenant::default(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -162,6 +162,7 @@ pub async fn run_house(
         let (stop, app) = (stop.clone(), app.clone());
         async move {
             stop.asked().await;
+            app.auth.is_ending.store(true, Ordering::Relaxed);
             app.readiness.drain(app.auth.clock.now());
             tracing::info!("stopping: requests in flight are finished first");
         }

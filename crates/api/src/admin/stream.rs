@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use auth::tenant::Tenant;
@@ -164,13 +165,13 @@ impl Reader {
 
     /// Whether the token is still good for this, and the process not about to end.
     async fn may_go_on(&self) -> bool {
-        if self.app.readiness.is_draining() || self.app.auth.store.is_fenced() {
+        let auth = &self.app.auth;
+        if auth.is_ending.load(Ordering::Relaxed) || auth.store.is_fenced() {
             return false;
         }
         if mutant::is("S-18-stream") {
             return true;
         }
-        let auth = &self.app.auth;
         let Ok(Some(tenant)) = auth.tenant(&self.tenant.slug).await else { return false };
         let found = auth.principal(&tenant, self.token.reveal(), self.who.source, self.who.request).await;
         matches!(found, Ok(Some((who, _))) if self.route.scope.is_none_or(|scope| who.holds(scope)))

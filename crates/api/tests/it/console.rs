@@ -68,6 +68,11 @@ impl Browser {
         (taken, path)
     }
 
+    pub(crate) async fn stream(&self, path: &str) -> crate::world::Messages {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.world.stream(path, &[("cookie", &cookies.join("; "))]).await
+    }
+
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];

@@ -117,10 +117,22 @@ on_both_engines! {
         assert!(seen.is_sorted_by(|a, b| a.0 >= b.0), "{seen:?}");
     }
 
+    async fn an_open_page_is_told_until_its_session_ends(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let mut stream = ada.stream("/console/activity/stream").await;
+        world.client("fresh", json!({})).await;
+        assert_eq!(stream.next().await.as_deref(), Some("data: news"));
+        ada.submit("/console/account", "/console/sign-out", &[]).await;
+        while stream.next().await.is_some() {}
+        assert_eq!(ada.get("/console/activity/stream").await.status, StatusCode::SEE_OTHER);
+    }
+
     async fn only_who_may_read_the_record_sees_what_happened(world: World) {
         let world = relaxed(world.engine).await;
         owner(&world).await;
         let mut sam = member(&world, Role::Developer).await;
+        assert_eq!(sam.get("/console/activity/stream").await.status, StatusCode::FORBIDDEN);
         assert_eq!(sam.get(LIST).await.status, StatusCode::FORBIDDEN);
     }
 }

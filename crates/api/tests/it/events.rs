@@ -6,16 +6,14 @@ use std::time::Duration;
 use auth::Settings;
 use auth::limit::Rate;
 use http::Method;
-use http_body_util::BodyExt as _;
 use kernel::event::Type;
 use kernel::id::Entropy as _;
 use kernel::tenant::DEFAULT;
 use serde_json::{Value, json};
 use testkit::SeededEntropy;
-use tower::ServiceExt as _;
 
 use crate::on_both_engines;
-use crate::world::{Engine, World};
+use crate::world::{Engine, Messages, World};
 
 async fn list(world: &World, query: &str) -> Vec<Value> {
     let answer = world.admin(Method::GET, &format!("/api/events?{query}"), Value::Null).await.expect(200).json();
@@ -129,43 +127,21 @@ on_both_engines! {
 }
 
 /// An open stream, read event by event.
-struct Stream {
-    body: axum::body::Body,
-    text: String,
-}
+struct Stream(Messages);
 
 impl Stream {
     async fn open(world: &World, query: &str, after: Option<&str>) -> Self {
-        let mut request = http::Request::builder()
-            .uri(format!("/api/events/stream{query}"))
-            .header("authorization", format!("Bearer {}", world.admin));
-        if let Some(after) = after {
-            request = request.header("last-event-id", after);
-        }
-        let answer = world.app.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Self { body: answer.into_body(), text: String::new() }
+        let bearer = format!("Bearer {}", world.admin);
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend(after.map(|after| ("last-event-id", after)));
+        Self(world.stream(&format!("/api/events/stream{query}"), &headers).await)
     }
 
-    /// The fields of the next message that is no comment; `None` at the end.
+    /// The fields of the next message; `None` at the end.
     async fn next(&mut self) -> Option<BTreeMap<String, String>> {
-        loop {
-            while let Some((message, rest)) = self.text.split_once("\n\n") {
-                let fields: BTreeMap<String, String> = message
-                    .lines()
-                    .filter_map(|line| line.split_once(": "))
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect();
-                self.text = rest.to_owned();
-                if !fields.is_empty() {
-                    return Some(fields);
-                }
-            }
-            let frame =
-                tokio::time::timeout(Duration::from_secs(10), self.body.frame()).await.expect("a frame in time")?;
-            self.text.push_str(std::str::from_utf8(frame.unwrap().data_ref().unwrap()).unwrap());
-        }
+        let message = self.0.next().await?;
+        let fields = message.lines().filter_map(|line| line.split_once(": "));
+        Some(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A whole world for black-box tests: a store, a fake clock, seeded randomness, and the router.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::{Auth, Settings};
 use axum::Router;
@@ -143,6 +144,18 @@ impl World {
         self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
+    /// Opens an answer that goes on, message by message.
+    pub(crate) async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Messages {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = self.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Messages { body: answer.into_body(), text: String::new() }
+    }
+
     pub(crate) async fn form(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut all = vec![("content-type", "application/x-www-form-urlencoded")];
         all.extend_from_slice(headers);
@@ -213,6 +226,30 @@ pub(crate) async fn read(response: Response) -> Answer {
         body.collect().await.unwrap().to_bytes()
     };
     Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+}
+
+/// Server-sent events as they come.
+pub(crate) struct Messages {
+    body: Body,
+    text: String,
+}
+
+impl Messages {
+    /// The next message that is no comment; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        loop {
+            while let Some((message, rest)) = self.text.split_once("\n\n") {
+                let message = message.to_owned();
+                self.text = rest.to_owned();
+                if !message.starts_with(':') {
+                    return Some(message);
+                }
+            }
+            let frame =
+                tokio::time::timeout(Duration::from_secs(10), self.body.frame()).await.expect("bytes in time")?;
+            self.text.push_str(std::str::from_utf8(frame.unwrap().data_ref().unwrap()).unwrap());
+        }
+    }
 }
 
 pub(crate) fn basic(id: &str, secret: &str) -> String {

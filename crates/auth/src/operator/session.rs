@@ -294,6 +294,18 @@ impl Auth {
         Ok(Some(Live { must_enroll: self.must_enroll(&operator), session: Arc::clone(&held.session), operator }))
     }
 
+    /// Whether the session of a cookie still lives; asking does not keep it alive.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_live(&self, tenant: &Tenant, token: &str) -> Result<bool, store::Error> {
+        let Some(hash) = self.session_hash(tenant, token) else { return Ok(false) };
+        let Some(held) = self.held_session((tenant.id, hash)).await? else { return Ok(false) };
+        let last_seen = Timestamp::from_micros(held.seen.load(Ordering::SeqCst));
+        let is_timely = is_alive(last_seen, held.session.absolute_deadline, self.clock.now());
+        Ok(is_timely && held.operator.disabled_at.is_none())
+    }
+
     /// A session from memory, or read with its person.
     async fn held_session(&self, key: SessionKey) -> Result<Option<Arc<Held>>, store::Error> {
         if let Some(held) = self.operator_sessions.get(&key) {

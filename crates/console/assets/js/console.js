@@ -163,3 +163,35 @@ on("input", (event) => {
 addEventListener("beforeunload", (event) => {
   if ($("form[data-changed]")) event.preventDefault();
 });
+
+// A page that shows what happens: told by the server, it asks for its list again, unless somebody is reading a line
+// of it. It stops when the tab is hidden or nobody has touched it for ten minutes, so that the session can end.
+function watch(address) {
+  let source, idle, due;
+  const badge = (shown) => ($("#live").hidden = !shown);
+  const stop = () => {
+    source?.close();
+    source = undefined;
+    badge(false);
+  };
+  const refresh = () => {
+    due = undefined;
+    const list = $("[data-stream]");
+    if (list && !$("details[open]", list) && !list.contains(document.activeElement)) htmx.trigger(list, "told");
+  };
+  const start = () => {
+    clearTimeout(idle);
+    idle = setTimeout(stop, 600_000);
+    if (source || document.hidden) return;
+    source = new EventSource(address);
+    source.onopen = () => badge(true);
+    source.onerror = () => badge(false);
+    source.onmessage = () => (due ??= setTimeout(refresh, 300));
+  };
+  for (const type of ["pointerdown", "keydown", "scroll"]) on(type, start);
+  on("visibilitychange", () => (document.hidden ? stop() : start()));
+  addEventListener("pagehide", stop);
+  start();
+}
+const watched = $("[data-stream]");
+if (watched) watch(watched.dataset.stream);

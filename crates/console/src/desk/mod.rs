@@ -29,6 +29,7 @@ mod settings;
 mod team;
 mod tenants;
 mod tokens;
+mod watch;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -39,6 +40,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use kernel::clock::Timestamp;
 use kernel::id::{Id, Request};
+use tokio::sync::Semaphore;
 
 /// Who sends a request, as the listener knows it; set on every request before it reaches the console.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,8 @@ pub(crate) struct Desk {
     sent: Arc<Mutex<HashMap<String, Timestamp>>>,
     /// What people did in the last seconds, for the page that comes after.
     done: Arc<Mutex<Vec<ask::Noted>>>,
+    /// Seats of pages that are told what happens.
+    watchers: Arc<Semaphore>,
 }
 
 /// The page while the server cannot answer.
@@ -110,6 +114,7 @@ where
             .route(&at("/tenants/{slug}/disable"), get(tenants::ask_disable).post(tenants::disable))
             .route(&at("/tenants/{slug}/enable"), post(tenants::enable))
             .route(&at("/activity"), get(activity::list))
+            .route(&at("/activity/stream"), get(watch::open))
             .route(&at("/audit"), get(audit::list))
             .route(&at("/settings"), get(settings::show))
             .route(&at("/settings/notices"), get(settings::notices))
@@ -138,5 +143,6 @@ where
             .route(&at("/identity/clients/{client}/{part}"), get(clients::show_part).post(clients::change))
             .route(&at("/identity/clients/{client}/secrets/{secret}/end"), post(clients::end_secret));
     }
-    router.with_state(Desk { auth, sent: Arc::default(), done: Arc::default() })
+    let watchers = Arc::new(Semaphore::new(watch::WATCHERS));
+    router.with_state(Desk { auth, sent: Arc::default(), done: Arc::default(), watchers })
 }

@@ -92,6 +92,8 @@ struct Page<'a> {
     is_filtered: bool,
     /// Whether more may be found by going on.
     goes_on: bool,
+    /// The address of the first page, which changes while it is looked at.
+    here: Option<String>,
     paging: Paging,
 }
 
@@ -118,6 +120,7 @@ pub fn list<'a>(visit: &Visit<'a>, list: &'a List) -> Document {
         events: list.events.iter().map(shown).collect(),
         is_filtered: !kept.is_empty(),
         goes_on: list.next.is_some(),
+        here: list.is_first.then(|| format!("{action}?{query}limit={}", asked.limit)),
         paging: Paging {
             shown: counted(list.events.len(), "event"),
             limit: asked.limit,
