@@ -192,7 +192,7 @@ pub(super) async fn withdraw(ask: &Ask) -> Result<Reply, Problem> {
 pub(super) fn roles(ask: &Ask) -> Result<Reply, Problem> {
     let view = |role: &Role| {
         json!({
-            "name": role.name(), "scopes": role.scopes().iter().map(|s| s.to_string()).collect::<Vec<_>>(),
+            "name": role.name(), "scopes": role.scopes().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "needs_second_factor": role.needs_second_factor(),
         })
     };

@@ -176,7 +176,8 @@ on_both_engines! {
         let mut ada = owner(&world).await;
         member_of(&world, "default", "sam@example.com", Role::Support).await;
         let people = world.admin(Method::GET, "/api/operators", Value::Null).await.expect(200).json();
-        let sam = people["data"][1]["id"].as_str().unwrap().to_owned();
+        let sam = people["data"].as_array().unwrap().iter().find(|o| o["email"] == "sam@example.com").unwrap();
+        let sam = sam["id"].as_str().unwrap().to_owned();
         world.client("worker", json!({})).await;
         let api = made(&world, "/api/apis", json!({"identifier": "https://invoices.example"})).await;
         let api = api["id"].as_str().unwrap().to_owned();
