@@ -93,6 +93,39 @@ key("single keys go to pages, rows and the filter, never inside a field, and can
   await page.waitForURL(`${list}/new`);
 });
 
+key("x selects a row, all rows are selected at once, and what was disabled is enabled by Undo", async () => {
+  const { page } = who;
+  const list = `${who.console}/identity/clients`;
+  const checked = () => page.locator("td.pick :checked").count();
+  const says = (text) => page.waitForSelector(`[data-selected]:text-is("${text}")`);
+  await page.goto(list);
+  assert(await page.locator("#selection").isHidden(), "nothing is selected");
+  await page.keyboard.press("j");
+  await page.keyboard.press("x");
+  await says("1 selected");
+  assert(await page.locator("#selection").isVisible());
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "ledger-export", "the focus stays");
+  await page.keyboard.press("j");
+  await page.keyboard.press("x");
+  await says("2 selected");
+  assert.deepEqual(await inspect(page, "selection"), []);
+  await page.check("[data-all]");
+  assert.equal(await checked(), await page.locator("td.pick input").count());
+  await page.uncheck("[data-all]");
+  assert.equal(await checked(), 0);
+  for (const name of ["ledger-export", "billing-worker"]) await page.check(`tr:has-text("${name}") .pick input`);
+  await page.click('#selection button:text-is("Disable")');
+  await page.waitForSelector('h1:text-is("Disable 2 clients")');
+  assert.deepEqual(await inspect(page, "selection, asked"), []);
+  await page.click('button:text-is("Disable 2 clients")');
+  await page.waitForURL(list);
+  await page.waitForSelector('.done :text("2 clients are disabled")');
+  assert.equal(await page.locator('tbody .badge:has-text("Disabled")').count(), 2);
+  await page.click('.done button:has-text("Undo")');
+  await page.waitForSelector('.done :text("2 clients are enabled")');
+  assert.equal(await page.locator('tbody .badge:has-text("Disabled")').count(), 0);
+});
+
 key("what the role forbids is shown with its reason and not done", async () => {
   const { page } = who;
   await page.goto(`${who.console}/team`);

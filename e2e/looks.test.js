@@ -107,7 +107,11 @@ look("axe sees Home, clients and one client, with their dialogs and menus", asyn
     await person.stored(who);
   }
   await sees("home", who.console, [menu, drawer]);
-  await sees("clients", list, [["row menu", ".row-menu button", ".menu:popover-open"]]);
+  await sees("clients", list, [
+    ["row menu", ".row-menu button", ".menu:popover-open"],
+    ["columns", "button[popovertarget=columns]", "#columns:popover-open"],
+    ["selection", "td.pick input", "#selection"],
+  ]);
   await sees("clients, none found", `${list}?q=zzz`);
   const at = (part) => person.path(who, client.id, part);
   const rotate = ["rotate", ".page-head button[commandfor=rotate]", "dialog#rotate[open]"];
@@ -199,6 +203,10 @@ look("axe sees activity, tokens, limits, settings and tenants", async () => {
   await sees("settings", `${who.console}/settings`);
   await sees("notices", `${who.console}/settings/notices`);
   await sees("tenants", `${who.console}/tenants`);
+  await page.fill("#slug", "acme");
+  await page.click('button:text-is("Create tenant")');
+  await sees("a tenant made", null);
+  await sees("disable a tenant", `${who.console}/tenants/acme/disable`);
 }, 120_000);
 
 look("axe sees webhooks", async () => {

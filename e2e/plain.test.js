@@ -52,6 +52,27 @@ plain("without scripts: what was done is undone, access is changed after a previ
   await person.setEnabled(bare, client.id, "disable");
 });
 
+plain("without scripts: clients are selected, disabled after a question, and enabled; columns are chosen", async () => {
+  const { page } = bare;
+  const list = `${bare.console}/identity/clients`;
+  await page.goto(list);
+  assert(await page.locator("[data-all]").isHidden(), "all at once needs a script");
+  const row = 'tr:has-text("billing-worker")';
+  await page.check(`${row} .pick input`);
+  await page.click('#selection button:text-is("Enable")');
+  await page.waitForSelector('.done :text("1 client is enabled")');
+  await page.check(`${row} .pick input`);
+  await page.click('#selection button:text-is("Disable")');
+  await page.click('button:text-is("Disable 1 client")');
+  await page.waitForSelector('.done :text("1 client is disabled")');
+  await page.click('button:has-text("Columns")');
+  await page.check('#columns input[value="changed"]');
+  await page.uncheck('#columns input[value="scopes"]');
+  await page.click('#columns button:text-is("Show these")');
+  await page.waitForURL(list);
+  assert.deepEqual([await page.locator('[data-label="Changed"]').count() > 0, await page.locator('[data-label="Scopes"]').count()], [true, 0]);
+});
+
 plain("without scripts: the filter of the list and the theme are kept by the server", async () => {
   const { page } = bare;
   await page.goto(`${bare.console}/identity/clients`);

@@ -5,6 +5,7 @@
 mod component;
 mod example;
 mod oauth;
+mod people;
 mod schema;
 
 use serde_json::{Map, Value, json};
@@ -49,6 +50,7 @@ fn tags() -> Value {
         {"name": "apis", "description": "APIs and their scopes"},
         {"name": "keys", "description": "Signing keys"},
         {"name": "tenants", "description": "Tenants, at the tenant `default` alone"},
+        {"name": "operators", "description": "People who sign in to the console, their sessions and invitations"},
         {"name": "limits", "description": "Limits of requests"},
         {"name": "audit", "description": "What was changed, issued and refused, with proofs"},
         {"name": "events", "description": "What others hear of"},
@@ -66,7 +68,8 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
-    const TAGS: [&str; 9] = ["clients", "secrets", "apis", "keys", "tenants", "limits", "audit", "events", "webhooks"];
+    const TAGS: [&str; 10] =
+        ["clients", "secrets", "apis", "keys", "tenants", "operators", "limits", "audit", "events", "webhooks"];
     route.path.split('/').nth(2).filter(|segment| TAGS.contains(segment)).unwrap_or("about")
 }
 

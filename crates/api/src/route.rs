@@ -182,6 +182,10 @@ const TENANT: &str = "/api/tenants/{slug}";
 const WEBHOOKS: &str = "/api/webhooks";
 const WEBHOOK: &str = "/api/webhooks/{webhook_id}";
 const DELIVERIES: &str = "/api/webhooks/{webhook_id}/deliveries";
+const OPERATORS: &str = "/api/operators";
+const OPERATOR: &str = "/api/operators/{operator_id}";
+const SESSIONS: &str = "/api/operators/{operator_id}/sessions";
+const INVITATIONS: &str = "/api/operators/invitations";
 
 /// Every route of the admin API.
 pub static ROUTES: &[Route] = &[
@@ -221,7 +225,7 @@ pub static ROUTES: &[Route] = &[
         .answers(200, "Client")
         .audits(action::CLIENT_ENABLED),
     Route::post("/api/clients/{client_id}/revoke-tokens", "revokeClientTokens", "End every token of a client")
-        .scope("clients:write")
+        .scope("tokens:revoke")
         .audits(action::CLIENT_TOKENS_REVOKED),
     // Secrets
     Route::get(SECRETS, "listSecrets", "List the secrets of a client")
@@ -247,7 +251,7 @@ pub static ROUTES: &[Route] = &[
         .query(PAGE)
         .answers(200, "TokenFamilyList"),
     Route::delete("/api/clients/{client_id}/token-families/{id}", "deleteTokenFamily", "End a refresh family")
-        .scope("clients:write")
+        .scope("tokens:revoke")
         .audits(action::FAMILY_REVOKED),
     Route::get("/api/clients/{client_id}/tokens", "listTokens", "List the issuance records of unexpired tokens")
         .scope("clients:read")
@@ -303,6 +307,10 @@ pub static ROUTES: &[Route] = &[
         .takes("KeyRotate")
         .answers(200, "KeyRotation")
         .audits(action::KEY_ROTATED),
+    Route::post("/api/keys/{kid}/cancel-rotation", "cancelKeyRotation", "Call off the scheduled rotation of a key")
+        .scope("keys:write")
+        .answers(200, "Key")
+        .audits(action::KEY_ROTATION_CANCELED),
     Route::post("/api/keys/{kid}/revoke", "revokeKey", "Destroy a signing key in an emergency")
         .scope("keys:write")
         .answers(200, "KeyRotation")
@@ -331,6 +339,64 @@ pub static ROUTES: &[Route] = &[
         .takes("TenantPatch")
         .answers(200, "Tenant")
         .audits(action::TENANT_UPDATED),
+    // People
+    Route::get(OPERATORS, "listOperators", "List operators")
+        .scope("operators:read")
+        .query(PAGE)
+        .answers(200, "OperatorList"),
+    Route::get("/api/operators/roles", "listRoles", "List the roles with their scopes")
+        .scope("operators:read")
+        .answers(200, "RoleList"),
+    Route::get(INVITATIONS, "listInvitations", "List the open invitations")
+        .scope("operators:read")
+        .query(PAGE)
+        .answers(200, "InvitationList"),
+    Route::post(INVITATIONS, "createInvitation", "Invite a person to a role")
+        .scope("operators:write")
+        .takes("InvitationCreate")
+        .answers(201, "InvitationCreated")
+        .audits(action::INVITATION_CREATED),
+    Route::delete("/api/operators/invitations/{id}", "deleteInvitation", "Withdraw an invitation")
+        .scope("operators:write")
+        .audits(action::INVITATION_REVOKED),
+    Route::get(OPERATOR, "getOperator", "Read an operator")
+        .scope("operators:read")
+        .conditional()
+        .answers(200, "Operator"),
+    Route::patch(OPERATOR, "updateOperator", "Change the name or the role of an operator")
+        .scope("operators:write")
+        .conditional()
+        .takes("OperatorPatch")
+        .answers(200, "Operator")
+        .audits(action::OPERATOR_UPDATED),
+    Route::get(SESSIONS, "listOperatorSessions", "List the sessions of an operator")
+        .scope("operators:read")
+        .query(PAGE)
+        .answers(200, "OperatorSessionList"),
+    Route::delete("/api/operators/{operator_id}/sessions/{id}", "endOperatorSession", "End a session of an operator")
+        .scope("operators:write")
+        .audits(action::SESSION_ENDED),
+    Route::delete(SESSIONS, "endOperatorSessions", "End every session of an operator")
+        .scope("operators:write")
+        .audits(action::SESSION_ENDED),
+    Route::post(
+        "/api/operators/{operator_id}/disable",
+        "disableOperator",
+        "Disable an operator and end their sessions",
+    )
+    .scope("operators:write")
+    .conditional()
+    .answers(200, "Operator")
+    .audits(action::OPERATOR_DISABLED),
+    Route::post("/api/operators/{operator_id}/enable", "enableOperator", "Enable an operator")
+        .scope("operators:write")
+        .conditional()
+        .answers(200, "Operator")
+        .audits(action::OPERATOR_ENABLED),
+    Route::delete(OPERATOR, "deleteOperator", "Remove an operator, their factors and their sessions")
+        .scope("operators:write")
+        .conditional()
+        .audits(action::OPERATOR_REMOVED),
     // Limits
     Route::get("/api/limits", "getLimits", "Read the limits that hold where a client has none of its own")
         .scope("limits:read")
@@ -486,7 +552,8 @@ mod tests {
             let changes = route.method != Verb::Get;
             assert_eq!(route.audit.is_some(), changes, "{}", route.operation_id);
             assert_eq!(route.idempotent, changes, "{}", route.operation_id);
-            assert_eq!(route.scope.is_some_and(|s| s.ends_with(":write")), changes, "{}", route.operation_id);
+            let is_write = route.scope.is_some_and(|s| s.ends_with(":write") || s == "tokens:revoke");
+            assert_eq!(is_write, changes, "{}", route.operation_id);
         }
     }
 

@@ -23,6 +23,8 @@ pub const MANAGEMENT_SCOPES: [(&str, &str); 17] = [
     ("keys:write", "Rotate and revoke signing keys"),
     ("tenants:read", "Read tenants"),
     ("tenants:write", "Create and change tenants"),
+    ("operators:read", "Read operators, their sessions and invitations"),
+    ("operators:write", "Invite, change, disable and remove operators"),
     ("audit:read", "Read the audit log and the issuance journal"),
     ("events:read", "Read events"),
     ("webhooks:read", "Read webhook endpoints and their deliveries"),

@@ -351,6 +351,11 @@ impl Settings {
         fields.metadata.apply_or(&mut self.metadata, Map::new());
     }
 
+    /// Whether the client has a rate or a quota of its own.
+    pub const fn has_limits(&self) -> bool {
+        self.rate_limit.is_some() || self.token_quota.is_some()
+    }
+
     /// The stored form.
     ///
     /// # Errors
@@ -452,6 +457,7 @@ impl Auth {
                 settings.to_text()?,
                 expires_at,
                 now,
+                i64::from(settings.has_limits()),
             ],
         );
         for scope in &settings.scopes {
@@ -726,6 +732,7 @@ fn update(batch: Batch, tenant: &Tenant, client: &Client, now: Timestamp) -> Res
             client.disabled_at,
             now,
             client.version,
+            i64::from(client.settings.has_limits()),
         ],
     ))
 }

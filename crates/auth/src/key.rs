@@ -406,6 +406,30 @@ impl Auth {
         Ok(Planned { batch, record, value: Rotation { kid: staged.kid.clone(), promotes_at: None } })
     }
 
+    /// Calls off the rotation that is scheduled for a key. The age of the key may bring the next one all the same.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::State`] when nothing is scheduled for it, the store's.
+    pub async fn cancel_rotation(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        kid: &str,
+    ) -> Result<Planned<KeyRecord>, AdminError> {
+        let set = self.keys(tenant).await?;
+        let key = set.records.iter().find(|r| r.kid == kid).ok_or(AdminError::NotFound("key"))?;
+        let scheduled = key.replace_at.filter(|_| key.state == KeyState::Active);
+        let at = scheduled.ok_or_else(|| AdminError::State("no rotation is scheduled for this key".to_owned()))?;
+        let batch = Batch::new()
+            .expect(1, &sql::KEY_UNSCHEDULE, params![tenant.id, key.id, at])
+            .change(ChangeKind::Keys, key.purpose.name());
+        let before = serde_json::json!({"replace_at": at.to_string()});
+        let after = serde_json::json!({"replace_at": null});
+        let changed = (Some(before), Some(after));
+        let record = change_record(self, who, tenant, action::KEY_ROTATION_CANCELED, ("key", kid), changed);
+        Ok(Planned { batch, record, value: KeyRecord { replace_at: None, ..key.clone() } })
+    }
+
     /// Takes a key out of use at once: out of the JWKS, its tokens inactive, the staged key promoted whatever
     /// its age.
     ///

@@ -31,10 +31,10 @@ store::statements! {
         "SELECT c.id FROM credential c WHERE c.tenant_id = ?1 AND c.last_used_at IS NOT NULL AND NOT EXISTS (SELECT s.client FROM client_scope s WHERE s.tenant_id = ?1 AND s.scope = 'admin' AND s.client = c.client) LIMIT 1";
     /// A new client. Its versions begin at its time of creation, so that no later client of the same name repeats one.
     CLIENT_INSERT =
-        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, expiry_key, disabled_at, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, COALESCE(CAST(?7 AS {int}), 9223372036854775807), NULL, ?8, ?8, ?8)";
+        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, expiry_key, disabled_at, version, created_at, updated_at, limited_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, COALESCE(CAST(?7 AS {int}), 9223372036854775807), NULL, ?8, ?8, ?8, ?9)";
     /// A changed client, guarded by its version.
     CLIENT_UPDATE =
-        "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, expiry_key = COALESCE(CAST(?5 AS {int}), 9223372036854775807), disabled_at = ?6, disabled_key = CASE WHEN CAST(?6 AS {int}) IS NULL THEN 0 ELSE 1 END, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";
+        "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, expiry_key = COALESCE(CAST(?5 AS {int}), 9223372036854775807), disabled_at = ?6, disabled_key = CASE WHEN CAST(?6 AS {int}) IS NULL THEN 0 ELSE 1 END, limited_key = ?9, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";
     /// A deleted client, guarded by its version.
     CLIENT_DELETE = "DELETE FROM client WHERE tenant_id = ?1 AND id = ?2 AND version = ?3";
     /// The version of a client raised, so that concurrent changes of its credentials meet a guard.
@@ -125,6 +125,9 @@ store::statements! {
     KEY_PROMOTE = "UPDATE signing_key SET state = 'active', promoted_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND state = 'staged'";
     /// The active key is to be replaced at a time.
     KEY_SCHEDULE = "UPDATE signing_key SET replace_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND state = 'active'";
+    /// The rotation that was set for a time called off.
+    KEY_UNSCHEDULE =
+        "UPDATE signing_key SET replace_at = NULL WHERE tenant_id = ?1 AND id = ?2 AND state = 'active' AND replace_at = ?3";
     /// A key's private part erased.
     KEY_DESTROY = "UPDATE signing_key SET state = 'destroyed', sealed = NULL, destroyed_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND state <> 'destroyed'";
 

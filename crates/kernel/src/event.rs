@@ -99,6 +99,17 @@ types! {
     /// A webhook endpoint has new keys; the old ones sign as well until the overlap ends.
     WebhookSecretRolled = "webhook.secret_rolled",
         r#"{"object":"webhook_endpoint","id":"whe_06bs4x","overlap_ends_at":"2027-02-01T09:00:00Z"}"#;
+    /// A person was invited; the address is with the invitation.
+    OperatorInvited = "operator.invited",
+        r#"{"object":"invitation","id":"lnk_06bs4x","role":"developer","expires_at":"2027-02-03T09:00:00Z"}"#;
+    /// An operator has another role.
+    OperatorRoleChanged = "operator.role_changed",
+        r#"{"object":"operator","id":"op_06bs4x","role":"support","previous":{"role":"developer"}}"#;
+    /// An operator was removed.
+    OperatorRemoved = "operator.removed", r#"{"object":"operator","id":"op_06bs4x","role":"developer"}"#;
+    /// Passphrases for an operator are not accepted from a network any more, after 100 failures in a row.
+    OperatorSigninBlocked = "operator.signin_blocked",
+        r#"{"object":"operator","id":"op_06bs4x","failures":100,"source":"203.0.113.7"}"#;
 }
 
 impl Type {

@@ -51,6 +51,8 @@ actions! {
     KEY_ROTATED = "key.rotated";
     /// A rotation was scheduled.
     KEY_SCHEDULED = "key.scheduled";
+    /// A scheduled rotation was called off.
+    KEY_ROTATION_CANCELED = "key.rotation_canceled";
     /// A signing key was destroyed in an emergency.
     KEY_REVOKED = "key.revoked";
     /// A signing key's private part was erased at the end of its retirement.

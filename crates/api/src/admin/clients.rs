@@ -2,7 +2,7 @@
 
 use auth::client::{Client, RateLimit, Status, TokenQuota};
 use auth::client_change::{ClientFields, ClientView, Field, Warning};
-use auth::client_list::{Asked, Filter, Order, Place, WINDOW};
+use auth::client_list::{Asked, Filter, Order, Place};
 use auth::error::{AdminError, FieldProblem};
 use kernel::clock::Timestamp;
 use kernel::secret::Secret;
@@ -172,8 +172,8 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let data: Vec<Value> = found.clients.iter().map(|client| view(client, now)).collect();
     let next = found.next.map(|place| place.to_bytes());
     let mut reply = ask.page(&data, next.as_deref());
-    if let (true, Some(Value::Object(members))) = (found.is_windowed, &mut reply.body) {
-        members.insert("window".to_owned(), json!(WINDOW));
+    if let (Some(window), Some(Value::Object(members))) = (found.window, &mut reply.body) {
+        members.insert("window".to_owned(), json!(window));
     }
     Ok(reply)
 }

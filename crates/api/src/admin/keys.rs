@@ -112,6 +112,13 @@ pub(super) async fn rotate(ask: &Ask) -> Result<Reply, Problem> {
     }
 }
 
+pub(super) async fn cancel_rotation(ask: &Ask) -> Result<Reply, Problem> {
+    let auth = &ask.app.auth;
+    change!(ask, auth.cancel_rotation(&ask.who, &ask.tenant, ask.param("kid")), |key: KeyRecord| Reply::ok(view(
+        ask, &key
+    )))
+}
+
 pub(super) async fn revoke(ask: &Ask) -> Result<Reply, Problem> {
     let auth = &ask.app.auth;
     change!(ask, auth.revoke_key(&ask.who, &ask.tenant, ask.param("kid")), |rotation: Rotation| answer(&rotation))

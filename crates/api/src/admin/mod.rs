@@ -5,6 +5,7 @@ mod audit;
 mod clients;
 mod events;
 mod keys;
+mod operators;
 mod secrets;
 pub(crate) mod stream;
 mod tenants;
@@ -368,11 +369,24 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         "listKeys" => keys::list(ask).await,
         "getKey" => keys::get(ask).await,
         "rotateKey" => keys::rotate(ask).await,
+        "cancelKeyRotation" => keys::cancel_rotation(ask).await,
         "revokeKey" => keys::revoke(ask).await,
         "listTenants" => tenants::list(ask).await,
         "createTenant" => tenants::create(ask).await,
         "getTenant" => tenants::get(ask).await,
         "updateTenant" => tenants::update(ask).await,
+        "listOperators" => operators::list(ask).await,
+        "getOperator" => operators::get(ask).await,
+        "updateOperator" => operators::update(ask).await,
+        "disableOperator" => operators::set_enabled(ask, false).await,
+        "enableOperator" => operators::set_enabled(ask, true).await,
+        "deleteOperator" => operators::remove(ask).await,
+        "listOperatorSessions" => operators::sessions(ask).await,
+        "endOperatorSessions" | "endOperatorSession" => operators::end_sessions(ask).await,
+        "listInvitations" => operators::invitations(ask).await,
+        "createInvitation" => operators::invite(ask).await,
+        "deleteInvitation" => operators::withdraw(ask).await,
+        "listRoles" => operators::roles(ask),
         "getLimits" => Ok(tenants::limits(ask)),
         "updateLimits" => tenants::update_limits(ask).await,
         "listAuditRecords" => audit::records(ask).await,
@@ -557,7 +571,8 @@ impl Ask {
             );
         }
         let narrowing = batch.changes.iter().any(|(kind, ..)| {
-            matches!(kind, store::ChangeKind::Epoch | store::ChangeKind::Denied | store::ChangeKind::Keys)
+            use store::ChangeKind::{Denied, Epoch, Keys, Operator};
+            matches!(kind, Epoch | Denied | Keys | Operator)
         });
         let done = if narrowing {
             auth.store.commit_reserved(batch, record).await
@@ -580,7 +595,7 @@ fn bad_cursor() -> Problem {
 }
 
 /// Carries out a change: decides, commits, and decides again when another change came first, three times at most.
-macro_rules! change {
+macro_rules! decided {
     ($ask:expr, $plan:expr, $render:expr) => {{
         let mut tries = 0_u8;
         loop {
@@ -592,10 +607,18 @@ macro_rules! change {
                 Err(auth::error::AdminError::Store(store::Error::Conflict(_))) if tries < 2 => {
                     tries = tries.saturating_add(1);
                 }
-                other => break other.map_err(|error| crate::problem::from_admin(&error)),
+                other => break other,
             }
         }
     }};
+}
+pub(crate) use decided;
+
+/// The same, with what it failed of as an answer.
+macro_rules! change {
+    ($ask:expr, $plan:expr, $render:expr) => {
+        crate::admin::decided!($ask, $plan, $render).map_err(|error| crate::problem::from_admin(&error))
+    };
 }
 pub(crate) use change;
 

@@ -25,11 +25,11 @@ fn ranged(minimum: i64, maximum: i64) -> Value {
     json!({"type": "integer", "minimum": minimum, "maximum": maximum})
 }
 
-fn flag() -> Value {
+pub(super) fn flag() -> Value {
     json!({"type": "boolean"})
 }
 
-fn texts() -> Value {
+pub(super) fn texts() -> Value {
     json!({"type": "array", "items": text()})
 }
 
@@ -47,22 +47,22 @@ fn refer(name: &str) -> Value {
 }
 
 /// The schema, or null.
-fn or_null(schema: Value) -> Value {
+pub(super) fn or_null(schema: Value) -> Value {
     json!({"anyOf": Value::Array(vec![schema, json!({"type": "null"})])})
 }
 
-fn described(mut schema: Value, description: &str) -> Value {
+pub(super) fn described(mut schema: Value, description: &str) -> Value {
     if let Value::Object(members) = &mut schema {
         members.insert("description".to_owned(), description.into());
     }
     schema
 }
 
-type Field = (&'static str, Value);
+pub(super) type Field = (&'static str, Value);
 type Fields = Vec<Field>;
 
 /// An object of an answer: these fields are always there, others may come.
-fn answer(fields: &[Field], optional: &[Field]) -> Value {
+pub(super) fn answer(fields: &[Field], optional: &[Field]) -> Value {
     let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
     let properties: Map<String, Value> =
         fields.iter().chain(optional).map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
@@ -70,7 +70,7 @@ fn answer(fields: &[Field], optional: &[Field]) -> Value {
 }
 
 /// An object of a request: unknown fields are refused.
-fn request(required: &[&str], fields: Fields) -> Value {
+pub(super) fn request(required: &[&str], fields: Fields) -> Value {
     let properties: Map<String, Value> = fields.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties})
 }
@@ -96,6 +96,7 @@ pub(super) fn all() -> Value {
         .chain(apis())
         .chain(keys())
         .chain(tenants())
+        .chain(super::people::schemas())
         .chain(limits())
         .chain(tokens())
         .chain(records())
@@ -112,6 +113,10 @@ pub(super) fn all() -> Value {
         "Scope",
         "Key",
         "Tenant",
+        "Operator",
+        "OperatorSession",
+        "Invitation",
+        "Role",
         "TokenFamily",
         "IssuanceRecord",
         "AuditRecord",

@@ -2,11 +2,13 @@
 
 use api::route::{ROUTES, Route, Verb};
 use auth::Settings;
+use auth::operator::Role;
 use http::{Method, Request};
 use kernel::clock::Clock as _;
 use kernel::tenant::DEFAULT;
 use serde_json::{Value, json};
 
+use crate::console::member;
 use crate::on_both_engines;
 use crate::world::{Answer, Engine, World};
 
@@ -41,6 +43,9 @@ struct Objects {
     secret: String,
     family: String,
     kid: String,
+    operator: String,
+    session: String,
+    invitation: String,
     event: String,
     webhook: String,
     delivery: String,
@@ -56,6 +61,10 @@ async fn objects(world: &World) -> Objects {
     let api = api["id"].as_str().unwrap().to_owned();
     world.admin(Method::POST, &format!("/api/apis/{api}/scopes"), json!({"name": "one:read"})).await.expect(201);
     let first = |list: &Value, name: &str| list["data"][0][name].as_str().unwrap().to_owned();
+    member(world, Role::Support).await;
+    let operator = first(&get(world, "/api/operators").await, "id");
+    let invitation = json!({"email": "kim@example.com", "role": "developer"});
+    world.admin(Method::POST, "/api/operators/invitations", invitation).await.expect(201);
     let keys = get(world, "/api/keys").await;
     let staged =
         keys["data"].as_array().unwrap().iter().find(|k| k["purpose"] == "token" && k["state"] == "staged").unwrap();
@@ -71,6 +80,9 @@ async fn objects(world: &World) -> Objects {
         secret: first(&get(world, "/api/clients/target/secrets").await, "id"),
         family: first(&get(world, "/api/clients/target/token-families").await, "id"),
         kid: staged["kid"].as_str().unwrap().to_owned(),
+        session: first(&get(world, &format!("/api/operators/{operator}/sessions")).await, "id"),
+        invitation: first(&get(world, "/api/operators/invitations").await, "id"),
+        operator,
         event: first(&get(world, "/api/events").await, "id"),
     }
 }
@@ -80,6 +92,8 @@ fn path_of(route: &Route, with: &Objects) -> String {
     let id = match route.path.split('/').nth(2) {
         Some("apis") => &with.api,
         _ if route.path.contains("token-families") => &with.family,
+        _ if route.path.contains("/sessions/") => &with.session,
+        _ if route.path.contains("/invitations/") => &with.invitation,
         _ => &with.secret,
     };
     route
@@ -91,6 +105,7 @@ fn path_of(route: &Route, with: &Objects) -> String {
         .replace("{event_id}", &with.event)
         .replace("{webhook_id}", &with.webhook)
         .replace("{delivery_id}", &with.delivery)
+        .replace("{operator_id}", &with.operator)
         .replace("{id}", id)
 }
 
@@ -98,11 +113,12 @@ fn path_of(route: &Route, with: &Objects) -> String {
 pub(crate) fn body_of(route: &Route) -> Value {
     match route.operation_id {
         "createClient" => json!({"client_id": "fresh"}),
-        "updateClient" | "updateApi" | "updateTenant" => json!({"name": "New"}),
+        "updateClient" | "updateApi" | "updateTenant" | "updateOperator" => json!({"name": "New"}),
         "createApi" => json!({"identifier": "https://two.example"}),
         "createScope" => json!({"name": "one:write"}),
         "updateScope" => json!({"description": "New"}),
         "createTenant" => json!({"slug": "second"}),
+        "createInvitation" => json!({"email": "new@example.com", "role": "developer"}),
         "updateLimits" => json!({"client": {"limit": 500, "window_s": 1, "burst": 1_000}}),
         "rotateKey" => json!({"force": true}),
         "createWebhook" => json!({"url": "https://hooks.example.com", "types": ["client.*"]}),
@@ -110,6 +126,13 @@ pub(crate) fn body_of(route: &Route) -> Value {
         _ if route.request.is_some() => json!({}),
         _ => Value::Null,
     }
+}
+
+/// Schedules a rotation of the token key; the key that signs until then.
+pub(crate) async fn scheduled(world: &World) -> String {
+    let body = json!({"at": "2031-01-31T03:00:00Z"});
+    let answer = world.admin(Method::POST, "/api/keys/rotate", body).await.expect(202).json();
+    answer["kid"].as_str().unwrap().to_owned()
 }
 
 async fn actions(world: &World) -> Vec<String> {
@@ -149,12 +172,19 @@ on_both_engines! {
         let with = objects(&world).await;
         let free = json!({"limit": 0, "window_s": 1, "burst": 0});
         world.admin(Method::PATCH, "/api/clients/ops", json!({"rate_limit": free})).await.expect(200);
-        let none = token_with(&world, "none", &["tokens:revoke"]).await;
+        let none = token_with(&world, "none", &["tokens:introspect"]).await;
         let read_only = token_with(
             &world,
             "reader",
             &[
-                "clients:read", "apis:read", "keys:read", "tenants:read", "audit:read", "limits:read", "events:read",
+                "clients:read",
+                "apis:read",
+                "keys:read",
+                "tenants:read",
+                "operators:read",
+                "audit:read",
+                "events:read",
+                "limits:read",
                 "webhooks:read",
             ],
         ).await;
@@ -209,7 +239,7 @@ on_both_engines! {
         let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient", "deleteWebhook"];
         changes.sort_by_key(|r| order.iter().position(|name| *name == r.operation_id).unwrap_or(1));
         for route in changes {
-            let before = actions(&world).await;
+            let mut before = actions(&world).await;
             let path = path_of(route, &with);
             let path = if route.operation_id == "revokeKey" {
                 let keys = get(&world, "/api/keys").await;
@@ -219,6 +249,13 @@ on_both_engines! {
                 let apis = get(&world, "/api/apis").await;
                 let two = apis["data"].as_array().unwrap().iter().find(|a| a["identifier"] == "https://two.example").unwrap().clone();
                 format!("/api/apis/{}", two["id"].as_str().unwrap())
+            } else {
+                path
+            };
+            let path = if route.operation_id == "cancelKeyRotation" {
+                let active = scheduled(&world).await;
+                before = actions(&world).await;
+                format!("/api/keys/{active}/cancel-rotation")
             } else {
                 path
             };

@@ -109,7 +109,11 @@ on_both_engines! {
                     continue;
                 }
                 let path = path.replace("{client_id}", "target").replace("{slug}", "default").replace("{id}", api["id"].as_str().unwrap()).replace("{name}", "one:read");
-                for field in ["tenant_id", "role", "balance", "secret_hash", "verified", "version", "status", "created_at", "disabled_at", "hash", "builtin"] {
+                // a role is what the operations for people are about
+                let set = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
+                let schema = document.pointer(set.trim_start_matches('#')).unwrap();
+                let is_set = |field: &&str| schema["properties"].get(*field).is_some();
+                for field in ["tenant_id", "role", "balance", "secret_hash", "verified", "version", "status", "created_at", "disabled_at", "hash", "builtin"].into_iter().filter(|field| !is_set(field)) {
                     let answer = world.admin(method.to_uppercase().parse().unwrap(), &path, json!({field: 1})).await;
                     assert_eq!(answer.status, 422, "{method} {path} {field}: {}", answer.text);
                     let errors = answer.json()["errors"].as_array().unwrap().clone();

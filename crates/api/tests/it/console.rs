@@ -1,6 +1,7 @@
 //! The console as a browser meets it, without scripts: cookies, forms, redirects, and what is refused.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use auth::Settings;
 use auth::operator::Role;
@@ -55,6 +56,16 @@ impl Browser {
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[], "").await
+    }
+
+    /// How long a page takes; the next one comes a tenth of a second later.
+    pub(crate) async fn timed(&mut self, path: String) -> (Duration, String) {
+        let begun = Instant::now();
+        let answer = self.get(&path).await;
+        let taken = begun.elapsed();
+        answer.expect(200);
+        self.world.clock.advance_micros(100_000);
+        (taken, path)
     }
 
     pub(crate) async fn stream(&self, path: &str) -> crate::world::Messages {
@@ -116,19 +127,26 @@ pub(crate) async fn owner(world: &World) -> Browser {
 
 /// A person of a role, who joined by an invitation.
 pub(crate) async fn member(world: &World, role: Role) -> Browser {
-    let tenant = world.tenant().await;
+    member_of(world, "default", "sam@example.com", role).await
+}
+
+/// The same with the tenant and the address.
+pub(crate) async fn member_of(world: &World, slug: &str, email: &str, role: Role) -> Browser {
+    let tenant = world.auth.tenant(slug).await.unwrap().unwrap();
     let system = world.auth.system(&tenant, "test");
-    let link = world.auth.invite_operator(&system, &tenant, "sam@example.com", role).await.unwrap();
+    let link = world.auth.invite_operator(&system, &tenant, email, role).await.unwrap();
     let path = link.address.reveal().strip_prefix("https://id.example").unwrap().to_owned();
     let mut browser = Browser::new(world);
     let fields = [("name", "Sam"), ("passphrase", "several words that nobody would guess")];
-    goes_to(&browser.submit(&path, &path, &fields).await, "/console");
+    let home = path.split("/join/").next().unwrap().to_owned();
+    goes_to(&browser.submit(&path, &path, &fields).await, &home);
     browser
 }
 
 /// Every address that changes something, with the fields that a browser would send.
 const CHANGES: &[(&str, &[(&str, &str)])] = &[
     ("/console/identity/clients", &[("name", "x"), ("scope", "read")]),
+    ("/console/identity/selected-clients", &[("client", "demo"), ("do", "disable"), ("sure", "1")]),
     ("/console/identity/clients/demo/secrets", &[("expire_others_in_seconds", "0")]),
     ("/console/identity/clients/demo/token", &[("secret", "anything")]),
     ("/console/identity/clients/demo/settings", &[("name", "other")]),
@@ -145,6 +163,7 @@ const CHANGES: &[(&str, &[(&str, &str)])] = &[
     ("/console/identity/apis/API/withdraw", &[("scope", "read")]),
     ("/console/identity/apis/API/delete", &[("confirm", "https://demo.example")]),
     ("/console/identity/keys/rotate", &[("key", "token ES256")]),
+    ("/console/identity/keys/KID/cancel-rotation", &[]),
     ("/console/identity/keys/KID/revoke", &[("confirm", "KID")]),
     ("/console/identity/limits", &[("limit", "1"), ("window_s", "1"), ("burst", "1")]),
     ("/console/identity/limits/demo/mode", &[("enforce", "0")]),
@@ -289,6 +308,75 @@ on_both_engines! {
         }
         let log = ada.get("/console/audit?limit=25").await.expect(200).text;
         assert!(log.contains("client.deleted") && log.contains("ada@example.com (passphrase)"), "{log}");
+    }
+
+    async fn selected_clients_are_disabled_enabled_and_exported_each_with_its_own_record(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let list = "/console/identity/clients?q=s&limit=25";
+        let selected = "/console/identity/selected-clients";
+        let grants = serde_json::json!({"grant_types": ["client_credentials", "refresh_token"]});
+        let secret = world.client("s1", grants).await;
+        world.token("s1", &secret, "").await.expect(200);
+        for id in ["s2", "s3"] {
+            world.client(id, serde_json::json!({"name": format!("={id}")})).await;
+        }
+        world.admin(Method::POST, "/api/clients/s3/disable", serde_json::Value::Null).await.expect(200);
+        let page = ada.get(list).await.expect(200).text;
+        assert!(page.contains("value=\"s1\" form=\"selection\"") && page.contains("name=\"do\" value=\"disable\""), "{page}");
+        let three = [("client", "s1"), ("client", "s2"), ("client", "s3"), ("client", "s1"), ("next", list)];
+        let with = |more: &[(&'static str, &'static str)]| [three.as_slice(), more].concat();
+
+        let asked = ada.submit(list, selected, &with(&[("do", "disable")])).await.expect(200).text;
+        assert!(asked.contains("<h1>Disable 2 clients</h1>") && asked.contains("1 live refresh family ends with them."), "{asked}");
+        world.token("s1", &secret, "").await.expect(200);
+        goes_to(&ada.submit(list, selected, &with(&[("do", "disable"), ("sure", "1")])).await, list);
+        let after = ada.get(list).await.expect(200).text;
+        assert!(after.contains("2 clients are disabled") && after.contains("Undo"), "{after}");
+        world.token("s1", &secret, "").await.expect(401);
+        let records = world.admin(Method::GET, "/api/audit/records?action=client.disabled&actor=operator%3Aada%40example.com%20(setup%20link)", serde_json::Value::Null).await.expect(200).json();
+        let mut ids: Vec<&str> = records["data"].as_array().unwrap().iter().map(|r| r["object_id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["s1", "s2"], "what was disabled already is no change");
+
+        world.admin(Method::DELETE, "/api/clients/s2", serde_json::Value::Null).await.expect(204);
+        let told = ada.submit(list, selected, &with(&[("do", "enable")])).await.expect(200).text;
+        assert!(told.contains("<h1>2 clients are enabled, 1 not</h1>") && told.contains("There is no client with this id any more."), "{told}");
+        world.token("s1", &secret, "").await.expect(200);
+
+        let csv = ada.submit(list, selected, &with(&[("do", "csv")])).await.expect(200);
+        assert!(csv.header("content-disposition").contains("clients-selected.csv"));
+        let lines: Vec<&str> = csv.text.lines().collect();
+        assert_eq!(lines.len(), 4, "{}", csv.text);
+        assert!(lines[2].starts_with("\"s2\",") && lines[3].contains("\"'=s3\""), "{}", csv.text);
+        let json = ada.submit(list, selected, &with(&[("do", "json")])).await.expect(200).json();
+        assert_eq!((&json[0]["status"], &json[1]["name"]), (&serde_json::json!("active"), &serde_json::Value::Null));
+
+        ada.submit(list, selected, &[("do", "csv")]).await.expect(422);
+        let many: Vec<String> = (0..201).map(|n| format!("m{n}")).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|id| ("client", id.as_str())).chain([("do", "enable")]).collect();
+        assert!(ada.submit(list, selected, &many).await.expect(422).text.contains("201 clients are selected"));
+        ada.submit(list, selected, &with(&[("do", "delete")])).await.expect(404);
+        let elsewhere = [("client", "s3"), ("do", "enable"), ("next", "https://other.example/")];
+        goes_to(&ada.submit(list, selected, &elsewhere).await, "/console");
+        let mut sam = member(&world, Role::ReadOnly).await;
+        assert_eq!(sam.submit(list, selected, &with(&[("do", "disable")])).await.status, StatusCode::FORBIDDEN);
+        sam.submit(list, selected, &with(&[("do", "csv")])).await.expect(200);
+    }
+
+    async fn the_columns_of_the_list_are_those_that_a_person_chose(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let list = "/console/identity/clients";
+        let heads = |page: &str| -> Vec<bool> {
+            ["Scopes", "Status", "Expiry", "Created", "Changed"].iter().map(|head| page.contains(&format!("data-label=\"{head}\""))).collect()
+        };
+        assert_eq!(heads(&ada.get(list).await.text), [true, true, true, true, false]);
+        let chosen = [("columns", "1"), ("next", list), ("column", "changed"), ("column", "status"), ("column", "nothing")];
+        goes_to(&ada.submit(list, "/console/preferences", &chosen).await, list);
+        assert_eq!(heads(&ada.get(list).await.expect(200).text), [false, true, false, false, true]);
+        goes_to(&ada.submit(list, "/console/preferences", &chosen[..2]).await, list);
+        assert_eq!(heads(&ada.get(list).await.expect(200).text), [false; 5], "the client alone");
     }
 
     async fn a_list_is_put_in_order_goes_back_and_leaves_as_a_file(world: World) {

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::audit::fold;
-use crate::console::{Browser, goes_to, member, owner, relaxed, value};
+use crate::console::{Browser, PASSPHRASE, goes_to, member, owner, relaxed, value};
 use crate::on_both_engines;
 use crate::tenants::token_at;
 use crate::world::{Answer, Engine, World};
@@ -148,6 +148,33 @@ on_both_engines! {
         }
     }
 
+    async fn clients_with_limits_of_their_own_come_page_by_page_as_limits_come_and_go(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let rate = json!({"limit": 5, "window_s": 1, "burst": 5});
+        for n in 0..30 {
+            world.clock.advance_micros(2_000);
+            world.client(&format!("plain-{n}"), json!({})).await;
+            world.clock.advance_micros(2_000);
+            world.client(&format!("own-{n:02}"), json!({"rate_limit": rate})).await;
+        }
+        world.admin(Method::PATCH, "/api/clients/own-29", json!({"rate_limit": null})).await.expect(200);
+        world.admin(Method::PATCH, "/api/clients/plain-0", json!({"token_quota": {"per_day": 7}})).await.expect(200);
+        let listed = |page: &str| -> Vec<String> {
+            let rows = page.split("<code class=\"sub\">").skip(1);
+            rows.map(|row| row.split('<').next().unwrap().to_owned()).collect()
+        };
+        let first = ada.get(&format!("{LIMITS}?limit=25")).await.expect(200).text;
+        let next = first.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&");
+        let second = ada.get(&next).await.expect(200).text;
+        assert!(!second.contains("rel=\"next\"") && second.contains("rel=\"first\""), "{second}");
+        let mut expected: Vec<String> = (0..29).rev().map(|n| format!("own-{n:02}")).collect();
+        expected.push("plain-0".to_owned());
+        assert_eq!(listed(&first).len(), 25);
+        assert_eq!([listed(&first), listed(&second)].concat(), expected);
+        ada.get(&format!("{LIMITS}?cursor=nothing")).await.expect(400);
+    }
+
     async fn an_owner_makes_a_tenant_and_enters_it_with_a_session_of_its_own(world: World) {
         let world = relaxed(world.engine).await;
         let mut ada = owner(&world).await;
@@ -215,6 +242,53 @@ on_both_engines! {
         for (path, is_post) in [(TENANTS, false), (TENANTS, true), (enter.as_str(), true)] {
             let answer = if is_post { ada.submit("/console", path, &[("slug", "x")]).await } else { ada.get(path).await };
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    async fn an_owner_disables_a_tenant_after_its_slug_is_typed_and_enables_it_again(world: World) {
+        let world = relaxed(world.engine).await;
+        let mut ada = owner(&world).await;
+        let made = world.admin(Method::POST, "/api/tenants", json!({"slug": "acme", "name": "Acme"})).await.expect(201).json();
+        let admin = &made["admin_client"];
+        let (id, secret) = (admin["client_id"].as_str().unwrap(), admin["client_secret"].as_str().unwrap());
+        token_at(&world, "/t/acme", id, secret, "&scope=admin").await.expect(200);
+        fold(&world).await;
+        goes_to(&ada.submit(TENANTS, &format!("{TENANTS}/acme/enter"), &[]).await, "/t/acme/console");
+        let page = format!("{TENANTS}/acme/disable");
+        assert!(ada.get(TENANTS).await.expect(200).text.contains(&page));
+        let asked = ada.get(&page).await.expect(200).text;
+        for part in ["<h1>Disable Acme</h1>", "<dt>Clients</dt><dd>1</dd>", "hour</dt><dd>1</dd>", "people</dt><dd>1</dd>"] {
+            assert!(asked.contains(part), "{part}: {asked}");
+        }
+        let wrong = ada.submit(&page, &page, &[("confirm", "Acme")]).await.expect(422).text;
+        assert!(wrong.contains("Type the slug of the tenant"), "{wrong}");
+        token_at(&world, "/t/acme", id, secret, "&scope=admin").await.expect(200);
+
+        goes_to(&ada.submit(&page, &page, &[("confirm", "acme")]).await, TENANTS);
+        let list = ada.get(TENANTS).await.expect(200).text;
+        assert!(list.contains("Acme is disabled") && list.contains("Undo") && list.contains("acme/enable"), "{list}");
+        assert_eq!(token_at(&world, "/t/acme", id, secret, "&scope=admin").await.status, StatusCode::NOT_FOUND);
+        ada.get("/t/acme/console").await.expect(404);
+        let log = world.admin(Method::GET, "/api/tenants/acme", Value::Null).await.expect(200).json();
+        assert_eq!(log["disabled"], true);
+
+        world.clock.advance_seconds(700);
+        let enable = format!("{TENANTS}/acme/enable");
+        for path in [&page, &enable] {
+            let asked = ada.submit(TENANTS, path, &[("confirm", "acme")]).await;
+            assert!(asked.header("location").starts_with("/console/step-up"), "{path}");
+        }
+        let again = [("passphrase", PASSPHRASE), ("next", TENANTS)];
+        goes_to(&ada.submit("/console/step-up?next=%2Fconsole%2Ftenants", "/console/step-up", &again).await, TENANTS);
+        goes_to(&ada.submit(TENANTS, &enable, &[]).await, TENANTS);
+        token_at(&world, "/t/acme", id, secret, "&scope=admin").await.expect(200);
+
+        let mut sam = member(&world, Role::Admin).await;
+        sam.get(&page).await.expect(404);
+        for path in [page.as_str(), enable.as_str(), "/console/tenants/default/disable", "/console/tenants/nowhere/disable"] {
+            assert_eq!(sam.submit("/console", path, &[("confirm", "acme")]).await.status, StatusCode::NOT_FOUND, "{path}");
+            let is_none = !path.contains("acme");
+            assert!(!is_none || ada.submit(TENANTS, path, &[("confirm", "default")]).await.status == StatusCode::NOT_FOUND);
         }
     }
 

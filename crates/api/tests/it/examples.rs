@@ -1,10 +1,12 @@
 //! The examples of the OpenAPI document and the requests that the pages of the console show, sent as they stand.
 
+use auth::operator::Role;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::admin::scheduled;
 use crate::audit::fold;
-use crate::console::{owner, relaxed};
+use crate::console::{member_of, owner, relaxed};
 use crate::on_both_engines;
 use crate::world::{Answer, World, basic};
 
@@ -36,6 +38,8 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
         let slug = format!("acme-{number}");
         made(world, "/api/tenants", json!({"slug": slug})).await;
         path = path.replace("{slug}", &slug);
+    } else if path.ends_with("/cancel-rotation") {
+        path = path.replace("{kid}", &scheduled(world).await);
     } else if path.contains("{kid}") {
         let kid = first(world, "/api/keys", "kid").await;
         path = path.replace("{kid}", &kid);
@@ -64,6 +68,21 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
             let id = first(world, &format!("/api/clients/{client}/{part}"), "id").await;
             path = path.replace("{id}", &id);
         }
+    } else if path.contains("{operator_id}") {
+        let email = format!("person-{number}@example.com");
+        member_of(world, "default", &email, Role::Support).await;
+        let all = world.admin(Method::GET, "/api/operators?limit=200", Value::Null).await.expect(200).json();
+        let id = all["data"].as_array().unwrap().iter().find(|o| o["email"] == *email).unwrap()["id"].clone();
+        let id = id.as_str().unwrap();
+        path = path.replace("{operator_id}", id);
+        if path.contains("{id}") {
+            let session = first(world, &format!("/api/operators/{id}/sessions"), "id").await;
+            path = path.replace("{id}", &session);
+        }
+    } else if path.contains("/invitations/{id}") {
+        let body = json!({"email": format!("invited-{number}@example.com"), "role": "support"});
+        let made = made(world, "/api/operators/invitations", body).await;
+        path = path.replace("{id}", made["id"].as_str().unwrap());
     } else if path.contains("{id}") {
         let api = made(world, "/api/apis", json!({"identifier": format!("https://{number}.example")})).await;
         let api = api["id"].as_str().unwrap();
@@ -166,6 +185,10 @@ on_both_engines! {
     async fn what_a_page_shows_as_code_works_as_it_stands(world: World) {
         let world = relaxed(world.engine).await;
         let mut ada = owner(&world).await;
+        member_of(&world, "default", "sam@example.com", Role::Support).await;
+        let people = world.admin(Method::GET, "/api/operators", Value::Null).await.expect(200).json();
+        let sam = people["data"].as_array().unwrap().iter().find(|o| o["email"] == "sam@example.com").unwrap();
+        let sam = sam["id"].as_str().unwrap().to_owned();
         world.client("worker", json!({})).await;
         let api = made(&world, "/api/apis", json!({"identifier": "https://invoices.example"})).await;
         let api = api["id"].as_str().unwrap().to_owned();
@@ -181,13 +204,15 @@ on_both_engines! {
         for page in &pages {
             let html = ada.get(page).await.expect(200).text;
             assert!(html.contains("popovertarget=\"as-code\"") && html.contains("id=\"as-code\""), "{page}");
+            // the first request of the page that schedules a rotation does it again
+            let kid = if page.ends_with("/keys") { scheduled(&world).await } else { String::new() };
             let secret = if page.ends_with("/credentials") { first(&world, "/api/clients/worker/secrets", "id").await } else { api.clone() };
             for block in html.split("<pre class=\"code\" id=\"code-").skip(1) {
                 let (id, rest) = block.split_once('"').unwrap();
                 let Some(operation) = id.strip_suffix("-curl") else { continue };
                 let command = rest.split("<code>").nth(1).unwrap().split("</code>").next().unwrap();
                 let command = command.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&");
-                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker")]).await;
+                let answer = sent(&world, &command, &[("TOKEN", &world.admin), ("ID", &secret), ("NAME", "example:read"), ("CLIENT_ID", "worker"), ("KID", &kid), ("SLUG", "acme"), ("OPERATOR_ID", &sam)]).await;
                 assert!(answer.status.is_success(), "{page}, {operation}: {} {}", answer.status, answer.text);
                 count += 1;
             }

@@ -28,6 +28,7 @@ mod lists;
 mod matrix;
 mod metadata;
 mod mutation;
+mod operators;
 mod readiness;
 mod refresh;
 mod revocation;

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::route::ROUTES;
 use auth::catalog::MANAGEMENT_SCOPES;
+use auth::operator::Role;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::admin::body_of;
+use crate::console::member_of;
 use crate::on_both_engines;
 use crate::tenants::{acme, token_at};
 use crate::world::{Answer, World};
@@ -39,6 +41,12 @@ impl<'a> Side<'a> {
         let secret = first(format!("/api/clients/{client}/secrets"), "id").await;
         let family = first(format!("/api/clients/{client}/token-families"), "id").await;
         let kid = first("/api/keys".to_owned(), "kid").await;
+        let slug = prefix.strip_prefix("/t/").unwrap_or("default");
+        member_of(world, slug, &format!("{name}@example.com"), Role::Support).await;
+        let operator = first("/api/operators".to_owned(), "id").await;
+        let session = first(format!("/api/operators/{operator}/sessions"), "id").await;
+        let invitation = json!({"email": format!("new@{name}.example"), "role": "support"});
+        let invitation = side.make("/api/operators/invitations", invitation).await["id"].as_str().unwrap().to_owned();
         let event = first("/api/events".to_owned(), "id").await;
         let webhook = json!({"url": format!("https://{name}.example"), "types": ["client.*"]});
         let webhook = side.make("/api/webhooks", webhook).await["id"].as_str().unwrap().to_owned();
@@ -53,6 +61,9 @@ impl<'a> Side<'a> {
             ("secret", secret),
             ("family", family),
             ("kid", kid),
+            ("operator_id", operator),
+            ("session", session),
+            ("invitation", invitation),
             ("event", event),
         ]);
         side
@@ -108,12 +119,17 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         "secret"
     } else if path.contains("/token-families/") {
         "family"
+    } else if path.contains("/sessions/") {
+        "session"
+    } else if path.contains("/invitations/") {
+        "invitation"
     } else {
         "api"
     };
     let mut filled = path.to_owned();
     let names = [
         ("client_id", "client_id"),
+        ("operator_id", "operator_id"),
         ("id", id),
         ("name", "name"),
         ("kid", "kid"),

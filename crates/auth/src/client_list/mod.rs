@@ -1,18 +1,20 @@
 //! The list of clients: four orders in both directions, from any place on, at a cost that does not grow with the depth.
 //!
-//! Every page is a range of one index. A prefix `q` finds at most [`WINDOW`] names and as many ids, which are then put
-//! in order; a status or a scope that no index serves narrows a window of [`WINDOW`] rows, and the answer says so.
+//! Every page is a range of one index. A prefix `q` finds so many names and as many ids, which are then put in order; a
+//! status or a scope that no index serves narrows a window of rows. Both are as wide as a page may take time for, and the
+//! answer says where they end.
 
 pub mod sql;
 
 use kernel::clock::Timestamp;
+use kernel::id::{self, Id};
 use kernel::tenant::TenantId;
 use store::{Row, Stmt, Value, params};
 
 use crate::client::{Client, Status, fold};
 use crate::directory::Auth;
 
-/// Rows that a filter looks at for one page, and the largest count.
+/// Rows that a filter looks at for one page, half of them where each costs a look-up of its scope, and the largest count.
 pub const WINDOW: u32 = 10_000;
 
 /// What clients are put in order by. Equal ones are in the order of creation.
@@ -118,8 +120,8 @@ pub struct Found {
     pub next: Option<Place>,
     /// Where the page before this one ends.
     pub previous: Option<Place>,
-    /// Whether there are rows in this direction that a filter did not look at for this page.
-    pub is_windowed: bool,
+    /// How many rows a filter looked at for this page, when there are more in this direction.
+    pub window: Option<u32>,
 }
 
 /// A number of clients.
@@ -211,6 +213,16 @@ impl Bounds {
     }
 }
 
+/// Rows that a filter looks at.
+const fn window(filter: &Filter) -> u32 {
+    if filter.scope.is_some() { WINDOW / 2 } else { WINDOW }
+}
+
+/// Names, and as many ids, that a search looks at: they lie in the order of the prefix and are put in another one.
+const fn reach(filter: &Filter) -> u32 {
+    window(filter) / 4
+}
+
 /// A text behind every name that begins with a prefix: no name is longer than 200 characters.
 fn behind(prefix: &str) -> String {
     format!("{prefix}{}", "\u{10ffff}".repeat(201))
@@ -247,15 +259,15 @@ impl Auth {
         let more = i64::from(*limit).saturating_add(1);
         let scope = filter.scope.as_deref().unwrap_or_default();
         let (page, edge, search) = statements(by, is_down);
-        let (rows, beyond, is_cut) = if let Some(q) = filter.q.as_deref() {
-            let (low, high) = (fold(q), behind(&fold(q)));
+        let (rows, beyond, looked_at) = if let Some(q) = filter.q.as_deref() {
+            let (low, high, reach) = (fold(q), behind(&fold(q)), reach(filter));
             let mut values = params![tenant, more, scope];
             values.extend([first.params(by), last.params(by), bounds.params(by)].concat());
-            values.extend(params![low.as_str(), high.as_str()]);
-            let widths = params![tenant, i64::from(WINDOW).saturating_add(1), low, high];
+            values.extend(params![low.as_str(), high.as_str(), i64::from(reach)]);
+            let widths = params![tenant, i64::from(reach).saturating_add(1), low, high];
             let answers = self.store.read_many(vec![(search, values), (&sql::WIDTHS, widths)]).await?;
             let [rows, widths] = <[_; 2]>::try_from(answers).map_err(|_| store::Error::RowCorrupt)?;
-            (rows, None, is_wide(&widths)?)
+            (rows, None, is_wide(&widths, reach)?.then(|| reach.saturating_mul(2)))
         } else {
             let by_scope = filter.scope.is_some() && by == Sort::Created;
             let is_narrowed = filter.scope.is_some() && !by_scope || filter.status.is_some() && by != Sort::Status;
@@ -272,9 +284,10 @@ impl Auth {
                 (true, false) => &sql::OF_SCOPE,
                 (true, true) => &sql::OF_SCOPE_DOWN,
             };
-            (self.store.read_all(stmt, values).await?, beyond, false)
+            let looked_at = beyond.is_some().then(|| if by_scope { WINDOW } else { window(filter) });
+            (self.store.read_all(stmt, values).await?, beyond, looked_at)
         };
-        found(&rows, *limit, place.as_ref(), beyond.as_ref(), is_cut)
+        found(&rows, *limit, place.as_ref(), beyond.as_ref(), looked_at)
     }
 
     /// The last key of the window that begins at a place, when there are rows behind it.
@@ -287,7 +300,8 @@ impl Auth {
         (first, last): (&Key, &Key),
     ) -> Result<Option<Key>, store::Error> {
         let by = asked.order.by;
-        let mut values = params![tenant, 2_i64, i64::from(WINDOW).saturating_sub(1)];
+        let window = if edge.is_some() { window(&asked.filter) } else { WINDOW };
+        let mut values = params![tenant, 2_i64, i64::from(window).saturating_sub(1)];
         values.extend([first.params(by), last.params(by)].concat());
         let rows = if let Some(edge) = edge {
             self.store.read_all(edge, values).await?
@@ -323,6 +337,22 @@ impl Auth {
         Ok(found)
     }
 
+    /// Clients with a rate or a quota of their own, the newest first, from behind one on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn limited_clients(
+        &self,
+        tenant: TenantId,
+        behind: Option<Id<id::Client>>,
+        most: u32,
+    ) -> Result<Vec<Client>, store::Error> {
+        // no id is all ones
+        let behind = behind.unwrap_or(Id::from_bytes([0xff; 16]));
+        let rows = self.store.read_all(&sql::LIMITED, params![tenant, behind, i64::from(most)]).await?;
+        rows.iter().map(|row| Client::from_row(row, Vec::new())).collect()
+    }
+
     /// How many clients a filter finds, up to [`WINDOW`].
     ///
     /// # Errors
@@ -334,14 +364,14 @@ impl Auth {
         let of_status = params![disabled.0, disabled.1, expiry.0, expiry.1];
         let first = |rows: &[Row], column| rows.first().map_or(Ok(0), |row: &Row| row.int(column));
         let (number, is_cut) = if let Some(q) = filter.q.as_deref() {
-            let (low, high) = (fold(q), behind(&fold(q)));
+            let (low, high, reach) = (fold(q), behind(&fold(q)), reach(filter));
             let mut values = params![tenant, bound, scope];
             values.extend(of_status);
-            values.extend(params![low.as_str(), high.as_str()]);
-            let widths = params![tenant, bound, low, high];
+            values.extend(params![low.as_str(), high.as_str(), i64::from(reach)]);
+            let widths = params![tenant, i64::from(reach).saturating_add(1), low, high];
             let answers = self.store.read_many(vec![(&sql::COUNT_SEARCH, values), (&sql::WIDTHS, widths)]).await?;
             let [rows, widths] = <[_; 2]>::try_from(answers).map_err(|_| store::Error::RowCorrupt)?;
-            (first(&rows, 0)?, is_wide(&widths)?)
+            (first(&rows, 0)?, is_wide(&widths, reach)?)
         } else if filter.scope.is_some() {
             let mut values = params![tenant, bound, scope];
             values.extend(of_status);
@@ -359,10 +389,10 @@ impl Auth {
 }
 
 /// Whether more names or more ids begin with a prefix than a search looks at.
-fn is_wide(widths: &[Row]) -> Result<bool, store::Error> {
+fn is_wide(widths: &[Row], reach: u32) -> Result<bool, store::Error> {
     let mut is_wide = false;
     for row in widths {
-        is_wide |= row.int(0)? > i64::from(WINDOW);
+        is_wide |= row.int(0)? > i64::from(reach);
     }
     Ok(is_wide)
 }
@@ -373,7 +403,7 @@ fn found(
     limit: u32,
     place: Option<&Place>,
     beyond: Option<&Key>,
-    is_cut: bool,
+    looked_at: Option<u32>,
 ) -> Result<Found, store::Error> {
     let keep = usize::try_from(limit).unwrap_or(usize::MAX);
     let is_back = place.is_some_and(|place| place.is_before);
@@ -398,8 +428,9 @@ fn found(
         list.reverse();
     }
     let (next, previous) = if is_back { (backward, onward) } else { (onward, backward) };
-    let is_windowed = is_cut || (!has_more && beyond.is_some());
-    Ok(Found { clients: list.into_iter().map(|(_, client)| client).collect(), next, previous, is_windowed })
+    // a page that is full ends before its window does
+    let window = looked_at.filter(|_| beyond.is_none() || !has_more);
+    Ok(Found { clients: list.into_iter().map(|(_, client)| client).collect(), next, previous, window })
 }
 
 #[cfg(test)]

@@ -127,30 +127,31 @@ macro_rules! edge {
         )
     };
 }
-/// The first clients whose name begins with a prefix, and those of whom the id alone does: `low ..high`.
+/// The first `most` clients whose name begins with a prefix, and those of the first `most` ids of whom the id alone
+/// does: `low ..high`. Each half is read from its index alone.
 macro_rules! begins {
-    ($low:literal, $high:literal) => {
+    ($low:literal, $high:literal, $most:literal) => {
         concat!(
             "(SELECT * FROM (SELECT id, name_key, expiry_key, disabled_key FROM client WHERE tenant_id = ?1 AND name_key >= ",
-            $low, " AND name_key < ", $high, " ORDER BY name_key, id LIMIT 10000) n UNION ALL \
+            $low, " AND name_key < ", $high, " ORDER BY name_key, id LIMIT ", $most, ") n UNION ALL \
             SELECT * FROM (SELECT id, name_key, expiry_key, disabled_key FROM client WHERE tenant_id = ?1 AND client_id_key >= ",
-            $low, " AND client_id_key < ", $high, " ORDER BY client_id_key LIMIT 10000) i WHERE NOT (name_key >= ",
+            $low, " AND client_id_key < ", $high, " ORDER BY client_id_key, id LIMIT ", $most, ") i WHERE NOT (name_key >= ",
             $low, " AND name_key < ", $high, ")) w"
         )
     };
 }
 macro_rules! found {
     (created) => {
-        begins!("?10", "?11")
+        begins!("?10", "?11", "?12")
     };
     (name) => {
-        begins!("?12", "?13")
+        begins!("?12", "?13", "?14")
     };
     (expiry) => {
-        begins!("?10", "?11")
+        begins!("?10", "?11", "?12")
     };
     (status) => {
-        begins!("?10", "?11")
+        begins!("?10", "?11", "?12")
     };
 }
 /// A page of the clients that a prefix finds.
@@ -167,7 +168,7 @@ macro_rules! count_search {
     () => {
         concat!(
             "SELECT COUNT(*) FROM (SELECT 1 FROM ",
-            begins!("?8", "?9"),
+            begins!("?8", "?9", "?10"),
             " WHERE disabled_key >= ?4 AND disabled_key <= ?5 \
             AND expiry_key > ?6 AND expiry_key <= ?7",
             of_scope!("w.id"),
@@ -240,6 +241,10 @@ store::statements! {
     /// Where a window of the clients of a scope ends, newest first.
     EDGE_SCOPE_DOWN =
         "SELECT client FROM client_scope WHERE tenant_id = ?1 AND scope = ?6 AND client < ?4 AND client >= ?5 ORDER BY client DESC LIMIT ?2 OFFSET ?3";
+
+    /// Clients with a rate or a quota of their own, newest first.
+    LIMITED =
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND limited_key = 1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
 
     /// The first clients whose name begins with a prefix.
     FIRST_NAMES =

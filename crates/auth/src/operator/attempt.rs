@@ -3,6 +3,8 @@
 //! Whether an address belongs to an account changes nothing here: unknown ones are counted, slowed and recorded alike.
 
 use kernel::clock::Timestamp;
+use kernel::event::Type;
+use kernel::id::{self, Id};
 use record::action;
 use serde_json::json;
 use store::{Batch, Upkeep, params};
@@ -11,7 +13,7 @@ use super::browser::{Browser, Pair};
 use super::error::OperatorError;
 use super::sql;
 use crate::directory::Auth;
-use crate::plan::change_record;
+use crate::plan::{change_record, event};
 use crate::tenant::Tenant;
 
 /// Failures in a row after which passphrases and codes are not looked at any more.
@@ -100,12 +102,14 @@ impl Auth {
         self.store.upkeep(Upkeep::SignIn, Batch::new().run(&sql::ATTEMPT_TAKE_BACK, key)).await
     }
 
-    /// Records a failure: the first of an hour at once, the others as one record with their number.
+    /// Records a failure: the first of an hour at once, the others as one record with their number. `account` is whose
+    /// passphrase or code was looked at and wrong; the failure that ends this for the place is told as an event.
     pub(crate) async fn note_failure(
         &self,
         tenant: &Tenant,
         pair: &Pair,
         detail: &str,
+        account: Option<Id<id::Operator>>,
         browser: &Browser,
     ) -> Result<(), OperatorError> {
         let key = params![tenant.id, pair.account.as_slice(), pair.place.as_slice()];
@@ -113,11 +117,16 @@ impl Auth {
             let now = self.clock.now();
             let Some(row) = self.store.read(&sql::ATTEMPT_READ, key.clone()).await? else { return Ok(()) };
             let (failures, unrecorded, recorded_at) = (row.int(0)?, row.int(2)?, row.time(3)?);
-            let outcome = if recorded_at.plus_seconds(RECORD_SECONDS) > now {
+            let blocked = account.filter(|_| failures == MOST_FAILURES);
+            let outcome = if blocked.is_none() && recorded_at.plus_seconds(RECORD_SECONDS) > now {
                 self.store.upkeep(Upkeep::SignIn, Batch::new().run(&sql::ATTEMPT_UNRECORDED, key.clone())).await
             } else {
                 let more = params![unrecorded, now, recorded_at];
-                let batch = Batch::new().expect(1, &sql::ATTEMPT_RECORDED, [key.clone(), more].concat());
+                let mut batch = Batch::new().expect(1, &sql::ATTEMPT_RECORDED, [key.clone(), more].concat());
+                if let Some(id) = blocked {
+                    let facts = json!({"failures": failures, "source": browser.source.map(|s| s.to_string())});
+                    batch = batch.event(event(self, Type::OperatorSigninBlocked, ("operator", &id.to_string()), facts));
+                }
                 let after = json!({"attempts": unrecorded.saturating_add(1), "failures_in_a_row": failures});
                 let who = browser.visitor(tenant);
                 let object = ("operator", detail);

@@ -4,6 +4,7 @@
 //! every factor: what the account proved itself by before ends with it.
 
 use kernel::clock::Timestamp;
+use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::mutant;
 use kernel::principal::{Principal, Subject};
@@ -27,7 +28,7 @@ use super::ticket::{Presented, Step};
 use super::webauthn::Registration;
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
-use crate::plan::change_record;
+use crate::plan::{Planned, change_record, event};
 use crate::tenant::Tenant;
 
 /// Seconds a setup link is good.
@@ -155,7 +156,8 @@ impl Auth {
             return Err(AdminError::Forbidden("admin").into());
         }
         let action = action::SETUP_LINK_CREATED;
-        self.create_link(who, tenant, (LinkKind::Setup, "", Role::Owner), (SETUP_SECONDS, action)).await
+        let planned = self.plan_link(who, tenant, (LinkKind::Setup, "", Role::Owner), (SETUP_SECONDS, action));
+        Ok(self.run(planned).await?)
     }
 
     /// Invites a person to a role; an older invitation of the same address ends with the same commit.
@@ -170,23 +172,37 @@ impl Auth {
         email: &str,
         role: Role,
     ) -> Result<NewLink, OperatorError> {
-        allow_over(who, role)?;
-        let email = judge_email(email).map_err(OperatorError::field)?;
-        if self.operator_by_email(tenant.id, &email).await?.is_some() {
-            let detail = format!("{email} has an account here already");
-            return Err(AdminError::Taken("email_taken", detail).into());
-        }
-        let action = action::INVITATION_CREATED;
-        self.create_link(who, tenant, (LinkKind::Invitation, &email, role), (INVITATION_SECONDS, action)).await
+        let planned = self.plan_invitation(who, tenant, email, role).await?;
+        Ok(self.run(planned).await?)
     }
 
-    async fn create_link(
+    /// What [`Auth::invite_operator`] carries out.
+    ///
+    /// # Errors
+    /// Those of [`Auth::invite_operator`].
+    pub async fn plan_invitation(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        email: &str,
+        role: Role,
+    ) -> Result<Planned<NewLink>, AdminError> {
+        allow_over(who, role)?;
+        let email = judge_email(email).map_err(|problem| AdminError::Invalid(vec![problem]))?;
+        if self.operator_by_email(tenant.id, &email).await?.is_some() {
+            return Err(AdminError::Taken("email_taken", format!("{email} has an account here already")));
+        }
+        let action = action::INVITATION_CREATED;
+        Ok(self.plan_link(who, tenant, (LinkKind::Invitation, &email, role), (INVITATION_SECONDS, action)))
+    }
+
+    fn plan_link(
         &self,
         who: &Principal,
         tenant: &Tenant,
         (kind, email, role): (LinkKind, &str, Role),
         (seconds, action): (i64, &'static str),
-    ) -> Result<NewLink, OperatorError> {
+    ) -> Planned<NewLink> {
         let now = self.clock.now();
         let (id, token) = self.with_entropy(|entropy| (Id::generate(now, entropy), generate_credential(LINK, entropy)));
         let link = Link {
@@ -217,14 +233,19 @@ impl Auth {
         );
         let after = json!({"email": email, "role": role.name(), "expires_at": link.expires_at.to_string()});
         let object = link.id.to_string();
+        let batch = if kind == LinkKind::Invitation {
+            let facts = json!({"role": role.name(), "expires_at": link.expires_at.to_string()});
+            batch.event(event(self, Type::OperatorInvited, (kind.name(), &object), facts))
+        } else {
+            batch
+        };
         let record = change_record(self, who, tenant, action, (kind.name(), &object), (None, Some(after)));
-        self.store.commit(batch, record).await?;
         let page = match kind {
             LinkKind::Setup => "setup",
             LinkKind::Invitation => "join",
         };
         let address = Secret::new(format!("{}/console/{page}/{}", tenant.issuer, token.reveal()));
-        Ok(NewLink { link, token, address })
+        Planned { batch, record, value: NewLink { link, token, address } }
     }
 
     /// The link of a token while it is good; used, expired, replaced and unknown ones are all the same.
@@ -266,6 +287,24 @@ impl Auth {
         tenant: &Tenant,
         link: Id<id::Link>,
     ) -> Result<(), OperatorError> {
+        let Planned { batch, record, .. } = self.plan_invitation_end(who, tenant, link).await?;
+        match self.store.commit_reserved(batch, record).await {
+            Ok(_) => Ok(()),
+            Err(store::Error::Conflict(_)) => Err(AdminError::NotFound("invitation").into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What [`Auth::revoke_invitation`] carries out.
+    ///
+    /// # Errors
+    /// Those of [`Auth::revoke_invitation`].
+    pub async fn plan_invitation_end(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        link: Id<id::Link>,
+    ) -> Result<Planned<()>, AdminError> {
         let row = self.store.read(&sql::LINK_BY_ID, params![tenant.id, link]).await?;
         let now = self.clock.now();
         let found = row.as_ref().map(Link::from_row).transpose()?;
@@ -277,11 +316,7 @@ impl Auth {
         let id = link.to_string();
         let object = (LinkKind::Invitation.name(), id.as_str());
         let record = change_record(self, who, tenant, action::INVITATION_REVOKED, object, (Some(before), None));
-        match self.store.commit_reserved(batch, record).await {
-            Ok(_) => Ok(()),
-            Err(store::Error::Conflict(_)) => Err(AdminError::NotFound("invitation").into()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Planned { batch, record, value: () })
     }
 
     /// Asks for the passkey that a link is to be taken up with.

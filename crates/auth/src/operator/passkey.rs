@@ -363,7 +363,7 @@ impl Auth {
             Ok(()) | Err(OperatorError::Wait { .. } | OperatorError::PassphraseOff) => {}
             Err(error) => return Err(error),
         }
-        self.note_failure(tenant, &pair, detail, browser).await
+        self.note_failure(tenant, &pair, detail, None, browser).await
     }
 
     fn challenge(&self) -> [u8; 32] {

@@ -1,4 +1,4 @@
-//! The scopes of pages that the admin API does not have. Operators hold them by role; a client holds them by `admin` alone.
+//! Scopes that the product asks for by name. The last one is of the console alone: a client holds it by `admin`.
 
 /// See operators, invitations and their sessions.
 pub const OPERATORS_READ: &str = "operators:read";

@@ -27,7 +27,7 @@ use super::scope::{OPERATORS_READ, OPERATORS_WRITE};
 use super::sql;
 use crate::directory::Auth;
 use crate::error::AdminError;
-use crate::plan::change_record;
+use crate::plan::{Planned, change_record};
 use crate::tenant::Tenant;
 
 /// Seconds without a request after which a session ends.
@@ -480,9 +480,36 @@ impl Auth {
         operator: Id<id::Operator>,
         session: Option<Id<id::Session>>,
     ) -> Result<(), OperatorError> {
+        let Planned { batch, record, .. } = self.plan_session_end(who, tenant, operator, session).await?;
+        match self.store.commit_reserved(batch, record).await {
+            Ok(_) => Ok(()),
+            Err(store::Error::Conflict(_)) => Err(AdminError::NotFound("session").into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What [`Auth::end_sessions`] carries out.
+    ///
+    /// # Errors
+    /// Those of [`Auth::end_sessions`].
+    pub async fn plan_session_end(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        operator: Id<id::Operator>,
+        session: Option<Id<id::Session>>,
+    ) -> Result<Planned<()>, AdminError> {
         let is_own = matches!(&who.subject, Subject::Operator { id, .. } if *id == operator);
-        if !is_own {
-            let person = self.operator(tenant.id, operator).await?.ok_or(AdminError::NotFound("operator"))?;
+        // whoever entered from another tenant has sessions here and no account
+        let person = self.operator(tenant.id, operator).await?;
+        if person.is_none() && !is_own {
+            return Err(AdminError::NotFound("operator"));
+        }
+        if let Some(id) = session {
+            let known = self.store.read(&sql::SESSION_BY_ID, params![tenant.id, operator, id]).await?;
+            known.ok_or(AdminError::NotFound("session"))?;
+        }
+        if let Some(person) = person.filter(|_| !is_own) {
             allow_over(who, person.role)?;
         }
         let batch = match session {
@@ -494,11 +521,7 @@ impl Auth {
         let after = json!({"session": session.map_or_else(|| "all".to_owned(), |id| id.to_string())});
         let object = ("operator", key.as_str());
         let record = change_record(self, who, tenant, action::SESSION_ENDED, object, (None, Some(after)));
-        match self.store.commit_reserved(batch, record).await {
-            Ok(_) => Ok(()),
-            Err(store::Error::Conflict(_)) => Err(AdminError::NotFound("session").into()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Planned { batch, record, value: () })
     }
 
     /// Ends every session of the tenant.

@@ -120,11 +120,11 @@ impl Auth {
         };
         let (Some(operator), next) = (&account, after_passphrase(account.as_ref(), found != PassphraseMatch::No))
         else {
-            self.note_failure(tenant, &pair, &detail, browser).await?;
+            self.note_failure(tenant, &pair, &detail, account.as_ref().map(|a| a.id), browser).await?;
             return Err(OperatorError::Refused);
         };
         if next == Next::Refuse {
-            self.note_failure(tenant, &pair, &detail, browser).await?;
+            self.note_failure(tenant, &pair, &detail, account.as_ref().map(|a| a.id), browser).await?;
             return Err(OperatorError::Refused);
         }
         let rehashed = if found == PassphraseMatch::YesAtAnotherCost {
@@ -171,7 +171,7 @@ impl Auth {
             Code::Recovery(text) => self.use_recovery(Batch::new(), tenant, &operator, text).await?,
         };
         let Some(batch) = used else {
-            self.note_failure(tenant, &pair, &operator.email, browser).await?;
+            self.note_failure(tenant, &pair, &operator.email, Some(operator.id), browser).await?;
             return Err(OperatorError::Refused);
         };
         let rehashed = presented.secret().ok_or(OperatorError::Expired)?;
@@ -211,7 +211,7 @@ impl Auth {
             (Next::Refuse, _) | (Next::AskSecondFactor, None) => None,
         };
         let Some((batch, method)) = proved else {
-            self.note_failure(tenant, &pair, &operator.email, browser).await?;
+            self.note_failure(tenant, &pair, &operator.email, Some(operator.id), browser).await?;
             return Err(OperatorError::Refused);
         };
         self.finish_step_up(tenant, live, batch, Ending { operator: &operator, method, pair: &pair, browser }).await
@@ -246,7 +246,7 @@ impl Auth {
     ) -> Result<(), OperatorError> {
         let counted = self.count_attempt(tenant, pair, detail).await;
         if let Err(OperatorError::Wait { .. } | OperatorError::PassphraseOff) = counted {
-            self.note_failure(tenant, pair, detail, browser).await?;
+            self.note_failure(tenant, pair, detail, None, browser).await?;
         }
         counted
     }

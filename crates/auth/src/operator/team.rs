@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::principal::{Principal, Subject};
 use record::action;
@@ -19,7 +20,7 @@ use super::session::allow_over;
 use super::sql;
 use crate::directory::Auth;
 use crate::error::AdminError;
-use crate::plan::{change_record, difference};
+use crate::plan::{Planned, change_record, difference, event};
 use crate::tenant::Tenant;
 
 /// What a change of an operator asks for; absent fields stay.
@@ -44,6 +45,15 @@ pub struct Effects {
     /// was opened with fewer rights never holds more (OWASP ASVS 7.2.4).
     pub ends_sessions: bool,
     /// Whether the person loses rights and gains none.
+    pub narrows: bool,
+}
+
+/// An operator after a change.
+#[derive(Debug)]
+pub struct Changed {
+    /// The person as they are now.
+    pub operator: Operator,
+    /// Whether the person lost rights and gained none.
     pub narrows: bool,
 }
 
@@ -97,12 +107,10 @@ impl Auth {
         Ok(rows.iter().map(|row| Ok((row.id(0)?, row.int(1)?))).collect::<Result<_, store::Error>>()?)
     }
 
-    /// Changes name, role or state of an operator. People change their own name with no scope at all.
+    /// Carries out [`Auth::plan_operator_change`].
     ///
     /// # Errors
-    /// [`AdminError::Forbidden`] for a role beyond one's own, [`AdminError::NotFound`], [`AdminError::Invalid`],
-    /// [`AdminError::State`] when the tenant would lose its last owner or people would disable themselves,
-    /// [`AdminError::Stale`] when another change came first, the store's.
+    /// Those of the plan, and [`AdminError::State`] when the tenant would lose its last owner.
     pub async fn change_operator(
         &self,
         who: &Principal,
@@ -110,14 +118,38 @@ impl Auth {
         operator: Id<id::Operator>,
         change: OperatorChange,
     ) -> Result<Operator, OperatorError> {
+        let Planned { batch, record, value } = self.plan_operator_change(who, tenant, operator, change).await?;
+        // What takes rights away is committed even when there is room for little else.
+        judged(if value.narrows {
+            self.store.commit_reserved(batch, record).await
+        } else {
+            self.store.commit(batch, record).await
+        })?;
+        Ok(value.operator)
+    }
+
+    /// Changes name, role or state of an operator. People change their own name with no scope at all. When the tenant
+    /// would lose its last owner, the guard `OWNERS_LESS` of the batch fails; see [`without_owner`].
+    ///
+    /// # Errors
+    /// [`AdminError::Forbidden`] for a role beyond one's own, [`AdminError::NotFound`], [`AdminError::Invalid`],
+    /// [`AdminError::State`] when people would disable themselves, [`AdminError::Stale`] when another change came
+    /// first, the store's.
+    pub async fn plan_operator_change(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        operator: Id<id::Operator>,
+        change: OperatorChange,
+    ) -> Result<Planned<Changed>, AdminError> {
         let is_own = matches!(&who.subject, Subject::Operator { id, .. } if *id == operator);
         let renames_self = is_own && change.role.is_none() && change.disabled.is_none();
         if !renames_self && !who.holds(OPERATORS_WRITE) {
-            return Err(AdminError::Forbidden(OPERATORS_WRITE).into());
+            return Err(AdminError::Forbidden(OPERATORS_WRITE));
         }
         let before = self.operator(tenant.id, operator).await?.ok_or(AdminError::NotFound("operator"))?;
         if change.if_version.is_some_and(|version| version != before.version) {
-            return Err(AdminError::Stale.into());
+            return Err(AdminError::Stale);
         }
         if !renames_self {
             allow_over(who, before.role)?;
@@ -126,10 +158,10 @@ impl Auth {
             allow_over(who, role)?;
         }
         if is_own && change.disabled == Some(true) {
-            return Err(OperatorError::state("nobody disables themselves; another owner can"));
+            return Err(AdminError::State("nobody disables themselves; another owner can".to_owned()));
         }
         let name = match &change.name {
-            Some(name) => judge_name(name).map_err(OperatorError::field)?,
+            Some(name) => judge_name(name).map_err(|problem| AdminError::Invalid(vec![problem]))?,
             None => before.name.clone(),
         };
         let now = self.clock.now();
@@ -149,6 +181,10 @@ impl Auth {
                 params![tenant.id, operator, after.name.as_str(), role.name(), disabled_at, now, before.version],
             )
             .change(ChangeKind::Operator, key.as_str());
+        if role != before.role {
+            let facts = json!({"role": role.name(), "previous": {"role": before.role.name()}});
+            batch = batch.event(event(self, Type::OperatorRoleChanged, ("operator", &key), facts));
+        }
         if effects.ends_sessions {
             batch = batch.run(&sql::SESSION_DELETE_ALL, params![tenant.id, operator]);
         }
@@ -159,16 +195,11 @@ impl Auth {
         };
         let (old, new) = difference(&shown(&before), &shown(&after));
         let record = change_record(self, who, tenant, action, ("operator", &key), (Some(old), Some(new)));
-        // What takes rights away is committed even when there is room for little else.
-        judged(if effects.narrows {
-            self.store.commit_reserved(batch, record).await
-        } else {
-            self.store.commit(batch, record).await
-        })?;
-        Ok(Operator { version: before.version.saturating_add(1), ..after })
+        let operator = Operator { version: before.version.saturating_add(1), ..after };
+        Ok(Planned { batch, record, value: Changed { operator, narrows: effects.narrows } })
     }
 
-    /// Removes an operator, their factors and their sessions. People may remove themselves.
+    /// Carries out [`Auth::plan_operator_removal`].
     ///
     /// # Errors
     /// Those of [`Auth::change_operator`].
@@ -178,9 +209,23 @@ impl Auth {
         tenant: &Tenant,
         operator: Id<id::Operator>,
     ) -> Result<(), OperatorError> {
+        let Planned { batch, record, .. } = self.plan_operator_removal(who, tenant, operator).await?;
+        judged(self.store.commit_reserved(batch, record).await)
+    }
+
+    /// Removes an operator, their factors and their sessions. People may remove themselves.
+    ///
+    /// # Errors
+    /// Those of [`Auth::plan_operator_change`].
+    pub async fn plan_operator_removal(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        operator: Id<id::Operator>,
+    ) -> Result<Planned<()>, AdminError> {
         let is_own = matches!(&who.subject, Subject::Operator { id, .. } if *id == operator);
         if !is_own && !who.holds(OPERATORS_WRITE) {
-            return Err(AdminError::Forbidden(OPERATORS_WRITE).into());
+            return Err(AdminError::Forbidden(OPERATORS_WRITE));
         }
         let before = self.operator(tenant.id, operator).await?.ok_or(AdminError::NotFound("operator"))?;
         if !is_own {
@@ -193,10 +238,21 @@ impl Auth {
             .run(&sql::RECOVERY_DELETE, params![tenant.id, operator])
             .run(&sql::PASSKEY_DELETE_ALL, params![tenant.id, operator])
             .run(&sql::SESSION_DELETE_ALL, params![tenant.id, operator])
-            .change(ChangeKind::Operator, key.as_str());
+            .change(ChangeKind::Operator, key.as_str())
+            .event(event(self, Type::OperatorRemoved, ("operator", &key), json!({"role": before.role.name()})));
         let object = ("operator", key.as_str());
         let record = change_record(self, who, tenant, action::OPERATOR_REMOVED, object, (Some(shown(&before)), None));
-        judged(self.store.commit_reserved(batch, record).await)
+        Ok(Planned { batch, record, value: () })
+    }
+}
+
+/// What a failed guard of a change of the team means, when it is the one that keeps the last owner.
+pub fn without_owner(error: AdminError) -> AdminError {
+    match error {
+        AdminError::Store(store::Error::Conflict(guard)) if guard == sql::OWNERS_LESS.name => {
+            AdminError::State("this is the last owner; make somebody else an owner first".to_owned())
+        }
+        other => other,
     }
 }
 
@@ -204,11 +260,11 @@ impl Auth {
 fn judged(outcome: Result<store::Committed, store::Error>) -> Result<(), OperatorError> {
     match outcome {
         Ok(_) => Ok(()),
-        Err(store::Error::Conflict(guard)) if guard == sql::OWNERS_LESS.name => {
-            Err(OperatorError::state("this is the last owner; make somebody else an owner first"))
+        Err(error) => Err(match without_owner(error.into()) {
+            AdminError::Store(store::Error::Conflict(_)) => AdminError::Stale,
+            other => other,
         }
-        Err(store::Error::Conflict(_)) => Err(AdminError::Stale.into()),
-        Err(error) => Err(error.into()),
+        .into()),
     }
 }
 

@@ -90,6 +90,10 @@ on_both_engines! {
             world.pass(86_400);
             assert_eq!(world.refusal(email, PASSPHRASE, &browser(7)).await, "passphrase_off", "{email}");
         }
+        let told = record::outbox::events_after(&world.auth.store, world.tenant.id, 0, 200).await.unwrap();
+        let blocked: Vec<_> = told.into_iter().filter(|event| event.kind == "operator.signin_blocked").collect();
+        assert_eq!(blocked.len(), 1, "once, and not for an address that nobody has");
+        assert!(blocked[0].data.contains(&owner.live.operator.id.to_string()), "{}", blocked[0].data);
         // Another network, and a browser that signed in before at the network that is off.
         world.signed_in(OWNER, PASSPHRASE, &browser(8)).await;
         let known = Browser { device: Some(owner.device.reveal().clone()), ..browser(7) };

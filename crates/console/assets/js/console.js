@@ -123,6 +123,19 @@ on("submit", (event) => {
   delete form.dataset.changed;
 });
 
+// The selection of a list: all rows at once, and how many there are.
+on("change", ({ target }) => {
+  const list = target.closest(".pick") && target.closest("#list");
+  if (!list) return;
+  const boxes = [...list.querySelectorAll("td.pick input")];
+  const all = $("[data-all]", list);
+  if (target === all) for (const box of boxes) box.checked = all.checked;
+  const count = boxes.filter((box) => box.checked).length;
+  all.checked = count === boxes.length;
+  all.indeterminate = count > 0 && !all.checked;
+  $("[data-selected]", list).textContent = `${count} selected`;
+});
+
 // As the server judges a chosen secret (`estimated_bits`): below 128 it warns.
 function bits(text) {
   const signs = [...text];

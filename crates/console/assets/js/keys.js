@@ -142,7 +142,7 @@ function openSheet() {
     make("h2", { id: "keys-title" }, "Keys"),
     make("dl", { class: "keys" },
       line("Search and actions", "Ctrl", "K"), line("Filter", "/"), ...Object.entries(PLACES).map(([key, [name]]) => line(name, "g", key)),
-      line("New", "n"), line("Next and previous row", "j", "k"), line("Theme", "t"), line("This sheet", "?")),
+      line("New", "n"), line("Next and previous row", "j", "k"), line("Select the row", "x"), line("Theme", "t"), line("This sheet", "?")),
     make("label", { class: "check" }, box, make("span", {}, "Single keys work on this browser")),
     make("div", { class: "actions" }, done));
   if (!sheet.isConnected) document.body.append(sheet);
@@ -173,7 +173,7 @@ document.addEventListener("keydown", (event) => {
   const before = first;
   first = "";
   // the focus may still be on a field of a dialog that was closed a moment ago
-  const isField = event.target.closest("input, select, textarea, dialog, [contenteditable]") && event.target.checkVisibility();
+  const isField = event.target.closest("input:not([type=checkbox]), select, textarea, dialog, [contenteditable]") && event.target.checkVisibility();
   if (!isBare || isField) return;
   // the sheet stays reachable, so that the keys can be switched on again
   if (event.key === "?") openSheet();
@@ -184,6 +184,7 @@ document.addEventListener("keydown", (event) => {
     ($("#filter") ?? $(".find input"))?.focus();
   } else if (event.key === "n") $('.page-head a.primary[href$="/new"]')?.click();
   else if (event.key === "j" || event.key === "k") move(event.key === "j" ? 1 : -1);
+  else if (event.key === "x") event.target.closest("tr")?.querySelector(".pick input")?.click();
   else if (event.key === "t") turnTheme();
   else first = event.key;
 });

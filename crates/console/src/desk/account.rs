@@ -193,9 +193,11 @@ pub(super) async fn step_up(seat: Seat) -> Answer {
 
 pub(super) async fn prefer(seat: Seat) -> Answer {
     let ask = &seat.ask;
+    let columns = crate::pages::clients::kept(&ask.fields("column"));
     let chosen = [
         (cookie::THEME, Theme::parse(ask.field("theme")).map(Theme::name)),
         (cookie::LANGUAGE, snippet::language(ask.field("language"))),
+        (cookie::COLUMNS, (ask.field("columns") == "1").then_some(columns.as_str())),
     ];
     let mut response = Redirect::to(&ask.next(ask.field("next"))).into_response();
     let mut is_any = false;

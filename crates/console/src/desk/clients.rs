@@ -20,7 +20,7 @@ use super::ask::{Seat, to};
 use super::audit::limit;
 use super::export::{self, Format, Part, ROWS, Reading};
 use super::refused::{Answer, Refused};
-use super::{client_access, client_form, client_log};
+use super::{client_access, client_form, client_log, cookie};
 use crate::form::Entered;
 use crate::pages::client::{self, Caller, Credential, Tab};
 use crate::pages::clients::{self, List, Row};
@@ -37,6 +37,7 @@ fn row(client: &Client, now: Timestamp) -> Row {
         status: client.status(now).name(),
         expires_at: client.expires_at,
         created_at: client.created_at,
+        updated_at: client.updated_at,
     }
 }
 
@@ -69,13 +70,13 @@ pub(super) async fn list(seat: Seat) -> Answer {
     let found = auth.list_clients(tenant, &asked).await?;
     let all = auth.count_clients(tenant, &Filter::default()).await?;
     let of = if filter == Filter::default() { all } else { auth.count_clients(tenant, &filter).await? };
-    let window = match (found.is_windowed, q.is_empty()) {
-        (false, _) => None,
-        (true, true) => Some(
+    let window = match (found.window, q.is_empty()) {
+        (None, _) => None,
+        (Some(_), true) => Some(
             "The filter looks at 10,000 clients at a time, and there are more of them. Choose the order by status to see all of one status.",
         ),
-        (true, false) => Some(
-            "More than 10,000 clients begin with this. The first 10,000 by name and by id are here; type more to see fewer.",
+        (Some(_), false) => Some(
+            "More than 2,500 names or 2,500 ids begin with this. The first of each are here; type more to see fewer.",
         ),
     };
     let seal = |place: Place| auth.seal_cursor(tenant, &name, &place.to_bytes());
@@ -90,36 +91,41 @@ pub(super) async fn list(seat: Seat) -> Answer {
         next: found.next.map(seal),
         counts: [all, of].map(|count| (count.number, count.is_capped)),
         window,
+        here: ask.address.clone(),
+        columns: clients::columns(ask.cookie(cookie::COLUMNS).as_deref()),
     };
     Ok(clients::list(&seat.visit(), &data).into_response())
 }
 
-const COLUMNS: &[&str] =
+pub(super) const COLUMNS: &[&str] =
     &["client_id", "name", "status", "scopes", "expiry", "grant_types", "created_at", "updated_at"];
+
+/// A client in the columns of a file.
+pub(super) fn values(client: &Client, now: Timestamp) -> Vec<serde_json::Value> {
+    vec![
+        json!(&*client.client_id),
+        json!(client.settings.name),
+        json!(client.status(now).name()),
+        json!(client.settings.scopes),
+        json!(client.expires_at.map(|at| at.to_string())),
+        json!(client.settings.grant_types),
+        json!(client.created_at.to_string()),
+        json!(client.updated_at.to_string()),
+    ]
+}
 
 /// The clients of a filter as a file, from the first on.
 async fn export(seat: &Seat, format: Format, asked: Asked) -> Answer {
     let (auth, tenant, now) = (Arc::clone(&seat.ask.auth), seat.ask.tenant.id, seat.ask.now);
     let asked = Asked { limit: ROWS, place: None, ..asked };
     // what a prefix leaves out has no next page, so the name of the file says that there is more
-    let is_cut = asked.filter.q.is_some() && auth.list_clients(tenant, &asked).await?.is_windowed;
+    let is_cut = asked.filter.q.is_some() && auth.list_clients(tenant, &asked).await?.window.is_some();
     let read = move |place: Option<Place>| -> Reading<Place> {
         let (auth, asked) = (Arc::clone(&auth), Asked { place, ..asked.clone() });
         Box::pin(async move {
             let found = auth.list_clients(tenant, &asked).await?;
-            let values = |client: &Client| {
-                vec![
-                    json!(&*client.client_id),
-                    json!(client.settings.name),
-                    json!(client.status(now).name()),
-                    json!(client.settings.scopes),
-                    json!(client.expires_at.map(|at| at.to_string())),
-                    json!(client.settings.grant_types),
-                    json!(client.created_at.to_string()),
-                    json!(client.updated_at.to_string()),
-                ]
-            };
-            Ok(Part { rows: found.clients.iter().map(values).collect(), next: found.next })
+            let rows = found.clients.iter().map(|client| values(client, now)).collect();
+            Ok(Part { rows, next: found.next })
         })
     };
     Ok(export::file(format, if is_cut { "clients-not-all" } else { "clients" }, COLUMNS, read))

@@ -16,6 +16,8 @@ pub(crate) const THEME: &str = "bst_theme";
 
 /// Chosen language of code.
 pub(crate) const LANGUAGE: &str = "bst_language";
+/// Chosen columns of the list of clients.
+pub(crate) const COLUMNS: &str = "bst_columns";
 
 /// Seconds that a browser keeps the step of a sign-in.
 const STEP_SECONDS: i64 = 600;
@@ -60,7 +62,7 @@ impl Jar {
         let seconds = match kind {
             DEVICE => Some(auth::operator::browser::DEVICE_SECONDS),
             STEP => Some(STEP_SECONDS),
-            THEME | LANGUAGE => Some(PREFERENCE_SECONDS),
+            THEME | LANGUAGE | COLUMNS => Some(PREFERENCE_SECONDS),
             _ => None,
         };
         self.put(headers, kind, value, seconds);

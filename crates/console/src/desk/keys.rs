@@ -87,6 +87,24 @@ pub(super) async fn rotate(seat: Seat) -> Answer {
     }
 }
 
+/// Calls off what is scheduled; to undo that schedules it again.
+pub(super) async fn cancel_rotation(seat: Seat) -> Answer {
+    seat.need(WRITE)?;
+    let ask = &seat.ask;
+    let kid = ask.param("kid");
+    let before =
+        ask.auth.keys(&ask.tenant).await?.records.iter().find(|key| key.kid == kid).and_then(|key| key.replace_at);
+    let planned = ask.auth.cancel_rotation(&seat.who, &ask.tenant, kid).await?;
+    let key = ask.auth.run(planned).await?;
+    let undo = before.map(|at| {
+        let named = format!("{} {}", key.purpose.name(), key.alg.name());
+        let fields = vec![("key", named), ("when", "time".to_owned()), ("at", at.to_string())];
+        (format!("{}/rotate", page(&seat)), fields)
+    });
+    let sentence = format!("The rotation of the {} key {}… is called off", key.purpose.name(), keys::short(kid));
+    Ok(seat.done(&page(&seat), sentence, undo))
+}
+
 pub(super) async fn revoke(seat: Seat) -> Answer {
     seat.need(WRITE)?;
     seat.need_fresh(&page(&seat))?;

@@ -4,26 +4,22 @@ use std::collections::BTreeMap;
 
 use auth::client::Client;
 use auth::client_change::{ClientFields, Field};
-use auth::client_list::Asked;
 use auth::error::FieldProblem;
 use auth::limit::Rate;
 use axum::response::IntoResponse as _;
 use http::StatusCode;
+use kernel::id::{self, Id};
 use record::entry::Entry;
 use record::query::{self, JournalFilter, Outcome};
 
 use super::ask::{Seat, to};
+use super::audit::limit;
 use super::refused::{Answer, Refused, problems};
 use crate::form::Entered;
 use crate::pages::limits::{self, Data, Met, Own};
 
 const READ: &str = "limits:read";
 const WRITE: &str = "limits:write";
-/// Clients that are looked through for limits of their own, a read at a time.
-const WINDOW: usize = 10_000;
-const READ_SIZE: u32 = 500;
-/// Clients with limits of their own that the page draws.
-const SHOWN: usize = 200;
 /// Refusals that are looked through, of the last day.
 const REFUSALS: u32 = 200;
 const DAY_SECONDS: i64 = 86_400;
@@ -39,7 +35,8 @@ async fn draw(seat: &Seat, entered: Entered) -> Answer {
     let (ask, rules) = (&seat.ask, &seat.ask.auth.settings);
     let status = if entered.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let rate = |rate: Rate| limits::Rate { limit: rate.limit, window_s: rate.window_s, burst: rate.burst };
-    let (own, is_whole) = if seat.who.holds("clients:read") { own(seat).await? } else { (Vec::new(), true) };
+    let size = limit(ask.query("limit"));
+    let (own, next) = if seat.who.holds("clients:read") { own(seat, size).await? } else { (Vec::new(), None) };
     let data = Data {
         client: rate(ask.auth.default_rate(&ask.tenant)),
         is_own: ask.tenant.client_rate.is_some(),
@@ -48,7 +45,9 @@ async fn draw(seat: &Seat, entered: Entered) -> Answer {
         pair_failures: rate(rules.pair_failures),
         source_failures: rate(rules.source_failures),
         own,
-        is_whole,
+        limit: size,
+        is_first: ask.query("cursor").is_empty(),
+        next,
         met: if seat.who.holds("clients:read") { met(seat).await? } else { Vec::new() },
         version: ask.tenant.updated_at.as_micros().to_string(),
         entered,
@@ -60,29 +59,21 @@ fn named(client: &Client) -> String {
     if client.settings.name.is_empty() { client.client_id.to_string() } else { client.settings.name.clone() }
 }
 
-/// Clients with limits of their own, and whether all clients were looked through.
-async fn own(seat: &Seat) -> Result<(Vec<Own>, bool), Refused> {
+/// A page of the clients with limits of their own, and where the next one begins.
+async fn own(seat: &Seat, size: u32) -> Result<(Vec<Own>, Option<String>), Refused> {
     let ask = &seat.ask;
-    let mut found = Vec::new();
-    let mut asked = Asked { limit: READ_SIZE, ..Asked::default() };
-    let mut seen = 0_usize;
-    while seen < WINDOW {
-        let page = ask.auth.list_clients(ask.tenant.id, &asked).await?;
-        seen = seen.saturating_add(page.clients.len());
-        for client in &page.clients {
-            if client.settings.rate_limit.is_some() || client.settings.token_quota.is_some() {
-                if found.len() >= SHOWN {
-                    return Ok((found, false));
-                }
-                found.push(shown(seat, client).await?);
-            }
-        }
-        if page.next.is_none() {
-            return Ok((found, true));
-        }
-        asked.place = page.next;
+    let behind = match ask.query("cursor") {
+        "" => None,
+        text => Some(Id::<id::Client>::parse(text).map_err(|_| Refused::from(record::Error::Cursor))?),
+    };
+    let found = ask.auth.limited_clients(ask.tenant.id, behind, size.saturating_add(1)).await?;
+    let keep = usize::try_from(size).unwrap_or(usize::MAX);
+    let next = if found.len() > keep { found.iter().take(keep).next_back().map(|c| c.id.to_string()) } else { None };
+    let mut own = Vec::new();
+    for client in found.iter().take(keep).filter(|client| client.settings.has_limits()) {
+        own.push(shown(seat, client).await?);
     }
-    Ok((found, false))
+    Ok((own, next))
 }
 
 async fn shown(seat: &Seat, client: &Client) -> Result<Own, Refused> {

@@ -25,6 +25,7 @@ mod passkey;
 mod refused;
 mod run;
 mod search;
+mod selection;
 mod settings;
 mod team;
 mod tenants;
@@ -112,6 +113,8 @@ where
             .route(&at("/search"), get(search::show))
             .route(&at("/tenants"), get(tenants::list).post(tenants::create))
             .route(&at("/tenants/{slug}/enter"), post(tenants::enter))
+            .route(&at("/tenants/{slug}/disable"), get(tenants::ask_disable).post(tenants::disable))
+            .route(&at("/tenants/{slug}/enable"), post(tenants::enable))
             .route(&at("/activity"), get(activity::list))
             .route(&at("/activity/stream"), get(watch::open))
             .route(&at("/audit"), get(audit::list))
@@ -131,6 +134,7 @@ where
             .route(&at("/identity/apis/{api}/{part}"), get(apis::show_part).post(apis::change))
             .route(&at("/identity/keys"), get(keys::list))
             .route(&at("/identity/keys/rotate"), post(keys::rotate))
+            .route(&at("/identity/keys/{kid}/cancel-rotation"), post(keys::cancel_rotation))
             .route(&at("/identity/keys/{kid}/revoke"), post(keys::revoke))
             .route(&at("/developers/webhooks"), get(webhooks::list).post(webhooks::create))
             .route(&at("/developers/webhooks/new"), get(webhooks::new))
@@ -141,6 +145,7 @@ where
             .route(&at("/developers/webhooks/{webhook}/deliveries/{delivery}/resend"), post(deliveries::resend))
             .route(&at("/identity/clients"), get(clients::list).post(client_form::create))
             .route(&at("/identity/clients/new"), get(client_form::new))
+            .route(&at("/identity/selected-clients"), post(selection::act))
             .route(&at("/identity/clients/{client}"), get(clients::show))
             .route(&at("/identity/clients/{client}/token"), post(run::run))
             .route(&at("/identity/clients/{client}/first-token"), get(run::first_token))

@@ -1,6 +1,9 @@
 //! Tenants, for owners of the first one; to everyone else there is no such page.
 
+use std::sync::Arc;
+
 use auth::client_change::ClientView;
+use auth::client_list::Filter;
 use auth::error::AdminError;
 use auth::operator::session::Method;
 use auth::setup::TenantFields;
@@ -8,6 +11,7 @@ use auth::tenant::Tenant;
 use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::tenant::DEFAULT_SLUG;
+use record::query::{self, JournalFilter, Outcome};
 use store::params;
 
 use super::ask::{Seat, to};
@@ -15,7 +19,12 @@ use super::audit::limit;
 use super::cookie::{self, Jar};
 use super::refused::{Answer, Refused, problems};
 use crate::form::Entered;
-use crate::pages::tenants::{self, List, Made, Row};
+use crate::moment::Grouped;
+use crate::pages::tenants::{self, Disable, List, Made, Row};
+
+const HOUR_SECONDS: i64 = 3_600;
+/// Tokens of the last hour that are counted.
+const TOKENS: u32 = 200;
 
 /// Refuses everyone but owners of the first tenant, and does not say that there is anything.
 fn need_owner(seat: &Seat) -> Result<(), Refused> {
@@ -99,6 +108,76 @@ pub(super) async fn create(seat: Seat) -> Answer {
     ask.forget_form();
     let entered = Entered { problems, ..ask.entered() };
     draw(&seat, None, &entered).await
+}
+
+/// The tenant of the path, when there is one that can be disabled.
+async fn other(seat: &Seat) -> Result<Arc<Tenant>, Refused> {
+    need_owner(seat)?;
+    let slug = seat.ask.param("slug");
+    let found = if *slug == *DEFAULT_SLUG { None } else { seat.ask.auth.tenant(slug).await? };
+    found.ok_or_else(Refused::not_found)
+}
+
+pub(super) async fn ask_disable(seat: Seat) -> Answer {
+    draw_disable(&seat, &Entered::default()).await
+}
+
+/// What depends on a tenant at the moment, and the question whether to disable it.
+async fn draw_disable(seat: &Seat, entered: &Entered) -> Answer {
+    let tenant = other(seat).await?;
+    let ask = &seat.ask;
+    let clients = ask.auth.count_clients(tenant.id, &Filter::default()).await?;
+    let sessions = ask.auth.session_counts(&seat.who, &tenant).await?;
+    let filter = JournalFilter {
+        from: Some(ask.now.plus_seconds(-HOUR_SECONDS)),
+        outcome: Some(Outcome::Issued),
+        limit: TOKENS,
+        ..JournalFilter::default()
+    };
+    let issued = query::journal(&ask.auth.store, tenant.id, &filter).await?.items.len();
+    let more = |is_more: bool| if is_more { " or more" } else { "" };
+    let is_full = issued >= usize::try_from(TOKENS).unwrap_or(usize::MAX);
+    let data = Disable {
+        slug: tenant.slug.to_string(),
+        name: tenant.name.clone(),
+        issuer: tenant.issuer.to_string(),
+        clients: format!("{}{}", Grouped(u64::from(clients.number)), more(clients.is_capped)),
+        tokens: format!("{issued}{}", more(is_full)),
+        sessions: sessions.values().sum(),
+    };
+    let status = if entered.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok((status, tenants::disable(&seat.visit(), &data, entered)).into_response())
+}
+
+/// Switches a tenant off: nobody gets a token there, and nobody signs in.
+pub(super) async fn disable(seat: Seat) -> Answer {
+    let tenant = other(&seat).await?;
+    let ask = &seat.ask;
+    let page = format!("{}/tenants", ask.root);
+    seat.need_fresh(&format!("{page}/{}/disable", tenant.slug))?;
+    if ask.field("confirm") != &*tenant.slug {
+        let problem = ("confirm".to_owned(), "Type the slug of the tenant to disable it.".to_owned());
+        return draw_disable(&seat, &Entered { problems: vec![problem], ..ask.entered() }).await;
+    }
+    set_disabled(&seat, &tenant, true).await?;
+    let undo = (format!("{page}/{}/enable", tenant.slug), Vec::new());
+    Ok(seat.done(&page, format!("{} is disabled", tenant.name), Some(undo)))
+}
+
+pub(super) async fn enable(seat: Seat) -> Answer {
+    let tenant = other(&seat).await?;
+    let page = format!("{}/tenants", seat.ask.root);
+    seat.need_fresh(&page)?;
+    set_disabled(&seat, &tenant, false).await?;
+    Ok(seat.done(&page, format!("{} is enabled", tenant.name), None))
+}
+
+async fn set_disabled(seat: &Seat, tenant: &Tenant, is_disabled: bool) -> Result<(), Refused> {
+    let auth = &seat.ask.auth;
+    let fields = TenantFields { disabled: Some(is_disabled), ..TenantFields::default() };
+    let planned = auth.patch_tenant(&seat.who, &tenant.slug, fields).await?;
+    let done = if is_disabled { auth.run_reserved(planned).await } else { auth.run(planned).await };
+    done.map_err(Refused::from)
 }
 
 /// Enters a tenant with a session of its own.

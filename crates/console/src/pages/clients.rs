@@ -24,6 +24,32 @@ pub struct Row {
     pub expires_at: Option<Timestamp>,
     /// Creation.
     pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// The columns beside the client itself that can be chosen: name and head, and whether it is shown without a choice.
+const CHOICES: [(&str, &str, bool); 5] = [
+    ("scopes", "Scopes", true),
+    ("status", "Status", true),
+    ("expiry", "Expiry", true),
+    ("created", "Created", true),
+    ("changed", "Changed", false),
+];
+
+/// The columns of a choice as a browser keeps it; those that are shown without a choice when there is none.
+pub fn columns(kept: Option<&str>) -> Vec<&'static str> {
+    let is_shown = |(name, _, is_usual): &(&str, &str, bool)| {
+        kept.map_or(*is_usual, |kept| kept.split('.').any(|chosen| chosen == *name))
+    };
+    CHOICES.iter().filter(|choice| is_shown(choice)).map(|(name, ..)| *name).collect()
+}
+
+/// A choice of columns in the form that [`columns`] reads; what is no column is left out.
+pub(crate) fn kept(chosen: &[String]) -> String {
+    let known = CHOICES.iter().map(|(name, ..)| *name).filter(|name| chosen.iter().any(|given| given == name));
+    let kept = known.collect::<Vec<_>>().join(".");
+    if kept.is_empty() { "none".to_owned() } else { kept }
 }
 
 /// What the list needs.
@@ -49,6 +75,10 @@ pub struct List {
     pub counts: [(u32, bool); 2],
     /// What the filter did not look at.
     pub window: Option<&'static str>,
+    /// Address of this page.
+    pub here: String,
+    /// Columns that are shown, by name.
+    pub columns: Vec<&'static str>,
 }
 
 /// The orders that can be chosen where there are no column heads.
@@ -68,6 +98,7 @@ struct Shown<'a> {
     badge: Badge,
     expires: Option<Moment>,
     created: Moment,
+    changed: Moment,
     href: String,
 }
 
@@ -83,6 +114,14 @@ struct Page<'a> {
     paging: Paging,
     total: String,
     is_filtered: bool,
+    /// Name and head of each column that can be chosen, and whether it is shown.
+    choices: Vec<(&'static str, &'static str, bool)>,
+}
+
+impl Page<'_> {
+    fn has(&self, column: &str) -> bool {
+        self.data.columns.contains(&column)
+    }
 }
 
 /// The page.
@@ -107,19 +146,26 @@ pub fn list<'a>(visit: &Visit<'a>, data: &'a List) -> Document {
         badge: badge::of(row.status),
         expires: row.expires_at.map(|at| Moment::new(at, visit.now)),
         created: Moment::new(row.created_at, visit.now),
+        changed: Moment::new(row.updated_at, visit.now),
         href: format!("{action}/{}", row.client_id),
         row,
     };
     let [total, of] = data.counts.map(|(number, is_capped)| capped(number, is_capped));
     Document::of(&Page {
         refused: visit.viewer.refused("clients:write"),
-        columns: vec![
-            head("Client", "name"),
-            Column::plain("Scopes"),
-            head("Status", "status"),
-            head("Expiry", "expiry"),
-            head("Created", "-created_at"),
-        ],
+        columns: std::iter::once(head("Client", "name"))
+            .chain(data.columns.iter().filter_map(|column| {
+                Some(match *column {
+                    "scopes" => Column::plain("Scopes"),
+                    "status" => head("Status", "status"),
+                    "expiry" => head("Expiry", "expiry"),
+                    "created" => head("Created", "-created_at"),
+                    "changed" => Column::plain("Changed"),
+                    _ => return None,
+                })
+            }))
+            .collect(),
+        choices: CHOICES.iter().map(|(name, text, _)| (*name, *text, data.columns.contains(name))).collect(),
         orders: ORDERS,
         rows: data.rows.iter().map(shown).collect(),
         paging: Paging {

@@ -46,6 +46,8 @@ struct Shown<'a> {
     /// What the drawing says about it, in words.
     words: String,
     revoke: Option<Confirm>,
+    /// Where its scheduled rotation is called off.
+    cancel: Option<String>,
     /// Place of its text and its bars in the drawing.
     y: i64,
     text_y: i64,
@@ -155,6 +157,8 @@ pub fn list<'a>(visit: &Visit<'a>, keys: &'a [Key], published: (&'a str, &'a str
             short: short(&key.kid),
             words,
             revoke: (key.is_live && refused.is_none()).then_some(revoke),
+            cancel: (key.replace_at.is_some() && refused.is_none())
+                .then(|| format!("{}/identity/keys/{}/cancel-rotation", frame.root, key.kid)),
             y,
             text_y: y.saturating_add(13),
             bars,

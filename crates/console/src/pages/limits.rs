@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::address::counted;
 use crate::badge::{self, Badge};
-use crate::form::{Entered, Field};
+use crate::form::{Entered, Field, Paging};
 use crate::moment::{Grouped, duration};
 use crate::shell::{Document, Frame, Visit};
 
@@ -82,8 +82,12 @@ pub struct Data {
     pub source_failures: Rate,
     /// Clients with limits of their own.
     pub own: Vec<Own>,
-    /// Whether these are all.
-    pub is_whole: bool,
+    /// Rows on a page of them.
+    pub limit: u32,
+    /// Whether this is the first page of them.
+    pub is_first: bool,
+    /// Cursor of the page after.
+    pub next: Option<String>,
     /// Clients that met a limit lately.
     pub met: Vec<Met>,
     /// Version of the tenant's settings.
@@ -114,6 +118,7 @@ struct Page<'a> {
     rules: [(&'static str, String, &'static str); 3],
     fields: Vec<Field>,
     rows: Vec<Shown<'a>>,
+    paging: Paging,
     met: Vec<(&'a Met, String)>,
     server: String,
     refused: Option<String>,
@@ -138,8 +143,19 @@ pub fn show<'a>(visit: &Visit<'a>, data: &'a Data) -> Document {
     let count = |n: u64, what: &str| {
         (n > 0).then(|| format!("{} {what}", counted(usize::try_from(n).unwrap_or(usize::MAX), "request")))
     };
+    let here = format!("{}/identity/limits", frame.root);
     Document::of(&Page {
-        here: format!("{}/identity/limits", frame.root),
+        paging: Paging {
+            shown: counted(data.own.len(), "client"),
+            limit: data.limit,
+            first: (!data.is_first).then(|| format!("{here}?limit={}", data.limit)),
+            next: data.next.as_ref().map(|id| format!("{here}?limit={}&cursor={id}", data.limit)),
+            previous: None,
+            export: None,
+            kept: Vec::new(),
+            action: here.clone(),
+        },
+        here,
         rules: [
             ("Requests of one address", data.source.words(), "limits.source_rate"),
             (

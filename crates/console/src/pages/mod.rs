@@ -16,6 +16,7 @@ pub mod refused;
 pub mod reveal;
 pub mod run;
 pub mod search;
+pub mod selection;
 pub mod settings;
 pub mod sign_in;
 pub mod team;

@@ -54,6 +54,48 @@ pub struct Made {
     pub secret: String,
 }
 
+/// A tenant that is about to be disabled, with what depends on it.
+#[derive(Debug, Clone)]
+pub struct Disable {
+    /// The path segment.
+    pub slug: String,
+    /// Name for people.
+    pub name: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// How many clients it has.
+    pub clients: String,
+    /// How many tokens it issued in the last hour.
+    pub tokens: String,
+    /// How many sessions of its people are open.
+    pub sessions: i64,
+}
+
+#[derive(Template)]
+#[template(path = "tenant_disable.html")]
+struct DisablePage<'a> {
+    frame: Frame<'a>,
+    data: &'a Disable,
+    list: String,
+    typed: Field,
+    entered: &'a Entered,
+}
+
+/// The question before a tenant is disabled.
+pub fn disable<'a>(visit: &Visit<'a>, data: &'a Disable, entered: &'a Entered) -> Document {
+    let frame = Frame::new(visit, "/console/tenants", "Disable a tenant");
+    Document::of(&DisablePage {
+        list: format!("{}/tenants", frame.root),
+        typed: Field::new("confirm", "Slug of the tenant", "text")
+            .hint("Type it to confirm.")
+            .autocomplete("off")
+            .filled(entered),
+        data,
+        entered,
+        frame,
+    })
+}
+
 struct Shown<'a> {
     row: &'a Row,
     kind: Badge,

@@ -37,7 +37,9 @@ pub(super) fn pages(visit: &Visit<'_>) -> Vec<(&'static str, Document)> {
             own("ci-deployer", "CI deployer", Some(rate(600, 60, 1_200)), vec![("hour", 8_210, 10_000)], true),
             own("billing-worker", "billing-worker", None, vec![("hour", 12, 500), ("day", 4_900, 5_000)], false),
         ],
-        is_whole: true,
+        limit: 25,
+        is_first: true,
+        next: None,
         met: vec![Met {
             client_id: "ci-deployer".to_owned(),
             name: "CI deployer".to_owned(),

@@ -65,6 +65,7 @@ fn list(is_empty: bool) -> clients::List {
         status,
         expires_at: (status == "expired").then(|| ago(5 * 86_400)),
         created_at: ago(created),
+        updated_at: ago(created),
     });
     clients::List {
         rows: if is_empty { Vec::new() } else { rows.to_vec() },
@@ -77,6 +78,8 @@ fn list(is_empty: bool) -> clients::List {
         next: (!is_empty).then(|| "b3BhcXVl".to_owned()),
         counts: if is_empty { [(0, false); 2] } else { [(10_000, true); 2] },
         window: None,
+        here: "/console/identity/clients".to_owned(),
+        columns: clients::columns(None),
     }
 }
 

@@ -169,6 +169,7 @@ impl Clients {
     pub(crate) async fn carry_out(self) -> Result<Exit, Failure> {
         let scope = match &self.verb {
             Verb::List { .. } | Verb::Get { .. } => "clients:read",
+            Verb::RevokeTokens { .. } => "tokens:revoke",
             _ => "clients:write",
         };
         if let Verb::Delete { client_id, consent } = &self.verb {

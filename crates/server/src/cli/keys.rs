@@ -57,6 +57,12 @@ enum Verb {
         #[command(flatten)]
         file: FromFile,
     },
+    /// Call off the rotation that is scheduled for a key
+    #[command(after_help = "Example:\n  bastionary keys cancel-rotation v45brkIC6boB46xUt10w_QGTzjElJjNlolvmlspv5uk")]
+    CancelRotation {
+        /// The key that signs
+        kid: String,
+    },
     /// Destroy a signing key in an emergency
     #[command(after_help = "Example:\n  bastionary keys revoke v45brkIC6boB46xUt10w_QGTzjElJjNlolvmlspv5uk --yes")]
     Revoke {
@@ -92,6 +98,11 @@ impl Keys {
                     terminal::words(&format!("The staged key will be promoted at {at}. `--force` promotes it now."));
                 }
                 print(&answer, self.output, &COLUMNS);
+            }
+            Verb::CancelRotation { kid } => {
+                let session = self.remote.session("keys:write").await?;
+                let path = format!("/api/keys/{}/cancel-rotation", encoded(&kid));
+                print(&session.call(Method::POST, &path, None).await?.unwrap_or_default(), self.output, &COLUMNS);
             }
             Verb::Revoke { kid, consent } => {
                 consent.obtain(&format!("destroying the key {kid}"))?;

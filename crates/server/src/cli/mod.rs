@@ -14,6 +14,7 @@ mod keys;
 mod listen;
 mod migrate;
 mod onsite;
+mod operators;
 mod raw;
 mod remote;
 mod secrets;
@@ -69,6 +70,8 @@ enum Command {
     Apis(apis::Apis),
     /// Signing keys
     Keys(keys::Keys),
+    /// People who sign in to the console
+    Operators(operators::Operators),
     /// Send a request to the admin API
     Api(raw::Raw),
     /// What was changed, issued and refused
@@ -180,6 +183,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Secrets(command) => command.carry_out().await,
         Command::Apis(command) => command.carry_out().await,
         Command::Keys(command) => command.carry_out().await,
+        Command::Operators(command) => command.carry_out().await,
         Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
         Command::Events(command) => command.carry_out().await,
