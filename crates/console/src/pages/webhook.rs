@@ -182,7 +182,7 @@ struct Line<'a> {
 /// One type with its sample.
 struct Sample {
     name: &'static str,
-    meaning: &'static str,
+    meaning: String,
     body: String,
     is_asked_for: bool,
 }
@@ -327,7 +327,8 @@ pub fn detail<'a>(
             .filter(is_wanted)
             .map(|kind| Sample {
                 name: kind.name(),
-                meaning: kind.meaning(),
+                // written for the book, where these mark code
+                meaning: kind.meaning().replace('`', ""),
                 body: sample(*kind, &visit.viewer.tenant_slug),
                 is_asked_for: endpoint.types.iter().any(|name| covers(name, kind.name())),
             })
@@ -436,7 +437,6 @@ struct DeliveryPage<'a> {
 pub fn delivery<'a>(visit: &Visit<'a>, whole: &'a Whole) -> Document {
     let mut frame = Frame::new(visit, SECTION, &whole.delivery.kind);
     let endpoint = format!("{}/{SECTION}/{}", frame.root, whole.endpoint_id);
-    frame.crumbs.push((whole.url.clone(), endpoint.clone()));
     let values = [("webhook_id", whole.endpoint_id.as_str()), ("delivery_id", whole.delivery.id.as_str())];
     frame.code = code::shown(&["getDelivery", "resendDelivery"], &visit.viewer.issuer, &values);
     let moment = |at: Timestamp| Moment::new(at, visit.now);
@@ -488,7 +488,6 @@ struct AgainPage<'a> {
 pub fn again<'a>(visit: &Visit<'a>, again: &'a Again) -> Document {
     let mut frame = Frame::new(visit, SECTION, "Send again");
     let here = format!("{}/{SECTION}/{}", frame.root, again.endpoint_id);
-    frame.crumbs.push((again.url.clone(), here.clone()));
     frame.code =
         code::shown(&["resendDeliveries"], &visit.viewer.issuer, &[("webhook_id", again.endpoint_id.as_str())]);
     let kept = again.filters.pairs();

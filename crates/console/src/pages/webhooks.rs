@@ -73,7 +73,7 @@ pub(crate) struct Group {
     /// The name that covers them all.
     pub(crate) all: String,
     /// Name and meaning of each.
-    pub(crate) types: Vec<(&'static str, &'static str)>,
+    pub(crate) types: Vec<(&'static str, String)>,
     /// Whether one of them is ticked.
     pub(crate) is_open: bool,
 }
@@ -84,12 +84,14 @@ pub(crate) fn groups(entered: &Entered) -> Vec<Group> {
     for kind in Type::ALL.iter().filter(|kind| **kind != Type::WebhookTest) {
         let all = format!("{}.*", kind.name().split('.').next().unwrap_or_default());
         let is_ticked = entered.has("types", kind.name());
+        // written for the book, where these mark code
+        let meaning = kind.meaning().replace('`', "");
         match groups.last_mut().filter(|group| group.all == all) {
             Some(group) => {
-                group.types.push((kind.name(), kind.meaning()));
+                group.types.push((kind.name(), meaning));
                 group.is_open |= is_ticked;
             }
-            None => groups.push(Group { all, types: vec![(kind.name(), kind.meaning())], is_open: is_ticked }),
+            None => groups.push(Group { all, types: vec![(kind.name(), meaning)], is_open: is_ticked }),
         }
     }
     groups
