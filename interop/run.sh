@@ -55,7 +55,7 @@ try_start() {
     # A configuration meant for another server must not leak into this one.
     env --ignore-environment PATH="$PATH" HOME="$scratch" "${tls[@]}" \
         BASTIONARY_ADMIN_CLIENT_ID="$admin_id" BASTIONARY_ADMIN_CLIENT_SECRET="$admin_secret" \
-        BASTIONARY_MANAGEMENT_LISTEN=off BASTIONARY_LOG=warn \
+        BASTIONARY_MANAGEMENT_LISTEN=off BASTIONARY_LOG=warn BASTIONARY_OUTBOUND_ALLOW=127.0.0.1 \
         "$target/debug/bastionary" serve --listen "127.0.0.1:$port" --data-dir "$data" >"$scratch/server.log" 2>&1 &
     server=$!
     for _ in $(seq 150); do
@@ -103,10 +103,12 @@ run() {
 
 run snippets python3 snippets/run.py curl cli node python rust
 start http
-for script in openid-client oauth4webapi jose; do
+export MESSAGES=$scratch/messages.json
+python3 messages.py "$issuer" "$admin_id" "$admin_secret" >"$MESSAGES"
+for script in openid-client oauth4webapi jose standardwebhooks; do
     run "$script" node "node/$script.js"
 done
-for script in pyjwt_client authlib_client requests_oauthlib_client; do
+for script in pyjwt_client authlib_client requests_oauthlib_client standardwebhooks_client; do
     run "$script" "$here/python/.venv/bin/python" "python/$script.py"
 done
 stop
