@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::error::OauthError;
 
 /// Management scopes of the built-in API `<issuer>/api`.
-pub const MANAGEMENT_SCOPES: [(&str, &str); 17] = [
+pub const MANAGEMENT_SCOPES: [(&str, &str); 19] = [
     ("admin", "Everything"),
     ("clients:read", "Read clients and their secrets' dates"),
     ("clients:write", "Create, change and delete clients and secrets"),
