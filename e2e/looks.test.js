@@ -209,6 +209,41 @@ look("axe sees activity, tokens, limits, settings and tenants", async () => {
   await sees("disable a tenant", `${who.console}/tenants/acme/disable`);
 }, 120_000);
 
+look("axe sees webhooks", async () => {
+  const { page } = who;
+  const list = `${who.console}/developers/webhooks`;
+  await sees("no webhook endpoint", list);
+  await sees("new webhook endpoint", `${list}/new`, [["types", "fieldset summary", "details[open] .check"]]);
+  who.expected.add(422);
+  await page.fill("#url", "http://hooks.example.com");
+  await page.click("main button[type=submit]");
+  await sees("new webhook endpoint with a problem", null);
+  who.expected.delete(422);
+  await page.fill("#url", "https://hooks.example.com/in");
+  await page.check('input[name=types][value="client.*"]');
+  await page.click("main button[type=submit]");
+  await sees("webhook reveal", null, [["closing", ".veil", "#leave[open]"]]);
+  await page.goto(list);
+  await page.click("td.lead a");
+  const endpoint = page.url();
+  await page.click('button:text-is("Send a test")');
+  await sees("webhook endpoint", null);
+  await page.click("td.lead a");
+  await sees("webhook delivery", null);
+  await sees("webhook types", `${endpoint}/events?q=client`, [["sample", "details.record summary", "details.record[open] .body"]]);
+  await sees("webhook verification", `${endpoint}/verify`);
+  await sees("webhook settings", `${endpoint}/settings`, [["roll", "button[commandfor=roll]", "dialog#roll[open]"]]);
+  await sees("webhook danger zone", `${endpoint}/danger`, [["delete", "button[commandfor=delete]", "dialog#delete[open]"]]);
+  await sees("webhooks sent again", `${endpoint}/resend?status=failed`);
+  await page.goto(endpoint);
+  await page.click('button:text-is("Pause")');
+  await sees("paused webhook endpoint", null);
+  await sees("home with a paused webhook endpoint", who.console);
+  await page.click('.attention button:text-is("Send a test and resume")');
+  await page.waitForURL(endpoint);
+  await sees("webhooks", list);
+}, 150_000);
+
 look("the chosen theme holds whatever the system prefers", async () => {
   const { page } = who;
   const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);

@@ -54,6 +54,7 @@ fn tags() -> Value {
         {"name": "limits", "description": "Limits of requests"},
         {"name": "audit", "description": "What was changed, issued and refused, with proofs"},
         {"name": "events", "description": "What others hear of"},
+        {"name": "webhooks", "description": "Endpoints that events are posted to, and their deliveries"},
         {"name": "about", "description": "The server about itself"}
     ])
 }
@@ -67,7 +68,8 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
-    const TAGS: [&str; 9] = ["clients", "secrets", "apis", "keys", "tenants", "operators", "limits", "audit", "events"];
+    const TAGS: [&str; 10] =
+        ["clients", "secrets", "apis", "keys", "tenants", "operators", "limits", "audit", "events", "webhooks"];
     route.path.split('/').nth(2).filter(|segment| TAGS.contains(segment)).unwrap_or("about")
 }
 
@@ -111,7 +113,9 @@ fn parameters(route: &Route) -> Vec<Value> {
     let mut list: Vec<Value> =
         route.path_parameters().map(|name| component::path_parameter(route.path, name)).collect();
     let reference = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
-    list.extend(route.query.iter().map(|name| reference(name)));
+    // one name, another list of states
+    let of_delivery = |name: &str| name == "status" && route.operation_id == "listDeliveries";
+    list.extend(route.query.iter().map(|name| reference(if of_delivery(name) { "delivery_status" } else { name })));
     if route.idempotent {
         list.push(reference("Idempotency-Key"));
     }
@@ -129,6 +133,7 @@ fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     let description = match route.status {
         201 => "Created.",
+        202 => "Taken on; it is done in the background.",
         204 => "Done; the answer has no body.",
         _ => "Done.",
     };
@@ -136,6 +141,10 @@ fn responses(route: &Route) -> Value {
     if route.operation_id == "rotateKey" {
         let description = "The staged key does not sign yet; `promotes_at` says when it will.";
         responses.insert("202".to_owned(), success(route, description));
+    }
+    if route.operation_id == "resendDeliveries" {
+        let description = "How many it would be; the answer to a dry run.";
+        responses.insert("200".to_owned(), success(route, description));
     }
     if route.conditional && !route.idempotent {
         responses.insert("304".to_owned(), json!({"description": "The object has not changed."}));
@@ -173,7 +182,7 @@ fn success(route: &Route, description: &str) -> Value {
     if route.status == 201 {
         headers.insert("Location".to_owned(), header("Location"));
     }
-    if route.conditional && route.response.is_some() {
+    if (route.conditional || route.operation_id == "getWebhook") && route.response.is_some() {
         headers.insert("ETag".to_owned(), header("ETag"));
     }
     let mut response = Map::new();

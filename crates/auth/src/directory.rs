@@ -9,6 +9,7 @@ use kernel::clock::{Clock, Timestamp};
 use kernel::id::{self, Entropy, Id};
 use kernel::mutant;
 use kernel::principal::{Principal, Subject};
+use kernel::target::Policy;
 use kernel::tenant::TenantId;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub key_rotation_days: u32,
     /// Days an event is kept.
     pub event_retention_days: u32,
+    /// Where this server may send requests of its own.
+    pub outbound: Policy,
     /// Live refresh families a client may have.
     pub max_families: usize,
     /// Workers for slow hashes.
@@ -83,6 +86,7 @@ impl Default for Settings {
             source_failures: Rate::per_second(20, 200),
             key_rotation_days: 90,
             event_retention_days: 30,
+            outbound: Policy::default(),
             max_families: 100,
             slow_hash_workers: 1,
             second_factor_required: true,

@@ -295,6 +295,8 @@ impl Auth {
             .run(&sql::PURGE_IDEMPOTENCY, params![now])
             .run(&sql::PURGE_FAMILY, params![day_ago])
             .run(&sql::PURGE_CHANGE, params![day_ago])
+            .run(&sql::PURGE_DELIVERY, params![events_end])
+            .run(&sql::PURGE_ATTEMPT, params![events_end])
             .run(&sql::PURGE_EVENT, params![events_end])
             .run(&operator::sql::PURGE_SESSION, params![now])
             .run(&operator::sql::PURGE_SPENT, params![now])

@@ -65,6 +65,15 @@ store::statements! {
         "SELECT c.id, c.expires_at, k.client_id, k.settings FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.tenant_id = ?1 AND c.expires_at > ?2 AND c.expires_at <= ?3 AND c.revoked_at IS NULL AND k.disabled_at IS NULL AND NOT EXISTS (SELECT o.id FROM credential o WHERE o.tenant_id = ?1 AND o.client = c.client AND o.id <> c.id AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > c.expires_at)) ORDER BY c.expires_at LIMIT ?4";
     /// An announcement noted.
     CREDENTIAL_ANNOUNCED = "UPDATE credential SET announced_days = ?3 WHERE tenant_id = ?1 AND id = ?2 AND (announced_days IS NULL OR announced_days > ?3)";
+    /// Forgets events older than a time, but for those that are still on their way to an endpoint.
+    PURGE_EVENT across_tenants("upkeep covers every tenant") = "DELETE FROM event WHERE at < ?1 AND NOT EXISTS \
+        (SELECT 1 FROM webhook_delivery d WHERE d.tenant_id = event.tenant_id AND d.event_position = event.position \
+        AND d.state = 'pending')";
+    /// Forgets deliveries older than a time that have ended, or that wait for a paused endpoint.
+    PURGE_DELIVERY across_tenants("upkeep covers every tenant") = "DELETE FROM webhook_delivery \
+        WHERE created_at < ?1 AND (state <> 'pending' OR next_at IS NULL)";
+    /// Forgets attempts older than a time.
+    PURGE_ATTEMPT across_tenants("upkeep covers every tenant") = "DELETE FROM webhook_attempt WHERE at < ?1";
     /// Secrets that ended lately, which was not told yet.
     CREDENTIALS_EXPIRED across_tenants("the announcing job covers every tenant") =
         "SELECT c.tenant_id, c.id, k.client_id, c.label, c.expires_at FROM credential c JOIN client k ON k.tenant_id = c.tenant_id AND k.id = c.client WHERE c.expires_at > ?1 AND c.expires_at <= ?2 AND c.revoked_at IS NULL AND (c.announced_days IS NULL OR c.announced_days > 0) ORDER BY c.expires_at LIMIT 1000";
@@ -73,8 +82,6 @@ store::statements! {
         "SELECT tenant_id, id, client_id, expires_at FROM client WHERE expires_at > ?1 AND expires_at <= ?2 AND (expired_told IS NULL OR expired_told <> expires_at) ORDER BY expires_at LIMIT 1000";
     /// The end of a client noted as told.
     CLIENT_EXPIRED_TOLD = "UPDATE client SET expired_told = ?3 WHERE tenant_id = ?1 AND id = ?2 AND expires_at = ?3 AND (expired_told IS NULL OR expired_told <> ?3)";
-    /// Forgets events older than a time.
-    PURGE_EVENT across_tenants("upkeep covers every tenant") = "DELETE FROM event WHERE at < ?1";
 
     /// The APIs of a tenant.
     APIS = "SELECT id, identifier, name, builtin, token_ttl_seconds, signing_alg, version, created_at, updated_at FROM api WHERE tenant_id = ?1 ORDER BY id LIMIT 10000";

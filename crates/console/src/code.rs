@@ -41,6 +41,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("identity/clients", &["listClients", "countClients", "createClient"]),
     ("identity/apis", &["listApis", "createApi"]),
     ("identity/keys", &["listKeys", "rotateKey", "cancelKeyRotation", "getJwks"]),
+    ("developers/webhooks", &["listWebhooks", "createWebhook"]),
 ];
 
 /// One operation as a page shows it.

@@ -157,6 +157,7 @@ const READS: &[(&str, &str)] = &[
     ("identity/keys", "keys:read"),
     ("identity/tokens", "clients:read"),
     ("identity/limits", "limits:read"),
+    ("developers/webhooks", "webhooks:read"),
     ("team", "operators:read"),
     ("settings", "operators:read"),
 ];
@@ -174,7 +175,14 @@ const SECTIONS: &[(&str, &[Place])] = &[
             ("gauge", "Rate limits", "identity/limits"),
         ],
     ),
-    ("Developers", &[("code-xml", "API reference", "/docs/api"), ("book-open", "Docs", "/docs")]),
+    (
+        "Developers",
+        &[
+            ("webhook", "Webhooks", "developers/webhooks"),
+            ("code-xml", "API reference", "/docs/api"),
+            ("book-open", "Docs", "/docs"),
+        ],
+    ),
     (
         "Organization",
         &[("building-2", "Tenants", TENANTS), ("users", "Team", "team"), ("settings", "Settings", "settings")],

@@ -105,6 +105,22 @@ pub(crate) fn verify(issuer: &str, audience: &str, alg: &str) -> Vec<Snippet> {
     VERIFY.iter().filter_map(|(fenced, key, name)| Some(Snippet { key, name, text: fence(fenced)? })).collect()
 }
 
+/// Language of a fence in the chapter on webhooks, key and name; the last one verifies with a public key.
+const RECEIVE: [(&str, &str, &str); 4] =
+    [("js", "node", "Node"), ("python", "python", "Python"), ("go", "go", "Go"), ("rust", "rust", "Rust")];
+
+/// The programs of the book that receive messages: with the shared secret, or with the public key.
+pub(crate) fn receive(has_public_key_alone: bool) -> Vec<Snippet> {
+    let chapter = book::page("webhooks").map_or("", |(_, page)| page.markdown);
+    let (by_secret, by_key) = chapter.split_once("### With a public key").unwrap_or((chapter, ""));
+    let part = if has_public_key_alone { by_key } else { by_secret };
+    let fence = |language: &str| {
+        let (_, rest) = part.split_once(&format!("```{language}\n"))?;
+        rest.split_once("\n```").map(|(text, _)| text.to_owned())
+    };
+    RECEIVE.iter().filter_map(|(fenced, key, name)| Some(Snippet { key, name, text: fence(fenced)? })).collect()
+}
+
 /// What a program is filled with.
 pub(crate) struct Values<'a> {
     /// The issuer.
@@ -173,6 +189,15 @@ mod tests {
             assert_eq!(text.contains("BASTIONARY_CLIENT_SECRET"), key == "cli", "{key}: {text}");
             assert!(text.contains("bst_cs_shown") && !text.contains("{{"), "{key}: {text}");
         }
+    }
+
+    #[test]
+    fn messages_are_received_with_a_secret_in_four_languages_and_with_a_public_key_in_one() {
+        let keys = |list: Vec<Snippet>| list.into_iter().map(|snippet| snippet.key).collect::<Vec<_>>();
+        assert_eq!(keys(receive(false)), ["node", "python", "go", "rust"]);
+        assert_eq!(keys(receive(true)), ["node"]);
+        assert!(receive(false).iter().all(|snippet| !snippet.text.contains("whpk_")));
+        assert!(receive(true).iter().all(|snippet| snippet.text.contains("whpk_")));
     }
 
     #[test]

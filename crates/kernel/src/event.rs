@@ -100,6 +100,16 @@ types! {
     /// Passphrases for an operator are not accepted from a network any more, after 100 failures in a row.
     OperatorSigninBlocked = "operator.signin_blocked",
         r#"{"object":"operator","id":"op_06bs4x","failures":100,"source":"203.0.113.7"}"#;
+    /// Somebody asked for a test of a webhook endpoint; it goes to that endpoint alone.
+    WebhookTest = "webhook.test", r#"{"object":"webhook_endpoint","id":"whe_06bs4x"}"#;
+    /// Messages to a webhook endpoint wait: `reason` is `requested`, or `failing` after five days without a success.
+    WebhookPaused = "webhook.paused",
+        r#"{"object":"webhook_endpoint","id":"whe_06bs4x","reason":"failing","failing_since":"2027-01-26T09:00:00Z"}"#;
+    /// A webhook endpoint answered 410; it gets no messages any more.
+    WebhookDisabled = "webhook.disabled", r#"{"object":"webhook_endpoint","id":"whe_06bs4x","reason":"gone"}"#;
+    /// A webhook endpoint has new keys; the old ones sign as well until the overlap ends.
+    WebhookSecretRolled = "webhook.secret_rolled",
+        r#"{"object":"webhook_endpoint","id":"whe_06bs4x","overlap_ends_at":"2027-02-01T09:00:00Z"}"#;
 }
 
 impl Type {
@@ -107,6 +117,18 @@ impl Type {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
+}
+
+/// Whether a name covers a type: the type itself, `object.*` for all that begin so, or `*` for every one.
+pub fn covers(name: &str, kind: &str) -> bool {
+    let is_within = |object: &str| kind.strip_prefix(object).is_some_and(|rest| rest.starts_with('.'));
+    name == "*" || name == kind || name.strip_suffix(".*").is_some_and(is_within)
+}
+
+/// The type whose name begins most like a text.
+pub fn nearest(text: &str) -> &'static str {
+    let shared = |name: &str| name.chars().zip(text.chars()).take_while(|(a, b)| a == b).count();
+    Type::ALL.iter().map(|kind| kind.name()).max_by_key(|name| shared(name)).unwrap_or_default()
 }
 
 /// `data` is always shorter, in bytes.

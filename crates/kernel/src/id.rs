@@ -60,6 +60,10 @@ kinds! {
     Link = "lnk";
     /// A passkey of an operator.
     Passkey = "pk";
+    /// An endpoint that events are posted to.
+    Webhook = "whe";
+    /// One event on its way to one endpoint.
+    Delivery = "dlv";
 }
 
 /// A typed 16-byte identifier.

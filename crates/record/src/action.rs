@@ -59,6 +59,24 @@ actions! {
     KEY_DESTROYED = "key.destroyed";
     /// A threshold of a client's quota was passed.
     LIMIT_REACHED = "limit.reached";
+    /// A webhook endpoint was created.
+    WEBHOOK_CREATED = "webhook.created";
+    /// A webhook endpoint was changed.
+    WEBHOOK_UPDATED = "webhook.updated";
+    /// A webhook endpoint was deleted, and its open deliveries canceled.
+    WEBHOOK_DELETED = "webhook.deleted";
+    /// Messages to a webhook endpoint wait.
+    WEBHOOK_PAUSED = "webhook.paused";
+    /// A webhook endpoint is gone; its open deliveries were canceled.
+    WEBHOOK_DISABLED = "webhook.disabled";
+    /// Messages to a webhook endpoint go out again.
+    WEBHOOK_RESUMED = "webhook.resumed";
+    /// A test was sent to a webhook endpoint.
+    WEBHOOK_TESTED = "webhook.tested";
+    /// A webhook endpoint got new keys.
+    WEBHOOK_SECRET_ROLLED = "webhook.secret_rolled";
+    /// Messages were sent to a webhook endpoint once more.
+    WEBHOOK_RESENT = "webhook.resent";
     /// A signing key was made and published ahead of its use.
     KEY_STAGED = "key.staged";
     /// A tenant was created.

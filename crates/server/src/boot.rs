@@ -236,6 +236,7 @@ fn settings(config: &Config, issuer: String) -> Settings {
         source_failures: per_minute(limits.auth_failure_source_rate, limits.auth_failure_source_burst),
         key_rotation_days: config.key_rotation_days,
         event_retention_days: config.event_retention_days,
+        outbound: config.outbound.clone(),
         slow_hash_workers: cores.div_euclid(2).clamp(1, 8),
         second_factor_required: !config.is_development,
         ..Settings::default()

@@ -163,6 +163,10 @@ pub enum Upkeep {
     Announced,
     /// Counting attempts to sign in, and noting when a session was last seen.
     SignIn,
+    /// Making deliveries of the events that an endpoint asks for, and letting those of a paused one wait.
+    FanOut,
+    /// Noting an attempt at a delivery, and how its endpoint fares.
+    Attempt,
 }
 
 impl Upkeep {
@@ -183,6 +187,8 @@ impl Upkeep {
                 "operator_attempt",
                 "operator_spent",
                 "operator_link",
+                "webhook_delivery",
+                "webhook_attempt",
             ],
             Self::Fold => &["journal_segment", "journal_block", "audit_leaf", "audit_record", "audit_checkpoint"],
             Self::LastUsed => &["credential"],
@@ -190,6 +196,8 @@ impl Upkeep {
             Self::Keyring => &["root_key", "data_key", "mark"],
             Self::Announced => &["credential", "client", "event", "event_head"],
             Self::SignIn => &["operator_session", "operator_attempt"],
+            Self::FanOut => &["webhook_endpoint", "webhook_delivery"],
+            Self::Attempt => &["webhook_endpoint", "webhook_delivery", "webhook_attempt"],
         }
     }
 }

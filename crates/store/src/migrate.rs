@@ -31,6 +31,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0004_client_lists.sql"),
     },
     Migration { version: 5, name: "events", min_reader: 5, sql: include_str!("../migrations/0005_events.sql") },
+    Migration { version: 6, name: "webhooks", min_reader: 5, sql: include_str!("../migrations/0006_webhooks.sql") },
     // an older program would leave the key of the limits as it is when it changes a client
     Migration {
         version: 7,
@@ -195,7 +196,7 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth, fifth, seventh, eighth] = MIGRATIONS else {
+        let [first, second, third, fourth, fifth, sixth, seventh, eighth] = MIGRATIONS else {
             panic!("add the expansion of the new migration here")
         };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
@@ -208,6 +209,8 @@ mod tests {
         assert_eq!(fourth.text(Dialect::Postgres), include_str!("../tests/expanded/0004_postgres.sql"));
         assert_eq!(fifth.text(Dialect::Sqlite), include_str!("../tests/expanded/0005_sqlite.sql"));
         assert_eq!(fifth.text(Dialect::Postgres), include_str!("../tests/expanded/0005_postgres.sql"));
+        assert_eq!(sixth.text(Dialect::Sqlite), include_str!("../tests/expanded/0006_sqlite.sql"));
+        assert_eq!(sixth.text(Dialect::Postgres), include_str!("../tests/expanded/0006_postgres.sql"));
         assert_eq!(seventh.text(Dialect::Sqlite), include_str!("../tests/expanded/0007_sqlite.sql"));
         assert_eq!(seventh.text(Dialect::Postgres), include_str!("../tests/expanded/0007_postgres.sql"));
         assert_eq!(eighth.text(Dialect::Sqlite), include_str!("../tests/expanded/0008_sqlite.sql"));

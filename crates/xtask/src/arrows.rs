@@ -11,6 +11,7 @@ const ROWS: &[&[&str]] = &[
     &["record"],
     &["auth", "billing", "licensing", "flags"],
     &["access"],
+    &["webhook"],
     // The router mounts the pages and assets of the console, never the other way round.
     &["console"],
     &["api"],

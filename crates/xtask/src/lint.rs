@@ -43,6 +43,7 @@ pub(crate) fn shape() -> Result<()> {
     breaches.extend(words::engines(&files));
     breaches.extend(words::marks(&files));
     breaches.extend(words::cryptography(&files));
+    breaches.extend(words::connections(&files));
     breaches.extend(words::private_paths(&files));
     breaches.extend(notices::check()?);
     breaches.extend(packages::lock(&std::fs::read_to_string("Cargo.lock").context("reading Cargo.lock")?));

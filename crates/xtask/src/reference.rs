@@ -23,7 +23,7 @@ code has a [page](error-codes.md).
 ";
 
 /// Chapters that say more about the operations of a tag.
-const MORE: [(&str, &str); 9] = [
+const MORE: [(&str, &str); 10] = [
     (
         "oauth",
         "[Client credentials](client-credentials.md), [Refresh tokens](refresh-tokens.md), [Revocation and introspection](revocation-introspection.md)",
@@ -36,6 +36,7 @@ const MORE: [(&str, &str); 9] = [
     ("tenants", "[Tenants](tenants.md)"),
     ("limits", "[Rate limits and quotas](limits.md)"),
     ("audit", "[Audit log](audit.md)"),
+    ("webhooks", "[Webhooks](webhooks.md)"),
 ];
 
 /// Parameters that the head of the chapter speaks of.

@@ -1,4 +1,4 @@
-//! Words that belong to one place only: engine names, the cryptographic library, marks of unfinished work.
+//! Words that belong to one place only: engine names, the cryptographic library, connections, marks of unfinished work.
 
 use crate::tree::{SourceFile, code, has_word};
 
@@ -57,6 +57,25 @@ pub(crate) fn cryptography(files: &[SourceFile]) -> Vec<String> {
         for (number, line) in file.shipped() {
             if has_word(&code(line).replace(&provider, ""), &library) {
                 breaches.push(format!("{}:{number}: `{library}` is named in jose alone", file.path));
+            }
+        }
+    }
+    breaches
+}
+
+/// Every connection that is opened outside the connectors: others' targets are reached through the guarded one alone.
+pub(crate) fn connections(files: &[SourceFile]) -> Vec<String> {
+    let openers = ["TcpStream::connect", "TcpSocket::", "hyper::client", "lookup_host", "to_socket_addrs"];
+    let at_home = |path: &str| {
+        ["crates/server/src/outbound/", "crates/store/src/postgres/", "crates/testkit/", "crates/xtask/"]
+            .iter()
+            .any(|home| path.starts_with(home))
+    };
+    let mut breaches = Vec::new();
+    for file in files.iter().filter(|f| f.source_of().is_some() && !at_home(&f.path)) {
+        for (number, line) in file.shipped() {
+            if let Some(opener) = openers.iter().find(|opener| code(line).contains(*opener)) {
+                breaches.push(format!("{}:{number}: `{opener}` outside the guarded connector", file.path));
             }
         }
     }
@@ -122,6 +141,16 @@ mod tests {
         }
         let provider = format!("use rustls::crypto::{}::default_provider;\n", ["aws", "_lc_rs"].concat());
         assert!(cryptography(&[file("crates/store/src/connect.rs", &provider)]).is_empty());
+    }
+
+    #[test]
+    fn a_connection_is_opened_by_the_connectors_alone() {
+        let text = "let tcp = TcpStream::connect(address).await?;\n";
+        assert_eq!(connections(&[file("crates/server/src/sender.rs", text)]).len(), 1);
+        assert_eq!(connections(&[file("crates/auth/src/a.rs", "use hyper::client::conn::http1;\n")]).len(), 1);
+        for home in ["crates/server/src/outbound/guarded.rs", "crates/server/tests/it/tls.rs", "bench/src/client.rs"] {
+            assert!(connections(&[file(home, text)]).is_empty(), "{home}");
+        }
     }
 
     #[test]

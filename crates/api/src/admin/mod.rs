@@ -9,6 +9,7 @@ mod operators;
 mod secrets;
 pub(crate) mod stream;
 mod tenants;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -175,7 +176,8 @@ async fn serve(app: App, route: &'static Route, path: Parameters, request: Reque
         return Problem::malformed("the path is not UTF-8 after decoding").into_response();
     };
     let mut limits = LimitState::default();
-    let is_conditional = route.method == Verb::Get && request.headers().contains_key(IF_NONE_MATCH);
+    let is_conditional =
+        route.conditional && route.method == Verb::Get && request.headers().contains_key(IF_NONE_MATCH);
     let known = is_conditional.then(|| request.headers().clone());
     let mut answer = match gate(app, route, path, request, &mut limits).await {
         Ok(Passed::Ask(ask)) if route.operation_id == "streamEvents" => {
@@ -393,6 +395,19 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         "getAuditProof" => audit::proofs(ask).await,
         "listEvents" => events::list(ask).await,
         "getEvent" => events::get(ask).await,
+        "listWebhooks" => webhooks::list(ask).await,
+        "createWebhook" => webhooks::create(ask).await,
+        "getWebhook" => webhooks::get(ask).await,
+        "updateWebhook" => webhooks::update(ask).await,
+        "deleteWebhook" => webhooks::delete(ask).await,
+        "pauseWebhook" => webhooks::pause(ask).await,
+        "resumeWebhook" => webhooks::resume(ask).await,
+        "testWebhook" => webhooks::test(ask).await,
+        "rollWebhookSecret" => webhooks::roll(ask).await,
+        "listDeliveries" => webhooks::deliveries(ask).await,
+        "getDelivery" => webhooks::delivery(ask).await,
+        "resendDelivery" => webhooks::resend(ask).await,
+        "resendDeliveries" => webhooks::resend_range(ask).await,
         "whoami" => Ok(ask.whoami()),
         "getOpenapi" => Ok(Reply::ok(crate::openapi::document(&ask.tenant.issuer))),
         _ => Err(Problem::internal()),

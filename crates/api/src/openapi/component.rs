@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schema::{integer, text, time};
+use super::schema::{integer, one_of, text, time};
 
 fn parameter(place: &str, name: &str, description: &str, schema: Value) -> (String, Value) {
     let mut parameter = Map::new();
@@ -37,6 +37,8 @@ pub(super) fn path_parameter(path: &str, name: &str) -> Value {
         "kid" => ("RFC 7638 thumbprint of the key.", text()),
         "name" => ("Name of the scope, percent-encoded.", text()),
         "event_id" => ("Id of the event.", id("evt")),
+        "webhook_id" => ("Id of the endpoint.", id("whe")),
+        "delivery_id" => ("Id of the delivery.", id("dlv")),
         "operator_id" => ("Id of the operator.", id("op")),
         _ if path.contains("/sessions/") => ("Id of the session.", id("ses")),
         _ if path.contains("/invitations/") => ("Id of the invitation.", id("lnk")),
@@ -78,6 +80,12 @@ pub(super) fn parameters() -> Value {
         query("outcome", "Issued or refused.", json!({"type": "string", "enum": ["issued", "refused"]})),
         query("types", "Types of events between commas; `client.*` for all that begin so.", text()),
         query("customer_id", "Events of this customer.", text()),
+        (
+            "delivery_status".to_owned(),
+            query("status", "Deliveries in this state.", one_of(&["pending", "delivered", "failed", "canceled"])).1,
+        ),
+        query("type", "Deliveries of these types of events, between commas; `client.*` for all that begin so.", text()),
+        query("dry_run", "Only count.", json!({"type": "boolean", "default": false})),
         query("after", "Begin after this event, as with Last-Event-ID.", id("evt")),
         with_example(query("leaf", "Index of a leaf of the tree.", integer(0)), 0),
         query("from_size", "Size of an older tree.", integer(0)),

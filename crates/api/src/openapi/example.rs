@@ -22,6 +22,14 @@ pub(super) fn body(operation_id: &str) -> Option<Value> {
         "createInvitation" => json!({"email": "kim@example.com", "role": "developer"}),
         "updateOperator" => json!({"role": "support"}),
         "updateLimits" => json!({"client": {"limit": 600, "window_s": 60, "burst": 1_200}}),
+        "createWebhook" => {
+            json!({"url": "https://hooks.example.com/bastionary", "types": ["client.*", "token.revoked"]})
+        }
+        "updateWebhook" => json!({"rate_per_second": 50, "signing": "both"}),
+        "rollWebhookSecret" => json!({"overlap_seconds": 86_400}),
+        "resendDeliveries" => {
+            json!({"from": "2026-05-31T00:00:00Z", "to": "2026-06-01T00:00:00Z", "status": "failed"})
+        }
         _ => return None,
     })
 }
@@ -68,6 +76,21 @@ pub(super) fn command(route: &Route) -> String {
         "deleteOperator" => "operators delete {operator_id} --yes",
         "listAuditRecords" => "audit list",
         "listJournal" => "audit list --journal",
+        "listWebhooks" => "webhooks list",
+        "createWebhook" => "webhooks create --url https://hooks.example.com/bastionary --types client.*,token.revoked",
+        "getWebhook" => "webhooks get {webhook_id}",
+        "updateWebhook" => "webhooks update {webhook_id} --rate-per-second 50 --signing both",
+        "deleteWebhook" => "webhooks delete {webhook_id} --yes",
+        "pauseWebhook" => "webhooks pause {webhook_id}",
+        "resumeWebhook" => "webhooks resume {webhook_id}",
+        "testWebhook" => "webhooks test {webhook_id}",
+        "rollWebhookSecret" => "webhooks roll-secret {webhook_id} --overlap-seconds 86400",
+        "listDeliveries" => "webhooks deliveries {webhook_id}",
+        "getDelivery" => "webhooks deliveries {webhook_id} {delivery_id}",
+        "resendDelivery" => "webhooks resend {webhook_id} {delivery_id}",
+        "resendDeliveries" => {
+            "webhooks resend {webhook_id} --from 2026-05-31T00:00:00Z --to 2026-06-01T00:00:00Z --status failed"
+        }
         "listEvents" => "events list",
         "getEvent" => "events get {event_id}",
         "streamEvents" => "events tail",

@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::component::id;
 
+mod webhook;
+
 /// A text.
 pub(super) fn text() -> Value {
     json!({"type": "string"})
@@ -31,6 +33,7 @@ pub(super) fn texts() -> Value {
     json!({"type": "array", "items": text()})
 }
 
+/// One of these words.
 pub(super) fn one_of(words: &[&str]) -> Value {
     json!({"type": "string", "enum": words})
 }
@@ -97,6 +100,7 @@ pub(super) fn all() -> Value {
         .chain(limits())
         .chain(tokens())
         .chain(records())
+        .chain(webhook::all())
         .chain(errors())
         .chain(documents())
     {
@@ -118,6 +122,8 @@ pub(super) fn all() -> Value {
         "AuditRecord",
         "Checkpoint",
         "Event",
+        "Webhook",
+        "Delivery",
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }

@@ -47,6 +47,8 @@ struct Objects {
     session: String,
     invitation: String,
     event: String,
+    webhook: String,
+    delivery: String,
 }
 
 async fn objects(world: &World) -> Objects {
@@ -66,8 +68,15 @@ async fn objects(world: &World) -> Objects {
     let keys = get(world, "/api/keys").await;
     let staged =
         keys["data"].as_array().unwrap().iter().find(|k| k["purpose"] == "token" && k["state"] == "staged").unwrap();
+    let webhook = json!({"url": "https://hooks.example.com", "types": ["client.*"]});
+    let webhook = world.admin(Method::POST, "/api/webhooks", webhook).await.expect(201).json();
+    let webhook = webhook["id"].as_str().unwrap().to_owned();
+    let test =
+        world.admin(Method::POST, &format!("/api/webhooks/{webhook}/test"), Value::Null).await.expect(202).json();
     Objects {
         api,
+        delivery: test["delivery_id"].as_str().unwrap().to_owned(),
+        webhook,
         secret: first(&get(world, "/api/clients/target/secrets").await, "id"),
         family: first(&get(world, "/api/clients/target/token-families").await, "id"),
         kid: staged["kid"].as_str().unwrap().to_owned(),
@@ -92,9 +101,11 @@ fn path_of(route: &Route, with: &Objects) -> String {
         .replace("{client_id}", "target")
         .replace("{slug}", "acme")
         .replace("{kid}", &with.kid)
-        .replace("{event_id}", &with.event)
         .replace("{name}", "one:read")
         .replace("{operator_id}", &with.operator)
+        .replace("{event_id}", &with.event)
+        .replace("{webhook_id}", &with.webhook)
+        .replace("{delivery_id}", &with.delivery)
         .replace("{id}", id)
 }
 
@@ -110,6 +121,8 @@ pub(crate) fn body_of(route: &Route) -> Value {
         "createInvitation" => json!({"email": "new@example.com", "role": "developer"}),
         "updateLimits" => json!({"client": {"limit": 500, "window_s": 1, "burst": 1_000}}),
         "rotateKey" => json!({"force": true}),
+        "createWebhook" => json!({"url": "https://hooks.example.com", "types": ["client.*"]}),
+        "resendDeliveries" => json!({"from": "2026-06-01T00:00:00Z", "to": "2026-06-02T00:00:00Z"}),
         _ if route.request.is_some() => json!({}),
         _ => Value::Null,
     }
@@ -172,6 +185,7 @@ on_both_engines! {
                 "audit:read",
                 "events:read",
                 "limits:read",
+                "webhooks:read",
             ],
         ).await;
         for route in ROUTES.iter().filter(|r| !r.public) {
@@ -222,7 +236,7 @@ on_both_engines! {
         let with = objects(&world).await;
         let mut changes: Vec<&Route> = ROUTES.iter().filter(|r| r.audit.is_some()).collect();
         // A family must still live when it is ended; what others still need goes last.
-        let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient"];
+        let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient", "deleteWebhook"];
         changes.sort_by_key(|r| order.iter().position(|name| *name == r.operation_id).unwrap_or(1));
         for route in changes {
             let mut before = actions(&world).await;

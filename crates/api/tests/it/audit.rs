@@ -230,6 +230,7 @@ on_both_engines! {
         world.auth.store.prepare_all(auth::sql::ALL).await.unwrap();
         world.auth.store.prepare_all(auth::client_list::sql::ALL).await.unwrap();
         world.auth.store.prepare_all(auth::operator::sql::ALL).await.unwrap();
+        world.auth.store.prepare_all(webhook::sql::ALL).await.unwrap();
         world.auth.store.prepare_all(record::sql::ALL).await.unwrap();
     }
 }

@@ -46,6 +46,17 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
     } else if path.contains("{event_id}") {
         let event = first(world, "/api/events", "id").await;
         path = path.replace("{event_id}", &event);
+    } else if path.contains("{webhook_id}") {
+        let body = json!({"url": format!("https://{number}.example"), "types": ["client.*"]});
+        let id = made(world, "/api/webhooks", body).await["id"].as_str().unwrap().to_owned();
+        let endpoint = format!("/api/webhooks/{id}");
+        if path.ends_with("/resume") {
+            world.admin(Method::POST, &format!("{endpoint}/pause"), Value::Null).await.expect(200);
+        } else if path.contains("{delivery_id}") {
+            let test = world.admin(Method::POST, &format!("{endpoint}/test"), Value::Null).await.expect(202).json();
+            path = path.replace("{delivery_id}", test["delivery_id"].as_str().unwrap());
+        }
+        path = path.replace("{webhook_id}", &id);
     } else if path.contains("{client_id}") {
         let client = format!("example-{number}");
         let grants = json!({"grant_types": ["client_credentials", "refresh_token"]});

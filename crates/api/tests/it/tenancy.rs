@@ -48,7 +48,13 @@ impl<'a> Side<'a> {
         let invitation = json!({"email": format!("new@{name}.example"), "role": "support"});
         let invitation = side.make("/api/operators/invitations", invitation).await["id"].as_str().unwrap().to_owned();
         let event = first("/api/events".to_owned(), "id").await;
+        let webhook = json!({"url": format!("https://{name}.example"), "types": ["client.*"]});
+        let webhook = side.make("/api/webhooks", webhook).await["id"].as_str().unwrap().to_owned();
+        let test = side.send(&side.admin, Method::POST, &format!("/api/webhooks/{webhook}/test"), &Value::Null).await;
+        let delivery = test.expect(202).json()["delivery_id"].as_str().unwrap().to_owned();
         side.ids = BTreeMap::from([
+            ("webhook", webhook),
+            ("delivery", delivery),
             ("client_id", client),
             ("api", api),
             ("name", scope),
@@ -121,14 +127,17 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         "api"
     };
     let mut filled = path.to_owned();
-    for (name, kind) in [
+    let names = [
         ("client_id", "client_id"),
         ("operator_id", "operator_id"),
         ("id", id),
         ("name", "name"),
         ("kid", "kid"),
         ("event_id", "event"),
-    ] {
+        ("webhook_id", "webhook"),
+        ("delivery_id", "delivery"),
+    ];
+    for (name, kind) in names {
         let braced = format!("{{{name}}}");
         if filled.contains(&braced) {
             filled = filled.replace(&braced, &value(kind));

@@ -44,6 +44,8 @@ pub const PLACES: &[(&str, &[Role])] = &[
     ("audit:read", &[Owner, Admin, ReadOnly]),
     (AUDIT_EXPORT, &[Owner, Admin]),
     ("events:read", &[Owner, Admin, Developer, ReadOnly]),
+    ("webhooks:read", &[Owner, Admin, Developer, ReadOnly]),
+    ("webhooks:write", &[Owner, Admin, Developer]),
     ("limits:read", &[Owner, Admin, Developer, Support, ReadOnly]),
     ("limits:write", &[Owner, Admin, Developer]),
     ("tokens:introspect", &[Owner, Admin, Developer]),

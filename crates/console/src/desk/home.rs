@@ -89,7 +89,7 @@ async fn has_fresh_token(seat: &Seat) -> Result<bool, Refused> {
 async fn needs(seat: &Seat) -> Result<Vec<Need>, Refused> {
     let (ask, root) = (&seat.ask, &seat.ask.root);
     let mut needs = Vec::new();
-    let mut add = |is_urgent, text: String, href: String, at| needs.push(Need { is_urgent, text, href, at });
+    let mut add = |is_urgent, text: String, href: String, at| needs.push(Need { is_urgent, text, href, at, act: None });
     let named = |client_id: &str, name: &str| if name.is_empty() { client_id.to_owned() } else { name.to_owned() };
     if seat.who.holds("keys:read") {
         let keys = ask.auth.key_shortfall(&ask.tenant).await?;
@@ -130,6 +130,7 @@ async fn needs(seat: &Seat) -> Result<Vec<Need>, Refused> {
             add(false, format!("{people} {verb} no second factor."), format!("{root}/team"), None);
         }
     }
+    needs.extend(super::webhooks::stopped(seat).await?);
     needs.sort_by_key(|need| !need.is_urgent);
     Ok(needs)
 }

@@ -14,6 +14,7 @@ mod client_form;
 mod client_log;
 mod clients;
 mod cookie;
+mod deliveries;
 mod door;
 mod export;
 mod home;
@@ -30,6 +31,7 @@ mod team;
 mod tenants;
 mod tokens;
 mod watch;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -134,6 +136,13 @@ where
             .route(&at("/identity/keys/rotate"), post(keys::rotate))
             .route(&at("/identity/keys/{kid}/cancel-rotation"), post(keys::cancel_rotation))
             .route(&at("/identity/keys/{kid}/revoke"), post(keys::revoke))
+            .route(&at("/developers/webhooks"), get(webhooks::list).post(webhooks::create))
+            .route(&at("/developers/webhooks/new"), get(webhooks::new))
+            .route(&at("/developers/webhooks/{webhook}"), get(deliveries::log))
+            .route(&at("/developers/webhooks/{webhook}/resend"), get(deliveries::count).post(deliveries::resend_range))
+            .route(&at("/developers/webhooks/{webhook}/{part}"), get(webhooks::show_part).post(webhooks::change))
+            .route(&at("/developers/webhooks/{webhook}/deliveries/{delivery}"), get(deliveries::show))
+            .route(&at("/developers/webhooks/{webhook}/deliveries/{delivery}/resend"), post(deliveries::resend))
             .route(&at("/identity/clients"), get(clients::list).post(client_form::create))
             .route(&at("/identity/clients/new"), get(client_form::new))
             .route(&at("/identity/selected-clients"), post(selection::act))

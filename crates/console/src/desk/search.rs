@@ -18,9 +18,10 @@ const MOST: usize = 8;
 const LOOKED_AT: i64 = 500;
 
 /// Text, path, scope and symbol of what can be done.
-const ACTIONS: [(&str, &str, &str, &str); 6] = [
+const ACTIONS: [(&str, &str, &str, &str); 7] = [
     ("New client", "identity/clients/new", "clients:write", "plus"),
     ("Rotate the token key", "identity/keys", "keys:write", "refresh-cw"),
+    ("New webhook endpoint", "developers/webhooks/new", "webhooks:write", "plus"),
     ("Invite a person", "team", "operators:write", "user-plus"),
     ("Export clients as CSV", "identity/clients?format=csv", "clients:read", "download"),
     ("Export the audit log as CSV", "audit?format=csv", "audit:export", "download"),
@@ -34,6 +35,7 @@ fn scope_of(path: &str) -> &'static str {
         "identity/clients" => "clients:read",
         "identity/apis" => "apis:read",
         "identity/keys" => "keys:read",
+        "developers/webhooks" => "webhooks:read",
         "team" => "operators:read",
         _ => "",
     }

@@ -32,6 +32,8 @@ pub struct Need {
     pub href: String,
     /// When it happened, or will happen.
     pub at: Option<Timestamp>,
+    /// Where a form settles it, and the word on its button.
+    pub act: Option<(String, &'static str)>,
 }
 
 /// What the page needs.

@@ -22,3 +22,5 @@ pub mod sign_in;
 pub mod team;
 pub mod tenants;
 pub mod tokens;
+pub mod webhook;
+pub mod webhooks;

@@ -3,6 +3,7 @@
 mod activity;
 mod house;
 mod tokens;
+mod webhooks;
 
 use std::collections::BTreeSet;
 
@@ -401,12 +402,22 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
                 text: "A used refresh token of billing-worker came again; its family was ended.".to_owned(),
                 href: "/console/identity/tokens?state=reused".to_owned(),
                 at: Some(ago(600)),
+                act: None,
+            },
+            home::Need {
+                is_urgent: true,
+                text: "The webhook endpoint https://siem.example.com/in is paused: nothing arrived for five days."
+                    .to_owned(),
+                href: "/console/developers/webhooks/whe_1".to_owned(),
+                at: Some(ago(5 * day)),
+                act: Some(("/console/developers/webhooks/whe_1/resume".to_owned(), "Send a test and resume")),
             },
             home::Need {
                 is_urgent: false,
                 text: "The last secret of ci-deployer ends.".to_owned(),
                 href: "/console/identity/clients/ci-deployer/credentials".to_owned(),
                 at: Some(ago(-6 * day)),
+                act: None,
             },
         ],
         latest: Some(activity::events()),
@@ -579,5 +590,6 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
     out.extend(activity::pages(&visit));
     out.extend(tokens::pages(&visit));
     out.extend(house::pages(&visit));
+    out.extend(webhooks::pages(&visit));
     out.into_iter().map(|(name, page)| (name.to_owned(), page)).collect()
 }

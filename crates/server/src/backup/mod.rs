@@ -336,6 +336,8 @@ pub(crate) async fn restore(config: Config, file: &Path, is_accepted: bool) -> R
 pub(crate) async fn settle(house: &House, taken_at: Timestamp, is_accepted: bool) -> Result<(), Failure> {
     let auth = &house.auth;
     let broken = |error| admin_failure("what was issued before could not be revoked", &error);
-    let planned = auth.plan_restored(&house.operator(), &house.tenant, taken_at, is_accepted).await.map_err(broken)?;
+    let mut planned =
+        auth.plan_restored(&house.operator(), &house.tenant, taken_at, is_accepted).await.map_err(broken)?;
+    planned.batch = webhook::change::after_restore(planned.batch, auth.clock.now());
     auth.run(planned).await.map_err(broken)
 }

@@ -8,7 +8,7 @@ use super::remote::read_text;
 use crate::failure::{Exit, Failure};
 
 /// A body in a file.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct FromFile {
     /// JSON body of the request; `-` reads standard input; flags win over its members
     #[arg(short, long, value_name = "FILE")]

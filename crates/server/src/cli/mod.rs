@@ -19,6 +19,7 @@ mod remote;
 mod secrets;
 mod shape;
 mod token;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -76,6 +77,8 @@ enum Command {
     Audit(audit::Audit),
     /// What others hear of
     Events(events::Events),
+    /// Endpoints that events are posted to, and their deliveries
+    Webhooks(webhooks::Webhooks),
     /// Backups
     Backup(backup::Backup),
     /// Versions of the schema
@@ -180,6 +183,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Api(command) => command.carry_out().await,
         Command::Audit(command) => audit::carry_out(command).await,
         Command::Events(command) => command.carry_out().await,
+        Command::Webhooks(command) => command.carry_out().await,
         Command::Backup(command) => command.carry_out().await,
         Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,

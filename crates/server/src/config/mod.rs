@@ -4,7 +4,6 @@
 //! `BASTIONARY_<SECTION>_<KEY>` and the error sentence cannot drift apart. The command line wins over the environment,
 //! the environment over the file. An empty variable counts as not set. Keys and variables that nothing reads are refused.
 
-mod cidr;
 mod issuer;
 mod source;
 mod stray;
@@ -17,9 +16,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kernel::network::Cidr;
 use kernel::secret::Secret;
+use kernel::target::{Opening, Policy};
 
-pub use cidr::{Cidr, CidrError};
 pub use source::{ConfigError, Problem};
 
 use source::Source;
@@ -87,6 +87,9 @@ pub struct Config {
     pub key_rotation_days: u32,
     /// `events.retention_days`: days an event is kept, 1 to 400. Default 30.
     pub event_retention_days: u32,
+    /// `outbound.allow` and `outbound.ports`: hosts and networks that are not public, and ports beside 443, to which this
+    /// server may send requests of its own. Default none; /0 is refused.
+    pub outbound: Policy,
     /// `store.allow_unsafe_durability`: start on file systems that lose acknowledged writes; for tests. Default false.
     pub allow_unsafe_durability: bool,
     /// No key: `bastionary dev` sets it, and operators then need no second factor.
@@ -205,6 +208,7 @@ impl Config {
             is_development: false,
             key_rotation_days: source.number("keys.rotation_days", 90, 1..=3650),
             event_retention_days: source.number("events.retention_days", 30, 1..=400),
+            outbound: outbound(&mut source),
             allow_unsafe_durability: source.flag("store.allow_unsafe_durability", false),
         };
         if config.issuer.is_none() && !is_loopback(config.listen.ip()) && !source.is_faulty("issuer") {
@@ -329,6 +333,32 @@ fn trusted(source: &mut Source<'_>) -> Vec<Cidr> {
         }
     }
     networks
+}
+
+fn outbound(source: &mut Source<'_>) -> Policy {
+    let mut opened = Vec::new();
+    for text in source.list("outbound.allow") {
+        match text.parse::<Opening>() {
+            Ok(opening) => opened.push(opening),
+            Err(error) => source.report(
+                "outbound.allow",
+                format!("holds {text:?}: {error}"),
+                "List host names, addresses or networks, for example `[\"hooks.internal\", \"10.1.0.0/16\"]`.",
+            ),
+        }
+    }
+    let mut ports = Vec::new();
+    for text in source.list("outbound.ports") {
+        match text.parse::<u16>() {
+            Ok(port) if port > 0 => ports.push(port),
+            _ => source.report(
+                "outbound.ports",
+                format!("holds {text:?}, which is no port"),
+                "List port numbers from 1 to 65535, for example `[8443]`.",
+            ),
+        }
+    }
+    Policy::new(opened, ports)
 }
 
 fn contacts(source: &mut Source<'_>) -> Vec<String> {

@@ -187,18 +187,18 @@ impl<'a> Source<'a> {
         Duration::from_secs(u64::from(self.number(key, default, range)))
     }
 
-    /// A list of texts; in a variable they are separated by commas.
+    /// A list of texts or whole numbers; in a variable they are separated by commas.
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         let Some(found) = self.find(key) else { return Vec::new() };
         let texts = match &found.value {
             Value::String(text) => {
                 Some(text.split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect())
             }
-            Value::Array(values) => values.iter().map(|v| v.as_str().map(str::to_owned)).collect(),
+            Value::Array(values) => values.iter().map(item).collect(),
             _ => None,
         };
         texts.unwrap_or_else(|| {
-            self.refuse(key, &found, "a list of texts; in a variable, texts separated by commas");
+            self.refuse(key, &found, "a list; in a variable, texts separated by commas");
             Vec::new()
         })
     }
@@ -247,6 +247,11 @@ impl<'a> Source<'a> {
             self.report(name, "is not a variable of the configuration".to_owned(), &hint);
         }
     }
+}
+
+/// An item of a list as text; `None` for what is neither text nor a whole number.
+fn item(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned).or_else(|| value.as_integer().map(|number| number.to_string()))
 }
 
 /// A value as it would be written in the file.

@@ -26,9 +26,10 @@ use api::refusal::Refusal;
 use axum::Router;
 use axum::response::Response;
 use http::HeaderMap;
+use kernel::network::Cidr;
 use tokio::net::TcpListener;
 
-use crate::config::{Cidr, Limits};
+use crate::config::Limits;
 
 /// Makes the answer to a request that is refused before the router, from its path and fields as far as they were read.
 pub type Refuse = Arc<dyn Fn(Refusal, &str, &HeaderMap, Transport) -> Response + Send + Sync>;

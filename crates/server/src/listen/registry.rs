@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kernel::network::Cidr;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::ListenStats;
 use super::activity::{Activity, Order};
 use super::source::Source;
-use crate::config::{Cidr, Limits};
+use crate::config::Limits;
 
 /// Connections looked at per eviction; at most this much work is spent on one accept.
 const SAMPLE: usize = 512;

@@ -19,13 +19,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ve
 use http_body::Body as _;
 use hyper::body::Incoming;
 use kernel::mutant;
+use kernel::network::Cidr;
 use tower::Service as _;
 
 use super::Refuse;
 use super::activity::{Activity, Flight};
 use super::body::{Answer, TimedBody};
 use super::registry::Registry;
-use crate::config::{Cidr, Limits};
+use crate::config::Limits;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";

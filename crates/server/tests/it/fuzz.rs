@@ -10,12 +10,13 @@ use jose::mac::HmacKey;
 use jose::{Alg, Jwk, JwkSet, SigningKey, VerifyKey, jws};
 use kernel::clock::Timestamp;
 use kernel::id::{Client, Id};
+use kernel::network::Cidr;
 use kernel::tenant::DEFAULT;
 use record::checkpoint::{Checkpoint, KeySigner, Verifier};
 use record::entry::{self, Entry, Jti};
 use record::tree::Head;
 use record::{block, canonical, segment};
-use server::config::{Cidr, Config, Overrides};
+use server::config::{Config, Overrides};
 use testkit::{SeededEntropy, TempDir};
 
 /// Pieces that mean something to one of the parsers.

@@ -24,6 +24,7 @@ mod flood;
 mod fuzz;
 mod heads;
 mod outage;
+mod outbound;
 mod proxies;
 mod timing;
 mod tls;

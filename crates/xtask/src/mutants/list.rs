@@ -59,7 +59,7 @@ impl Package {
 }
 
 /// The rows of attacks that concern what exists, with what each tries.
-pub(super) const ATTACKS: [(&str, &str); 33] = [
+pub(super) const ATTACKS: [(&str, &str); 35] = [
     ("J01", "a token with the algorithm `none`, or one of a wrong kind"),
     ("J02", "a MAC keyed with our public key"),
     ("J03", "five parts around an inner token"),
@@ -88,6 +88,8 @@ pub(super) const ATTACKS: [(&str, &str); 33] = [
     ("I03", "cursors and filters that a caller made up"),
     ("I04", "what is for operators alone"),
     ("X03", "what another site sends in the name of somebody who is signed in"),
+    ("W01", "requests of ours to addresses that are not public"),
+    ("W02", "redirects of requests of ours"),
     ("D01", "bodies without end or bottom"),
     ("D02", "slow and silent peers"),
     ("S01", "secrets in logs, metrics and stored bytes"),
@@ -371,6 +373,39 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "what cannot be undone needs no fresh sign-in",
         "console::a_person_makes_rotates_disables_and_deletes_a_client::embedded",
     ),
+    // Requests of our own
+    server(
+        "W01-private",
+        "a connection may go to any address",
+        "outbound::a_name_that_leads_to_a_closed_address_is_not_connected_to",
+    ),
+    server(
+        "W01-embedded",
+        "an IPv6 address is taken for a public one whatever it carries",
+        "outbound::a_name_that_leads_to_a_closed_address_is_not_connected_to",
+    ),
+    server(
+        "W01-pinned",
+        "a host is resolved again for the connection",
+        "outbound::the_address_that_was_judged_is_the_one_connected_to",
+    ),
+    server(
+        "W01-written",
+        "a closed address may stand in a URL",
+        "outbound::a_closed_address_cannot_be_configured_however_it_is_written",
+    ),
+    server(
+        "W01-decimal",
+        "a number is taken for the name of a host",
+        "outbound::a_closed_address_cannot_be_configured_however_it_is_written",
+    ),
+    server(
+        "W01-plain",
+        "plain HTTP may be spoken everywhere",
+        "outbound::plain_http_is_spoken_only_where_it_was_allowed",
+    ),
+    server("W01-everything", "an entry of /0 opens everything", "outbound::an_entry_that_opens_everything_is_refused"),
+    server("W02-followed", "a redirect is followed", "outbound::a_redirect_is_an_answer_and_is_not_followed"),
     // Denial of service
     api(
         "D01-deep",

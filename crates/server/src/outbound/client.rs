@@ -1,7 +1,6 @@
 //! The HTTP client of the command line: one request per connection, HTTP/1.1, over TCP or TLS.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri}
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -26,14 +24,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_mins(1);
 /// Largest answer that is read, in bytes.
 const ANSWER_MAX: usize = 64 << 20;
-/// Where systems keep the certificates they trust, in one file.
-const BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
 /// A server to talk to.
 pub struct Outbound {
     base: String,
@@ -132,33 +122,12 @@ impl Outbound {
             .map_err(|e| failed(e.to_string()))?;
         if is_tls {
             let name = ServerName::try_from(bare).map_err(|error| failed(error.to_string()))?;
-            let connector = TlsConnector::from(self.tls().map_err(failed)?);
+            let connector = TlsConnector::from(super::tls(self.ca_file.as_deref()).map_err(failed)?);
             let stream = connector.connect(name, tcp).await.map_err(|error| failed(error.to_string()))?;
             exchange(stream, request).await.map_err(failed)
         } else {
             exchange(tcp, request).await.map_err(failed)
         }
-    }
-
-    fn tls(&self) -> Result<Arc<rustls::ClientConfig>, String> {
-        let file = match &self.ca_file {
-            Some(file) => file.clone(),
-            None => BUNDLES
-                .iter()
-                .map(PathBuf::from)
-                .find(|file| file.exists())
-                .ok_or("no trusted certificates were found on this system; name a file with `--ca-file`")?,
-        };
-        let unreadable = |error: &dyn std::fmt::Display| format!("the certificates in {}: {error}", file.display());
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(&file).map_err(|error| unreadable(&error))? {
-            // A system's bundle may hold a certificate that this library does not read; the rest still counts.
-            let _ = roots.add(certificate.map_err(|error| unreadable(&error))?);
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider);
-        let config = builder.with_safe_default_protocol_versions().map_err(|error| unreadable(&error))?;
-        Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Networks in CIDR notation (RFC 4632, RFC 4291 §2.3).
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+
+use crate::mutant;
 
 /// A network: an address and the number of leading bits that count. Never /0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +13,7 @@ pub struct Cidr {
     bits: u8,
 }
 
-/// Why a text is not a network that may be trusted.
+/// Why a text is not a network that may be named in a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CidrError {
     /// No IP address before the slash.
@@ -20,7 +23,7 @@ pub enum CidrError {
     #[error("the prefix length is 1 to 32 for IPv4 and 1 to 128 for IPv6")]
     Length,
     /// /0 would name every address there is.
-    #[error("/0 names every address, so anyone could claim to be a proxy")]
+    #[error("/0 names every address there is")]
     Everything,
     /// Bits beyond the prefix are set, which is usually a typing error.
     #[error("bits beyond the prefix are set; write the network's first address")]
@@ -28,6 +31,11 @@ pub enum CidrError {
 }
 
 impl Cidr {
+    /// A network of a table in the code: its first address and a prefix length of 1 to 32 or 128.
+    pub(crate) const fn of(address: IpAddr, bits: u8) -> Self {
+        Self { address, bits }
+    }
+
     /// Whether the address lies in the network; IPv4-mapped IPv6 addresses count as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -49,6 +57,14 @@ fn mask(host: u32, width: u32) -> u128 {
     if host >= width { 0 } else { u128::MAX.wrapping_shl(host) }
 }
 
+impl fmt::Display for Cidr {
+    /// The form that [`Cidr::from_str`] reads; a single address without its length.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.bits == width { self.address.fmt(f) } else { write!(f, "{}/{}", self.address, self.bits) }
+    }
+}
+
 impl FromStr for Cidr {
     type Err = CidrError;
 
@@ -67,7 +83,7 @@ impl FromStr for Cidr {
             None => width,
             Some(bits) => bits.parse().ok().filter(|b| *b <= width).ok_or(CidrError::Length)?,
         };
-        if bits == 0 {
+        if bits == 0 && !mutant::is("W01-everything") {
             return Err(CidrError::Everything);
         }
         if value & !mask(u32::from(width.saturating_sub(bits)), u32::from(width)) != 0 {
@@ -94,6 +110,13 @@ mod tests {
         let one: Cidr = "192.0.2.7".parse().unwrap();
         assert!(one.contains("192.0.2.7".parse().unwrap()));
         assert!(!one.contains("192.0.2.6".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_network_is_written_as_it_is_read() {
+        for text in ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1"] {
+            assert_eq!(text.parse::<Cidr>().unwrap().to_string(), text);
+        }
     }
 
     #[test]
