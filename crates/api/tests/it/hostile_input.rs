@@ -146,6 +146,13 @@ impl Surface {
         self.admin(Method::POST, "/api/operators/invitations", &invitation.to_string()).await.expect(201);
         let operator = id(&list("/api/operators").await, "id");
         let session = id(&list(&format!("/api/operators/{operator}/sessions")).await, "id");
+        if list("/api/webhooks").await.is_empty() {
+            let endpoint = json!({"url": "https://hooks.example.com", "types": ["*"]});
+            self.admin(Method::POST, "/api/webhooks", &endpoint.to_string()).await.expect(201);
+        }
+        let webhook = id(&list("/api/webhooks").await, "id");
+        self.admin(Method::POST, &format!("/api/webhooks/{webhook}/test"), "").await;
+        let deliveries = list(&format!("/api/webhooks/{webhook}/deliveries")).await;
         let mut keys = list("/api/keys").await;
         keys.retain(|key| key["purpose"] == "token" && key["state"] == "staged");
         self.names = BTreeMap::from([
@@ -157,6 +164,8 @@ impl Surface {
             ("family", id(&list("/api/clients/target/token-families").await, "id")),
             ("kid", id(&keys, "kid")),
             ("event_id", id(&list("/api/events").await, "id")),
+            ("webhook_id", webhook),
+            ("delivery_id", id(&deliveries, "id")),
             ("operator_id", operator),
             ("session", session),
             ("invitation", id(&list("/api/operators/invitations").await, "id")),
