@@ -36,7 +36,6 @@ use axum::routing::{any, get};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 use kernel::mutant;
-use tokio::sync::Semaphore;
 
 use oauth_error::ErrorPages;
 use peer::ClientAddress;
@@ -63,7 +62,7 @@ pub struct Reach {
     contacts: Vec<String>,
     in_flight: Mutex<HashSet<[u8; 32]>>,
     /// Seats of event streams.
-    streams: Arc<Semaphore>,
+    streams: Arc<admin::stream::Seats>,
 }
 
 impl Deref for App {
@@ -88,7 +87,7 @@ impl App {
             readiness: readiness::Readiness::default(),
             requests: edge::Places::new(usize::try_from(bound).unwrap_or(usize::MAX)),
             gauges: metrics::Gauges::default(),
-            streams: Arc::new(Semaphore::new(admin::stream::STREAMS)),
+            streams: Arc::default(),
             traffic: metrics::Traffic::default(),
             contacts,
             in_flight: Mutex::default(),

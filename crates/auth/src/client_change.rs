@@ -632,8 +632,10 @@ impl Auth {
         }
         let (before, after) = difference(&audit_view(&current), &audit_view(&client));
         let facts = json!({"changed": after, "previous": before});
-        let note = event(self, Type::ClientUpdated, ("client", client_id), facts);
-        let batch = batch.change(ChangeKind::Client, client_id).event(note);
+        let mut batch = batch.change(ChangeKind::Client, client_id);
+        if before != after {
+            batch = batch.event(event(self, Type::ClientUpdated, ("client", client_id), facts));
+        }
         let record = change_record(
             self,
             who,
@@ -673,7 +675,9 @@ impl Auth {
         } else {
             (Type::ClientDisabled, action::CLIENT_DISABLED)
         };
-        let batch = batch.event(event(self, kind, ("client", client_id), json!({})));
+        if current.disabled_at != client.disabled_at {
+            batch = batch.event(event(self, kind, ("client", client_id), json!({})));
+        }
         let (before, after) = difference(&audit_view(&current), &audit_view(&client));
         let record = change_record(self, who, tenant, verb, ("client", client_id), (Some(before), Some(after)));
         client.version = client.version.saturating_add(1);

@@ -95,12 +95,15 @@ impl Auth {
         let now = self.clock.now();
         let until = now.plus_seconds(MEMORY_SECONDS);
         let id = family.id.to_string();
-        let data = json!({"family": id, "credential": family.credential.to_string(), "reason": reason});
+        let secret = family.credential.to_string();
+        let data = json!({"family": id, "credential": secret, "reason": reason});
+        let ends_at = family.absolute_deadline.to_string();
+        let facts = json!({"secret_id": secret, "reason": reason, "expires_at": ends_at});
         let batch = Batch::new()
             .expect(1, &sql::FAMILY_END, params![tenant.id, family.id, now, reason])
             .run(&sql::DENIED_INSERT, params![tenant.id, id.as_str(), family.client, until])
             .change_until(ChangeKind::Denied, id.as_str(), until.as_micros())
-            .event(event(self, Type::TokenRevoked, ("family", &id), data.clone()));
+            .event(event(self, Type::TokenRevoked, ("family", &id), facts));
         let record = change_record(self, who, tenant, action::FAMILY_REVOKED, ("family", &id), (None, Some(data)));
         Planned { batch, record, value: () }
     }

@@ -125,10 +125,11 @@ pub fn covers(name: &str, kind: &str) -> bool {
     name == "*" || name == kind || name.strip_suffix(".*").is_some_and(is_within)
 }
 
-/// The type whose name begins most like a text.
+/// The type whose name is most like a text: the fewest changes of a letter, in any letter case.
 pub fn nearest(text: &str) -> &'static str {
-    let shared = |name: &str| name.chars().zip(text.chars()).take_while(|(a, b)| a == b).count();
-    Type::ALL.iter().map(|kind| kind.name()).max_by_key(|name| shared(name)).unwrap_or_default()
+    // no name is longer, and what a caller sends may be
+    let text: String = text.chars().take(64).flat_map(char::to_lowercase).collect();
+    Type::ALL.iter().map(|kind| kind.name()).min_by_key(|name| crate::words::distance(&text, name)).unwrap_or_default()
 }
 
 /// `data` is always shorter, in bytes.

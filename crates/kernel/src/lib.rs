@@ -15,3 +15,4 @@ pub mod principal;
 pub mod secret;
 pub mod target;
 pub mod tenant;
+pub mod words;

@@ -25,7 +25,8 @@ CREATE INDEX event_by_customer ON event (tenant_id, customer_id, position);
 CREATE INDEX event_by_time ON event (at);
 
 INSERT INTO scope (tenant_id, name, api, description, created_at)
-  SELECT tenant_id, 'events:read', id, 'Read events', created_at FROM api WHERE builtin = 'management';
+  SELECT tenant_id, 'events:read', id, 'Read events', created_at FROM api WHERE builtin = 'management'
+  ON CONFLICT (tenant_id, name) DO NOTHING;
 
 ALTER TABLE client ADD COLUMN expired_told {int};
 CREATE INDEX client_by_end ON client (expires_at) WHERE expires_at IS NOT NULL;

@@ -1,6 +1,6 @@
 //! What others hear: past events, in the bytes that every surface tells.
 
-use kernel::event::Type;
+use kernel::event::{Type, covers};
 use kernel::id::Id;
 use kernel::mutant;
 use record::outbox::{self, EventFilter};
@@ -23,16 +23,9 @@ fn kinds(text: &str) -> Result<Vec<Type>, Problem> {
             return Err(Problem::malformed(format!("types takes up to {MAX_TYPES} names")));
         }
         let before = found.len();
-        match part.strip_suffix(".*") {
-            Some(prefix) => found.extend(
-                Type::ALL.iter().filter(|kind| kind.name().strip_prefix(prefix).is_some_and(|r| r.starts_with('.'))),
-            ),
-            None => found.extend(Type::parse(part)),
-        }
+        found.extend(Type::ALL.iter().filter(|kind| covers(part, kind.name())));
         if found.len() == before {
-            let shared = |name: &str| name.chars().zip(part.chars()).take_while(|(a, b)| a == b).count();
-            let nearest = Type::ALL.iter().map(|kind| kind.name()).max_by_key(|name| shared(name)).unwrap_or_default();
-            return Err(Problem::malformed(format!("`{part}` is no type of event; did you mean `{nearest}`?")));
+            return Err(Problem::malformed(super::webhooks::unknown_type(part)));
         }
     }
     Ok(found)

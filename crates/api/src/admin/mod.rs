@@ -327,7 +327,9 @@ fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, Strin
                 "this operation has no query parameter of that name; it takes {takes}"
             )));
         }
-        if let Some(value) = form.get(name) {
+        // A switch without a value says neither yes nor no, and the operation asks which.
+        let is_switch = ["dry_run", "revoke_tokens"].contains(&name);
+        if let Some(value) = form.get(name).or(is_switch.then_some("")) {
             // No store keeps it in a text, and one of them fails on being asked for it. A cursor is none of a store's.
             if name != "cursor" && value.contains('\0') {
                 return Err(Problem::malformed(format!("{name} holds U+0000, which no text here does")));

@@ -1,9 +1,10 @@
 //! The event stream: server-sent events (WHATWG HTML §9.2) in the order of commits, resumed by the id of the last one.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use auth::tenant::Tenant;
@@ -17,10 +18,10 @@ use kernel::id::{self, Id};
 use kernel::mutant;
 use kernel::principal::Principal;
 use kernel::secret::Secret;
+use kernel::tenant::TenantId;
 use record::outbox::{self, EventView};
 use record::tail::{Next, Tail};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Ask, audit, events, once};
 use crate::App;
@@ -29,7 +30,9 @@ use crate::problem::Problem;
 use crate::route::Route;
 
 /// Streams open at the same time in this process.
-pub(crate) const STREAMS: usize = 256;
+const STREAMS: usize = 256;
+/// Streams open at the same time for one tenant, so that no tenant can take them all.
+const STREAMS_OF_TENANT: usize = 64;
 /// When a refused reader may come back, in seconds.
 const RETRY_AFTER: u32 = 5;
 /// How often the token is looked at again; events of other processes are found as late.
@@ -42,8 +45,8 @@ pub(super) async fn open(ask: Ask) -> Result<Response, Problem> {
     let kinds = events::kinds_of(&ask)?;
     let customer = events::customer_of(&ask).await?;
     let (position, gap) = start(&ask).await?;
-    let seat = Arc::clone(&ask.app.streams).try_acquire_owned().map_err(|_| {
-        let detail = format!("{STREAMS} streams are open here; try again in {RETRY_AFTER} s");
+    let seat = Seats::take(&ask.app.streams, ask.tenant.id).ok_or_else(|| {
+        let detail = format!("too many streams are open here; try again in {RETRY_AFTER} s");
         Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).with_retry_after(RETRY_AFTER)
     })?;
     let header = ask.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -73,6 +76,43 @@ pub(super) async fn open(ask: Ask) -> Result<Response, Problem> {
     // nginx and its like hand on what they have instead of waiting for more
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(answer)
+}
+
+/// The streams that are open, by tenant.
+#[derive(Debug, Default)]
+pub(crate) struct Seats(Mutex<HashMap<TenantId, usize>>);
+
+impl Seats {
+    fn taken(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(seats: &Arc<Self>, tenant: TenantId) -> Option<Seat> {
+        let mut taken = seats.taken();
+        let all: usize = taken.values().sum();
+        let own = taken.entry(tenant).or_default();
+        if all >= STREAMS || *own >= STREAMS_OF_TENANT {
+            return None;
+        }
+        *own = own.saturating_add(1);
+        Some(Seat { seats: Arc::clone(seats), tenant })
+    }
+}
+
+/// One open stream.
+struct Seat {
+    seats: Arc<Seats>,
+    tenant: TenantId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken();
+        if let Some(own) = taken.get_mut(&self.tenant) {
+            *own = own.saturating_sub(1);
+        }
+        taken.retain(|_, count| *count > 0);
+    }
 }
 
 /// Where the stream begins, and what it says first when events before that are missing.
@@ -113,7 +153,7 @@ struct Reader {
     unsent: Option<Bytes>,
     looked: Instant,
     sent: Instant,
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Reader {

@@ -189,7 +189,7 @@ fn unknown_state(text: &str) -> String {
     format!("`{text}` is no state of a delivery; there are {names}")
 }
 
-fn unknown_type(name: &str) -> String {
+pub(super) fn unknown_type(name: &str) -> String {
     format!("`{name}` is no type of event; did you mean `{}`?", nearest(name))
 }
 

@@ -93,7 +93,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// At most so many
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t)]

@@ -45,7 +45,7 @@ enum Verb {
         #[arg(long, allow_hyphen_values = true)]
         sort: Option<String>,
         /// At most so many
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         limit: Option<u32>,
     },
     /// Show a client

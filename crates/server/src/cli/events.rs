@@ -44,7 +44,7 @@ enum Verb {
         #[arg(long, value_name = "TIME")]
         to: Option<String>,
         /// At most so many
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Follow events as they are committed, until interrupted

@@ -29,6 +29,7 @@ pub(crate) struct Raw {
     #[command(flatten)]
     consent: Consent,
     /// The method
+    #[arg(ignore_case = true)]
     method: Verb,
     /// Path below the issuer, query included
     path: String,

@@ -17,7 +17,7 @@ use crate::terminal;
 /// How soon something ends that is made to end, in seconds.
 const SOON: i64 = 1;
 /// How long the server may take to tell of it.
-const TOLD_WITHIN: Duration = Duration::from_secs(60);
+const TOLD_WITHIN: Duration = Duration::from_mins(1);
 
 /// Make a sandbox do what ends in an event of a type
 #[derive(clap::Args)]
