@@ -26,7 +26,7 @@ struct Message {
 fn receiver() -> (String, mpsc::Receiver<Message>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let (told, messages) = mpsc::channel();
+    let (told, messages) = mpsc::sync_channel(1_000);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
