@@ -161,8 +161,8 @@ impl Maker<'_> {
                 self.post("/api/keys/rotate", json!({"force": true})).await?;
                 let keys = self.session.list("/api/keys", &[], None).await?;
                 let keys = keys.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
-                let retired = keys.iter().find(|key| text(key, "state") == "retired");
-                let kid = retired.map(|key| text(key, "kid")).unwrap_or_default();
+                let replaced = keys.iter().find(|key| text(key, "state") == "retiring");
+                let kid = replaced.map(|key| text(key, "kid")).unwrap_or_default();
                 self.post(&format!("/api/keys/{}/revoke", encoded(&kid)), Value::Null).await?;
             }
             other => {
