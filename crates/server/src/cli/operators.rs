@@ -147,7 +147,7 @@ impl Operators {
         }
         let scope = if matches!(self.verb, Verb::Get { .. }) { "operators:read" } else { "operators:write" };
         let (method, path, body) = request(self.verb)?;
-        let session = self.remote.session(scope).await?;
+        let session = self.remote.whole_session(scope).await?;
         if let Some(answer) = session.call(method, &path, body.as_ref()).await? {
             if let Some(address) = answer.get("address").and_then(Value::as_str) {
                 terminal::words(&format!("Send this link to the person; it is shown this once:\n{address}"));

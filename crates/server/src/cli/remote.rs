@@ -40,12 +40,22 @@ impl Remote {
 
     /// A session of the admin API; asks for a token with the scope, or with `admin`.
     pub(crate) async fn session(&self, scope: &str) -> Result<Session, Failure> {
+        self.session_of([scope, "admin"], scope).await
+    }
+
+    /// A session that holds all that its client may, where an operation gives away what the caller holds: asks for a
+    /// token with `admin`, or with the scope.
+    pub(crate) async fn whole_session(&self, scope: &str) -> Result<Session, Failure> {
+        self.session_of(["admin", scope], scope).await
+    }
+
+    async fn session_of(&self, order: [&str; 2], scope: &str) -> Result<Session, Failure> {
         let server = self.server();
         if let Some(token) = given("BASTIONARY_TOKEN") {
             return Ok(Session { server, token });
         }
         let (id, secret) = credentials(self.acting.as_deref(), self.acting_secret_file.as_deref())?;
-        for asked in [scope, "admin"] {
+        for asked in order {
             let fields = [("grant_type", "client_credentials"), ("scope", asked)];
             let answer = token_request(&server, &id, &secret, &fields).await?;
             match answer.get("access_token").and_then(Value::as_str) {
