@@ -133,13 +133,19 @@ impl Operators {
             Verb::List { limit } => (Some(("/api/operators".to_owned(), *limit)), &COLUMNS),
             Verb::Invitations { limit } => (Some((INVITATIONS.to_owned(), *limit)), &COLUMNS_OF_INVITATIONS),
             Verb::Sessions { id, limit } => (Some((path(id, "/sessions"), *limit)), &COLUMNS_OF_SESSIONS),
-            Verb::Roles => (Some(("/api/operators/roles".to_owned(), None)), &COLUMNS_OF_ROLES),
+            Verb::Roles => (None, &COLUMNS_OF_ROLES),
             Verb::Invite { .. } => (None, &COLUMNS_OF_INVITATIONS),
             _ => (None, &COLUMNS),
         };
         if let Some((path, limit)) = list {
             let session = self.remote.session("operators:read").await?;
             print(&session.list(&path, &[], limit).await?, self.output, columns);
+            return Ok(Exit::Done);
+        }
+        if matches!(self.verb, Verb::Roles) {
+            let session = self.remote.session("operators:read").await?;
+            let roles = session.call(Method::GET, "/api/operators/roles", None).await?;
+            print(&roles.unwrap_or_default(), self.output, columns);
             return Ok(Exit::Done);
         }
         if let Verb::Delete { id, consent } = &self.verb {

@@ -44,9 +44,11 @@ impl Trigger {
             let remedy = "Create a sandbox (/docs/tenants) and name its issuer with `--issuer`.";
             return Err(Failure::new(format!("the tenant {slug} is live"), why, remedy).exit(Exit::Conflict));
         }
-        let maker = Maker { remote: &self.remote, session };
+        let mut maker = Maker { remote: &self.remote, session };
         let since = maker.newest().await?;
         maker.make(kind).await?;
+        // a key that was destroyed took the token with it
+        maker.session = self.remote.session("admin").await?;
         terminal::line(&maker.told(kind, since.as_deref()).await?.to_string());
         Ok(Exit::Done)
     }
