@@ -20,6 +20,8 @@ curl() {
 bastionary() {
     case ${1-} in
     dev | serve) exec bastionary "$@" --listen "127.0.0.1:$PORT" ;;
+    # it stays until it is ended by its id
+    listen) exec bastionary "$@" ;;
     *) command bastionary "$@" ;;
     esac
 }
