@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         Ok(plain)
     }
 
-    /// The character of `\uXXXX`, or of two of them that are a surrogate pair (RFC 8259 §7).
+    /// The character of `\u` and four hexadecimal digits, or of two such that are a surrogate pair (RFC 8259 §7).
     fn code_point(&mut self, start: usize) -> Result<char, JsonError> {
         let lone = JsonError::Malformed { offset: start, what: "a surrogate stands alone" };
         let first = self.hex4()?;

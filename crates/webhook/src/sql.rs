@@ -27,7 +27,7 @@ store::statements! {
     /// New keys, with the old ones until a time.
     ENDPOINT_ROLL = "UPDATE webhook_endpoint SET keys = ?3, public_key = ?4, old_keys = ?5, old_public_key = ?6, \
         old_until = ?7, updated_at = ?8, version = version + 1 WHERE tenant_id = ?1 AND id = ?2 AND version = ?9";
-    /// No more messages for now, or ever.
+    /// Pauses or disables an endpoint.
     ENDPOINT_STOP = "UPDATE webhook_endpoint SET state = ?3, reason = ?4, state_at = ?5, updated_at = ?5, \
         version = version + 1 WHERE tenant_id = ?1 AND id = ?2 AND version = ?6";
     /// Messages again, one at a time until one arrives. One that was disabled missed what happened meanwhile.
