@@ -33,7 +33,7 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 
 pub use assets::{Notice, notices};
-pub use desk::Caller;
+pub use desk::{Caller, event_stream};
 pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
 pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};

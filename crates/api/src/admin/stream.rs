@@ -12,8 +12,8 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
+use http::header::AUTHORIZATION;
 use kernel::id::{self, Id};
 use kernel::mutant;
 use kernel::principal::Principal;
@@ -69,13 +69,7 @@ pub(super) async fn open(ask: Ask) -> Result<Response, Problem> {
         let chunk = reader.next().await?;
         Some((Ok::<_, Infallible>(chunk), reader))
     });
-    let mut answer = Response::new(Body::from_stream(chunks));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx and its like hand on what they have instead of waiting for more
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(answer)
+    Ok(console::event_stream(Body::from_stream(chunks)))
 }
 
 /// The streams that are open, by tenant.

@@ -33,6 +33,8 @@ mod tokens;
 mod watch;
 mod webhooks;
 
+pub use watch::event_stream;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};

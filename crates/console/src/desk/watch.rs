@@ -48,12 +48,18 @@ pub(super) async fn open(State(desk): State<Desk>, seat: Seat) -> Answer {
         let chunk = watcher.next().await?;
         Some((Ok::<_, Infallible>(chunk), watcher))
     });
-    let mut answer = Response::new(Body::from_stream(chunks));
+    Ok(event_stream(Body::from_stream(chunks)))
+}
+
+/// An answer of server-sent events (WHATWG HTML §9.2).
+pub fn event_stream(body: Body) -> Response {
+    let mut answer = Response::new(body);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx and its like hand on what they have instead of waiting for more
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(answer)
+    answer
 }
 
 /// Tokens issued by this process.
