@@ -25,6 +25,13 @@ pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
+/// What the first page says needs attention, apart from the disk of the machine that runs the tests.
+pub(crate) fn needs(page: &str) -> Vec<&str> {
+    let list = page.split("<ul class=\"attention\">").nth(1).and_then(|rest| rest.split("</ul>").next()).unwrap_or("");
+    let texts = list.split("<li>").skip(1).filter_map(|need| need.split("<a ").nth(1)?.split(['>', '<']).nth(1));
+    texts.filter(|text| !text.starts_with("The disk of the store is")).collect()
+}
+
 /// The value of a field of the page's first form that has it.
 pub(crate) fn value<'a>(page: &'a str, name: &str) -> &'a str {
     let start = format!("name=\"{name}\" value=\"");
