@@ -137,7 +137,8 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     let (now, started) = (app.auth.clock.now(), Instant::now());
     let id = app.auth.with_entropy(|entropy| request_id::assign(request.headers(), now, entropy));
     let text = Arc::clone(&id.text);
-    let terms = terms(request.method(), request.uri().path());
+    let uri = request.uri().clone();
+    let terms = terms(request.method(), uri.path());
     let transport = request.extensions().get::<Transport>().copied().unwrap_or(Transport::Plain);
     request.extensions_mut().insert::<RequestId>(id.clone());
     let read = BodyRead::default();
@@ -201,6 +202,7 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
     if answer.extensions().get::<RowCorrupt>().is_some() {
         app.readiness.met_corrupt_row(now);
     }
+    Problem::complete(&mut answer, &app.error_pages, uri.path(), &id);
     spread(&mut answer, &id);
     refusal::mark(answer.headers_mut(), &id, transport);
     answer
@@ -241,7 +243,7 @@ mod tests {
         for last in 0..=255 {
             let mut bytes = [0; 16];
             bytes[15] = last;
-            let id = RequestId { id: kernel::id::Id::from_bytes(bytes), text: Arc::from("") };
+            let id = RequestId { id: kernel::id::Id::from_bytes(bytes), text: Arc::from(""), trace: None };
             let mut answer = Problem::unavailable(1).into_response();
             spread(&mut answer, &id);
             waits.insert(answer.headers()[RETRY_AFTER].to_str().unwrap().to_owned());

@@ -185,6 +185,12 @@ fn success(route: &Route, description: &str) -> Value {
     if (route.conditional || route.operation_id == "getWebhook") && route.response.is_some() {
         headers.insert("ETag".to_owned(), header("ETag"));
     }
+    if route.idempotent {
+        headers.insert("Idempotent-Replayed".to_owned(), header("Idempotent-Replayed"));
+    }
+    if route.query.contains(&"cursor") {
+        headers.insert("Link".to_owned(), header("Link"));
+    }
     let mut response = Map::new();
     response.insert("description".to_owned(), description.into());
     response.insert("headers".to_owned(), headers.into());

@@ -3,12 +3,14 @@
 use auth::error::{AdminError, FieldProblem};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::json::JsonError;
+use crate::oauth_error::ErrorPages;
 use crate::readiness::RowCorrupt;
+use crate::request_id::RequestId;
 
 /// Seconds after which a full queue is likely to have room again.
 const RETRY_WHEN_FULL: u32 = 1;
@@ -16,6 +18,9 @@ const RETRY_WHEN_FULL: u32 = 1;
 const RETRY_WHEN_AWAY: u32 = 5;
 /// Seconds after which an operator may have made space.
 const RETRY_WHEN_NO_SPACE: u32 = 60;
+
+/// Characters of a parameter's name that an answer repeats.
+const MAX_NAME: usize = 100;
 
 /// The code of a stored row that does not decode.
 const ROW_CORRUPT: &str = "row_corrupt";
@@ -31,6 +36,8 @@ pub struct Problem {
     pub detail: String,
     /// The refused fields, all of them.
     pub errors: Vec<FieldProblem>,
+    /// The refused parameter of the query, or header in its place.
+    pub parameter: Option<String>,
     /// Seconds after which a retry can succeed.
     pub retry_after: Option<u32>,
     /// The value of `WWW-Authenticate`.
@@ -40,12 +47,26 @@ pub struct Problem {
 impl Problem {
     /// A refusal with nothing but a status, a code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None, challenge: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            parameter: None,
+            retry_after: None,
+            challenge: None,
+        }
     }
 
     /// 400: the request cannot be read.
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed_request", detail)
+    }
+
+    /// 400: a parameter of the query that the operation does not have, or with a value that it does not take.
+    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        let parameter = Some(name.chars().take(MAX_NAME).collect());
+        Self { parameter, ..Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail) }
     }
 
     /// 401 with its challenge.
@@ -141,10 +162,27 @@ impl Problem {
         self
     }
 
-    /// The members of the body.
+    /// The members of the body, as far as they are the same for every request.
     pub fn to_json(&self) -> Value {
+        Value::Object(self.members(""))
+    }
+
+    /// Writes the body again for one request: with where the page of the code is, the path that was asked, and the name
+    /// under which the log knows the request.
+    pub(crate) fn complete(answer: &mut Response, pages: &ErrorPages, path: &str, request: &RequestId) {
+        let Some(problem) = answer.extensions_mut().remove::<Self>() else { return };
+        let mut members = problem.members(&pages.0);
+        if !path.is_empty() {
+            members.insert("instance".to_owned(), Value::from(path));
+        }
+        members.insert("request_id".to_owned(), Value::from(&*request.text));
+        answer.headers_mut().remove(CONTENT_LENGTH);
+        *answer.body_mut() = Body::from(Value::Object(members).to_string());
+    }
+
+    fn members(&self, pages: &str) -> Map<String, Value> {
         let mut members = Map::new();
-        members.insert("type".to_owned(), Value::from(format!("/errors/{}", self.code)));
+        members.insert("type".to_owned(), Value::from(format!("{pages}/errors/{}", self.code)));
         members.insert("title".to_owned(), Value::from(self.title()));
         members.insert("status".to_owned(), Value::from(self.status.as_u16()));
         members.insert("code".to_owned(), Value::from(self.code));
@@ -154,7 +192,11 @@ impl Problem {
             let errors = errors.map(|e| json!({"pointer": e.pointer, "code": e.code, "detail": e.detail}));
             members.insert("errors".to_owned(), errors.collect());
         }
-        Value::Object(members)
+        if let Some(name) = &self.parameter {
+            let error = json!({"parameter": name, "code": self.code, "detail": self.detail});
+            members.insert("errors".to_owned(), json!([error]));
+        }
+        members
     }
 
     /// The code in words: a title stays the same for all problems of a type (RFC 9457 §3.1.3).
@@ -233,6 +275,7 @@ impl IntoResponse for Problem {
         if self.code == ROW_CORRUPT {
             response.extensions_mut().insert(RowCorrupt);
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

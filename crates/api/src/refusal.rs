@@ -83,6 +83,9 @@ pub(crate) fn mark(headers: &mut HeaderMap, request: &RequestId, transport: Tran
     if let Ok(value) = HeaderValue::from_str(&request.text) {
         headers.insert(request_id::X_REQUEST_ID, value);
     }
+    if let Some(trace) = &request.trace {
+        headers.insert(request_id::TRACEPARENT, trace.clone());
+    }
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if transport == Transport::Tls {
         let value = HeaderValue::from_static("max-age=63072000");
@@ -97,6 +100,7 @@ impl App {
         let request = self.auth.with_entropy(|entropy| request_id::assign(headers, now, entropy));
         tracing::debug!(request_id = %request.text, status = refusal.status.as_u16(), detail = %refusal.detail, "refused");
         let mut answer = refusal.answer(path, &self.error_pages);
+        Problem::complete(&mut answer, &self.error_pages, path, &request);
         mark(answer.headers_mut(), &request, transport);
         if let Ok(value) = HeaderValue::from_str(&now.to_http_date()) {
             answer.headers_mut().insert(DATE, value);

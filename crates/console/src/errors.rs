@@ -137,7 +137,7 @@ impl ErrorPage {
                 code = self.code
             ),
             Surface::Admin => format!(
-                "HTTP/1.1 {status}\nContent-Type: application/problem+json\nX-Request-Id: req_…\n\n{{\n  \"type\": \"/errors/{code}\",\n  \"title\": \"{}\",\n  \"status\": {status},\n  \"code\": \"{code}\",\n  \"detail\": \"…\"\n}}",
+                "HTTP/1.1 {status}\nContent-Type: application/problem+json\nX-Request-Id: req_…\n\n{{\n  \"type\": \"http://127.0.0.1:8080/errors/{code}\",\n  \"title\": \"{}\",\n  \"status\": {status},\n  \"code\": \"{code}\",\n  \"detail\": \"…\",\n  \"instance\": \"/api/…\",\n  \"request_id\": \"req_…\"\n}}",
                 self.in_words(),
                 code = self.code
             ),

@@ -85,8 +85,9 @@ async fn entries(ask: &Ask, filter: JournalFilter) -> Result<Reply, Problem> {
 
 /// The token that a query names.
 fn jti(ask: &Ask) -> Result<Option<Jti>, Problem> {
-    let parse =
-        |text: &String| Jti::parse(text).ok_or_else(|| Problem::malformed("jti is not the id of a token of ours"));
+    let parse = |text: &String| {
+        Jti::parse(text).ok_or_else(|| Problem::parameter("jti", "jti is not the id of a token of ours"))
+    };
     ask.query.get("jti").map(parse).transpose()
 }
 
@@ -95,7 +96,7 @@ pub(super) async fn journal(ask: &Ask) -> Result<Reply, Problem> {
         None => None,
         Some("issued") => Some(Outcome::Issued),
         Some("refused") => Some(Outcome::Refused),
-        Some(_) => return Err(Problem::malformed("outcome takes issued or refused")),
+        Some(_) => return Err(Problem::parameter("outcome", "outcome takes issued or refused")),
     };
     let filter = JournalFilter {
         client_id: ask.query.get("client_id").cloned(),
@@ -155,7 +156,7 @@ pub(super) async fn proofs(ask: &Ask) -> Result<Reply, Problem> {
     let number = |name: &str| -> Result<Option<u64>, Problem> {
         ask.query
             .get(name)
-            .map(|text| text.parse().map_err(|_| Problem::malformed(format!("{name} takes a number"))))
+            .map(|text| text.parse().map_err(|_| Problem::parameter(name, format!("{name} takes a number"))))
             .transpose()
     };
     let store = &ask.app.auth.store;
@@ -183,7 +184,7 @@ pub(super) async fn proofs(ask: &Ask) -> Result<Reply, Problem> {
             "kind": "consistency", "from_size": size, "path": base64_of(&path), "checkpoint": checkpoint.note,
         })));
     }
-    Err(Problem::malformed("name a jti, a leaf or a from_size"))
+    Err(Problem::parameter("jti", "name a jti, a leaf or a from_size"))
 }
 
 fn token_proof(proof: &TokenProof) -> Value {

@@ -148,7 +148,8 @@ fn filter(ask: &Ask) -> Result<Filter, Problem> {
     let status = match ask.query.get("status") {
         None => None,
         Some(text) => {
-            Some(Status::parse(text).ok_or_else(|| Problem::malformed("status takes active, expired or disabled"))?)
+            let refused = || Problem::parameter("status", "status takes active, expired or disabled");
+            Some(Status::parse(text).ok_or_else(refused)?)
         }
     };
     Ok(Filter { q: ask.query.get("q").cloned(), status, scope: ask.query.get("scope").cloned() })
@@ -158,7 +159,8 @@ pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {
     let order = match ask.query.get("sort") {
         None => Order::default(),
         Some(text) => Order::parse(text).ok_or_else(|| {
-            Problem::malformed("sort takes created_at, name, status or expiry, with - in front for the last first")
+            let detail = "sort takes created_at, name, status or expiry, with - in front for the last first";
+            Problem::parameter("sort", detail)
         })?,
     };
     let place = match ask.position()? {

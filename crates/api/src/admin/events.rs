@@ -20,12 +20,12 @@ fn kinds(text: &str) -> Result<Vec<Type>, Problem> {
     let mut found = Vec::new();
     for (index, part) in text.split(',').map(str::trim).enumerate() {
         if index >= MAX_TYPES {
-            return Err(Problem::malformed(format!("types takes up to {MAX_TYPES} names")));
+            return Err(Problem::parameter("types", format!("types takes up to {MAX_TYPES} names")));
         }
         let before = found.len();
         found.extend(Type::ALL.iter().filter(|kind| covers(part, kind.name())));
         if found.len() == before {
-            return Err(Problem::malformed(super::webhooks::unknown_type(part)));
+            return Err(Problem::parameter("types", super::webhooks::unknown_type(part)));
         }
     }
     Ok(found)

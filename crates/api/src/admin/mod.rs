@@ -26,7 +26,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use jose::mac::HmacKey;
@@ -48,6 +48,9 @@ use crate::{App, etag, json as strict};
 
 /// Seconds an answer is kept for a repeated `Idempotency-Key`.
 const KEPT_SECONDS: i64 = 86_400;
+
+/// Says that an answer is the kept one of an earlier request.
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// An admin request behind the gate.
 pub(crate) struct Ask {
@@ -83,19 +86,21 @@ pub(crate) struct Reply {
     body: Option<Value>,
     location: Option<String>,
     version: Option<i64>,
+    /// Where the next page of a list is, as the value of `Link` (RFC 8288).
+    next: Option<String>,
 }
 
 impl Reply {
     fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body: Some(body), location: None, version: None }
+        Self { status: StatusCode::OK, body: Some(body), location: None, version: None, next: None }
     }
 
     fn created(location: String, body: Value) -> Self {
-        Self { status: StatusCode::CREATED, body: Some(body), location: Some(location), version: None }
+        Self { status: StatusCode::CREATED, body: Some(body), location: Some(location), version: None, next: None }
     }
 
     fn empty() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None, location: None, version: None }
+        Self { status: StatusCode::NO_CONTENT, body: None, location: None, version: None, next: None }
     }
 
     const fn version(mut self, version: i64) -> Self {
@@ -125,6 +130,7 @@ impl Reply {
             body: kept.get("body").filter(|b| !b.is_null()).cloned(),
             location: kept.get("location").and_then(Value::as_str).map(str::to_owned),
             version: kept.get("version").and_then(Value::as_i64),
+            next: None,
         })
     }
 }
@@ -138,7 +144,7 @@ impl axum::response::IntoResponse for Reply {
         if self.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let texts = [(LOCATION, self.location), (ETAG, self.version.map(etag::of))];
+        let texts = [(LOCATION, self.location), (ETAG, self.version.map(etag::of)), (LINK, self.next)];
         for (name, text) in texts {
             if let Some(Ok(value)) = text.map(|t| HeaderValue::from_str(&t)) {
                 headers.insert(name, value);
@@ -187,7 +193,11 @@ async fn serve(app: App, route: &'static Route, path: Parameters, request: Reque
             Ok(reply) => reply.unless_known(known.as_ref()).into_response(),
             Err(problem) => problem.into_response(),
         },
-        Ok(Passed::Kept(reply)) => reply.into_response(),
+        Ok(Passed::Kept(reply)) => {
+            let mut answer = reply.into_response();
+            answer.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+            answer
+        }
         Err(problem) => problem.into_response(),
     };
     limit_headers(&mut answer, &limits);
@@ -323,16 +333,15 @@ fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, Strin
     for name in form.names() {
         if !route.query.contains(&name) {
             let takes = if route.query.is_empty() { "none".to_owned() } else { route.query.join(", ") };
-            return Err(Problem::malformed(format!(
-                "this operation has no query parameter of that name; it takes {takes}"
-            )));
+            let detail = format!("this operation has no query parameter of that name; it takes {takes}");
+            return Err(Problem::parameter(name, detail));
         }
         // A switch without a value says neither yes nor no, and the operation asks which.
         let is_switch = ["dry_run", "revoke_tokens"].contains(&name);
         if let Some(value) = form.get(name).or(is_switch.then_some("")) {
             // No store keeps it in a text, and one of them fails on being asked for it. A cursor is none of a store's.
             if name != "cursor" && value.contains('\0') {
-                return Err(Problem::malformed(format!("{name} holds U+0000, which no text here does")));
+                return Err(Problem::parameter(name, format!("{name} holds U+0000, which no text here does")));
             }
             query.insert(name.to_owned(), value.to_owned());
         }
@@ -452,7 +461,7 @@ impl Ask {
                 .parse()
                 .ok()
                 .filter(|n| (1..=kernel::page::MAX_LIMIT).contains(n))
-                .ok_or_else(|| Problem::malformed(format!("limit takes 1 to {}", kernel::page::MAX_LIMIT))),
+                .ok_or_else(|| Problem::parameter("limit", format!("limit takes 1 to {}", kernel::page::MAX_LIMIT))),
         }
     }
 
@@ -485,7 +494,17 @@ impl Ask {
 
     fn page(&self, data: &[Value], next: Option<&[u8]>) -> Reply {
         let next = next.map(|position| self.app.auth.seal_cursor(self.tenant.id, &self.list_name(), position));
-        Reply::ok(json!({"data": data, "has_more": next.is_some(), "next_cursor": next}))
+        let reply = Reply::ok(json!({"data": data, "has_more": next.is_some(), "next_cursor": next}));
+        Reply { next: next.map(|cursor| self.link_to(&cursor)), ..reply }
+    }
+
+    /// The next page relative to this one: the same query with another cursor.
+    fn link_to(&self, cursor: &str) -> String {
+        let mut same: Vec<_> = self.query.iter().filter(|(name, _)| *name != "cursor").collect();
+        same.sort_unstable();
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(same).append_pair("cursor", cursor);
+        format!("<?{}>; rel=\"next\"", query.finish())
     }
 
     fn time(&self, name: &str) -> Result<Option<kernel::clock::Timestamp>, Problem> {
@@ -493,7 +512,7 @@ impl Ask {
             .get(name)
             .map(|text| kernel::clock::Timestamp::parse(text))
             .transpose()
-            .map_err(|error| Problem::malformed(format!("{name} is {error}")))
+            .map_err(|error| Problem::parameter(name, format!("{name} is {error}")))
     }
 
     fn whoami(&self) -> Reply {
@@ -529,7 +548,7 @@ impl Ask {
         let request_hash = jose::hash::sha256(&parts.concat());
         if !self.app.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(key_hash) {
             let detail = "a request with this Idempotency-Key is being carried out; ask again shortly";
-            return Err(Problem::conflict("idempotency_in_flight", detail));
+            return Err(Problem::conflict("idempotency_in_flight", detail).with_retry_after(1));
         }
         let repeat = Repeat { key_hash, request_hash, seal: SealKey::new(derived.reveal()), app: self.app.clone() };
         let kept = self.kept(&repeat).await?;

@@ -80,7 +80,7 @@ pub(super) async fn delete(ask: &Ask) -> Result<Reply, Problem> {
     let revoke_tokens = match ask.query.get("revoke_tokens").map(String::as_str) {
         None | Some("false") => false,
         Some("true") => true,
-        Some(_) => return Err(Problem::malformed("revoke_tokens takes true or false")),
+        Some(_) => return Err(Problem::parameter("revoke_tokens", "revoke_tokens takes true or false")),
     };
     let (auth, client_id) = (&ask.app.auth, ask.param("client_id"));
     change!(ask, auth.revoke_secret(&ask.who, &ask.tenant, client_id, secret, revoke_tokens), |()| Reply::empty())

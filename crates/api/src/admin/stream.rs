@@ -122,7 +122,7 @@ async fn start(ask: &Ask) -> Result<(i64, Option<String>), Problem> {
         return Ok((outbox::latest(store, tenant).await.map_err(audit::refuse)?, None));
     };
     let id: Id<id::Event> =
-        Id::parse(text).map_err(|_| Problem::malformed(format!("{name} takes the id of an event: evt_…")))?;
+        Id::parse(text).map_err(|_| Problem::parameter(name, format!("{name} takes the id of an event: evt_…")))?;
     if let Some(event) = outbox::event(store, tenant, id).await.map_err(audit::refuse)? {
         return Ok((event.position, None));
     }

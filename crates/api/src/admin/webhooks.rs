@@ -199,11 +199,11 @@ pub(super) async fn deliveries(ask: &Ask) -> Result<Reply, Problem> {
     let before = ask.position_id()?.map(Id::<id::Delivery>::from_bytes);
     let mut range = Range { from: ask.time("from")?, to: ask.time("to")?, ..Range::default() };
     if let Some(text) = ask.query.get("status") {
-        let state = DeliveryState::parse(text).ok_or_else(|| Problem::malformed(unknown_state(text)))?;
+        let state = DeliveryState::parse(text).ok_or_else(|| Problem::parameter("status", unknown_state(text)))?;
         range.state = Some(state);
     }
     if let Some(text) = ask.query.get("type") {
-        range.of_types(text.split(',')).map_err(|name| Problem::malformed(unknown_type(name)))?;
+        range.of_types(text.split(',')).map_err(|name| Problem::parameter("type", unknown_type(name)))?;
     }
     let more = limit.saturating_add(1);
     let found = delivery::list(&ask.app.auth.store, ask.tenant.id, endpoint.id, &range, (before, more)).await;
@@ -269,6 +269,6 @@ pub(super) async fn resend_range(ask: &Ask) -> Result<Reply, Problem> {
                 |count: i64| accepted(json!({"count": count}))
             )
         }
-        Some(_) => Err(Problem::malformed("dry_run takes true or false")),
+        Some(_) => Err(Problem::parameter("dry_run", "dry_run takes true or false")),
     }
 }

@@ -99,8 +99,8 @@ pub(super) fn parameters() -> Value {
         header("If-None-Match", "Answer 304 when this is still the version.", text()),
         header(
             "X-Request-Id",
-            "Comes back with the answer.",
-            json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}),
+            "Comes back with the answer, as `traceparent` does.",
+            json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}),
         ),
     ];
     Value::Object(list.into_iter().collect())
@@ -112,6 +112,8 @@ pub(super) fn headers() -> Value {
         "X-Request-Id": {"description": "The id of the request.", "schema": {"type": "string"}},
         "Location": {"description": "Path of the new object.", "schema": {"type": "string"}},
         "ETag": {"description": "The version of the object, strong.", "schema": {"type": "string"}},
+        "Idempotent-Replayed": {"description": "`true` when this is the kept answer of an earlier request.", "schema": {"const": "true"}},
+        "Link": {"description": "The next page of the list (RFC 8288), when there is one.", "schema": {"type": "string"}},
         "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
         "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
         "RateLimit-Policy": {"description": "The limits that hold for the caller.", "schema": {"type": "string"}},

@@ -620,7 +620,7 @@ fn errors() -> Vec<(&'static str, Value)> {
                 &[
                     (
                         "type",
-                        described(json!({"type": "string", "format": "uri-reference"}), "`/errors/{code}`, a page."),
+                        described(json!({"type": "string", "format": "uri"}), "The page of the code on this server."),
                     ),
                     ("title", text()),
                     ("status", ranged(400, 599)),
@@ -628,7 +628,11 @@ fn errors() -> Vec<(&'static str, Value)> {
                 &[
                     ("code", text()),
                     ("detail", text()),
-                    ("instance", described(text(), "The id of the request.")),
+                    ("instance", described(text(), "The path that was asked.")),
+                    (
+                        "request_id",
+                        described(text(), "The name under which the log and the audit log know the request."),
+                    ),
                     ("errors", json!({"type": "array", "items": refer("FieldError")})),
                 ],
             ),
@@ -636,12 +640,14 @@ fn errors() -> Vec<(&'static str, Value)> {
         (
             "FieldError",
             answer(
+                &[("code", text()), ("detail", text())],
                 &[
-                    ("pointer", json!({"type": "string", "format": "json-pointer"})),
-                    ("code", text()),
-                    ("detail", text()),
+                    (
+                        "pointer",
+                        described(json!({"type": "string", "format": "json-pointer"}), "The field of the body."),
+                    ),
+                    ("parameter", described(text(), "The parameter of the query, or the header in its place.")),
                 ],
-                &[],
             ),
         ),
         (

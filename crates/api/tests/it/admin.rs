@@ -414,6 +414,7 @@ on_both_engines! {
             for name in ["location", "etag"] {
                 assert_eq!(again.header(name), first.header(name));
             }
+            assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
         }
         let other = world.admin_with(Method::POST, "/api/clients", &headers, json!({"name": "Other"})).await.expect(422);
         assert_eq!(other.json()["code"], "idempotency_key_reused");
@@ -454,6 +455,7 @@ on_both_engines! {
         assert!(created.iter().all(|a| a.text == created[0].text));
         for other in answers.iter().filter(|a| a.status != 201) {
             assert_eq!((other.status.as_u16(), &other.json()["code"]), (409, &json!("idempotency_in_flight")));
+            assert_eq!(other.header("retry-after"), "1");
         }
         let again = world.admin_with(Method::POST, "/api/clients", &[("idempotency-key", "same")], json!({"name": "One"})).await.expect(201);
         assert_eq!(again.text, created[0].text);
@@ -469,17 +471,20 @@ on_both_engines! {
         let mut path = "/api/clients?limit=2".to_owned();
         let mut last_cursor = String::new();
         loop {
-            let page = get(&world, &path).await;
+            let answer = world.admin(Method::GET, &path, Value::Null).await.expect(200);
+            let page = answer.json();
             let data = page["data"].as_array().unwrap();
             assert!(!data.is_empty() && data.len() <= 2);
             seen.extend(data.iter().map(|c| c["client_id"].as_str().unwrap().to_owned()));
             let Some(cursor) = page["next_cursor"].as_str() else {
-                assert_eq!(page["has_more"], false);
+                assert_eq!((&page["has_more"], answer.header("link")), (&json!(false), ""));
                 break;
             };
             assert_eq!(page["has_more"], true);
             last_cursor = cursor.to_owned();
-            path = format!("/api/clients?limit=2&cursor={cursor}");
+            let next = answer.header("link").strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+            path = format!("/api/clients{}", next.unwrap());
+            assert!(path.starts_with("/api/clients?limit=2&cursor=") && path.ends_with(cursor), "{path}");
         }
         assert_eq!(seen, ["c4", "c3", "c2", "c1", "c0", "ops"]);
         let mut forged = last_cursor.clone();
@@ -492,9 +497,9 @@ on_both_engines! {
             let answer = world.admin(Method::GET, &format!("{other}?cursor={last_cursor}"), Value::Null).await.expect(400);
             assert_eq!(answer.json()["code"], "invalid_cursor", "{other}");
         }
-        for bad in ["0", "201", "-1", "x", ""] {
-            let answer = world.admin(Method::GET, &format!("/api/clients?limit={bad}1x"), Value::Null).await;
-            answer.expect(400);
+        for bad in ["0", "201", "-1", "x", "1x", "%00"] {
+            let answer = world.admin(Method::GET, &format!("/api/clients?limit={bad}"), Value::Null).await.expect(400);
+            assert_eq!(answer.json()["errors"][0]["parameter"], "limit", "{bad}");
         }
     }
 

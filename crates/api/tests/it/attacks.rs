@@ -92,7 +92,7 @@ on_both_engines! {
         let made = send(Method::POST, "/api/clients", &[json, ("authorization", &bearer)], "{}").await.expect(201);
         assert!(made.header("location").starts_with("https://id.example/api/clients/"));
         let missing = send(Method::GET, "/api/nothing", &[("authorization", &bearer)], "").await.expect(404);
-        assert!(missing.json()["type"].as_str().unwrap().starts_with("/errors/"));
+        assert!(missing.json()["type"].as_str().unwrap().starts_with("https://id.example/errors/"));
         assert_eq!(send(Method::GET, "/", &[], "").await.header("location"), "/docs");
     }
 

@@ -65,6 +65,25 @@ async fn raw(world: &World, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
 }
 
 on_both_engines! {
+    async fn a_problem_says_where_its_page_is_and_what_the_log_calls_the_request(world: World) {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let headers = [("x-request-id", "one.of-mine"), ("traceparent", trace)];
+        let path = "/api/clients?statu=active&limit=5";
+        let answer = world.admin_with(Method::GET, path, &headers, Value::Null).await.expect(400);
+        let detail = answer.json()["detail"].clone();
+        assert_eq!(
+            answer.json(),
+            json!({
+                "type": "https://id.example/errors/invalid_parameter", "title": "Invalid parameter", "status": 400,
+                "code": "invalid_parameter", "detail": detail,
+                "errors": [{"parameter": "statu", "code": "invalid_parameter", "detail": detail}],
+                "instance": "/api/clients", "request_id": "one.of-mine",
+            })
+        );
+        assert_eq!((answer.header("x-request-id"), answer.header("traceparent")), ("one.of-mine", trace));
+        assert_eq!(world.request(Method::GET, "/api/nothing", &[], "").await.expect(404).json()["instance"], "/api/nothing");
+    }
+
     async fn every_method_but_post_is_refused_before_anything_else(world: World) {
         let secret = world.client("verbs", json!({})).await;
         let auth = basic("verbs", &secret);

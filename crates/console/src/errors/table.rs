@@ -192,10 +192,20 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         status: Some(400),
         title: "The request cannot be read",
         what: "The request was refused before anything was done.",
-        why: "The body is not JSON or has a key twice, or a header, a parameter of the path or of the query is not \
-               in the form that it needs.",
+        why: "The body is not JSON or has a key twice, or the query, a header or a parameter of the path is not in \
+               the form that it needs.",
         fix: "`detail` names what could not be read. Send one JSON object in UTF-8 with every key once, and check \
                the address against the list of operations.",
+    },
+    ErrorPage {
+        code: "invalid_parameter",
+        surface: Surface::Admin,
+        status: Some(400),
+        title: "A parameter of the query is refused",
+        what: "The request was refused before anything was done.",
+        why: "The operation has no query parameter of this name, or does not take this value for it.",
+        fix: "`errors` names the parameter, and `detail` what is accepted. The list of operations has the parameters \
+               of each.",
     },
     ErrorPage {
         code: "body_too_slow",

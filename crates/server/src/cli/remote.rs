@@ -272,7 +272,10 @@ fn problem(answer: &Answer) -> Failure {
     let mut why = vec![text("detail").to_owned()];
     for error in body.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-        why.push(format!("{}: {}", part("pointer"), part("detail")));
+        // a refused parameter stands for the whole
+        if error.get("parameter").is_none() {
+            why.push(format!("{}: {}", part("pointer"), part("detail")));
+        }
     }
     why.retain(|line| !line.is_empty());
     let mut remedy = Vec::new();
