@@ -17,10 +17,11 @@ const HEAD: &str = "# Proof\n\nWhat the long runs found, each with its command a
 pub(crate) fn run(name: &str) -> Result<()> {
     let cluster = suite::cluster()?;
     let filter = format!("proof_{name}");
-    // Only what holds the proof is built: everything in the form that ships takes half an hour on two cores.
-    let mut arguments = vec!["test".to_owned(), "--release".to_owned()];
+    packages(Path::new("crates"), &filter)?;
+    // All crates with proofs in one build: a choice of them would have other features, and be built anew for each proof.
+    let mut arguments = ["test", "--profile", "proof", "--test", "it"].map(str::to_owned).to_vec();
     arguments
-        .extend(packages(Path::new("crates"), &filter)?.into_iter().flat_map(|name| ["--package".to_owned(), name]));
+        .extend(packages(Path::new("crates"), "proof_")?.into_iter().flat_map(|name| ["--package".to_owned(), name]));
     arguments.extend(["--", "--ignored", "--nocapture", &filter].map(str::to_owned));
     let command = format!("cargo xtask proof {name}");
     say(&format!("==> BASTIONARY_PROOF=full cargo {}", arguments.join(" ")));
