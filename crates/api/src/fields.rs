@@ -5,9 +5,9 @@
 
 use std::collections::HashSet;
 
-use auth::client_change::Field;
 use auth::error::FieldProblem;
 use kernel::clock::Timestamp;
+use kernel::patch::Field;
 use serde_json::{Map, Value};
 
 /// Unknown members that one answer names: a body of thousands of them must not become a larger answer.

@@ -27,7 +27,6 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use auth::Auth;
-use auth::tenant::Tenant;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
@@ -36,6 +35,7 @@ use axum::routing::{any, get};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 use kernel::mutant;
+use record::tenant::Tenant;
 
 use oauth_error::ErrorPages;
 use peer::ClientAddress;

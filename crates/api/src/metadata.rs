@@ -19,7 +19,7 @@ fn slug(uri: &Uri) -> &str {
     uri.path().split_once("/t/").and_then(|(_, rest)| rest.split('/').next()).unwrap_or(kernel::tenant::DEFAULT_SLUG)
 }
 
-async fn tenant(app: &App, uri: &Uri) -> Result<std::sync::Arc<auth::tenant::Tenant>, Response> {
+async fn tenant(app: &App, uri: &Uri) -> Result<std::sync::Arc<record::tenant::Tenant>, Response> {
     match app.auth.tenant(slug(uri)).await {
         Ok(Some(tenant)) if tenant.disabled_at.is_none() => Ok(tenant),
         Ok(_) => Err(Problem::not_found("there is no such tenant").into_response()),

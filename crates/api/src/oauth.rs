@@ -9,7 +9,6 @@ use auth::error::OauthError;
 use auth::grant::TokenRequest;
 use auth::introspect::Caller;
 use auth::limit::{LimitState, source_key};
-use auth::tenant::Tenant;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -17,6 +16,7 @@ use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE}
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use kernel::mutant;
+use record::tenant::Tenant;
 
 use crate::App;
 use crate::basic::{self, Authorization};

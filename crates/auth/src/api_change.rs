@@ -11,12 +11,12 @@ use store::{Batch, ChangeKind, params};
 
 use crate::catalog::{Api, Scope, is_scope_token, normalize};
 use crate::client::ACCESS_TTL_SECONDS;
-use crate::client_change::Field;
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
-use crate::plan::{Planned, change_record};
 use crate::sql;
-use crate::tenant::Tenant;
+use kernel::patch::Field;
+use record::plan::{Planned, change_record};
+use record::tenant::Tenant;
 
 /// The body of `POST /api/apis` or `PATCH /api/apis/{id}`, read but not judged.
 #[derive(Default)]
@@ -203,7 +203,7 @@ impl Auth {
                 ],
             )
             .change(ChangeKind::Apis, id.to_string());
-        let (before, after) = crate::plan::difference(&current.audit_view(), &api.audit_view());
+        let (before, after) = record::plan::difference(&current.audit_view(), &api.audit_view());
         let object = id.to_string();
         let record =
             change_record(self, who, tenant, action::API_UPDATED, ("api", &object), (Some(before), Some(after)));

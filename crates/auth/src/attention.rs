@@ -8,7 +8,7 @@ use crate::directory::Auth;
 use crate::family::{Listed, Which};
 use crate::operator;
 use crate::sql;
-use crate::tenant::Tenant;
+use record::tenant::Tenant;
 
 /// Seconds ahead in which the end of a last secret is told.
 pub const ENDING_SECONDS: i64 = 30 * 86_400;

@@ -7,6 +7,7 @@ use jose::Alg;
 use kernel::clock::Timestamp;
 use kernel::event::Type;
 use kernel::id::{self, Id};
+use kernel::patch::Field;
 use kernel::principal::Principal;
 use kernel::secret::{CLIENT_SECRET, Secret, generate_credential};
 use record::action;
@@ -21,48 +22,10 @@ use crate::client::{
 use crate::credential::{SecretKind, estimated_bits};
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem, OauthError};
-use crate::plan::{Planned, change_record, difference, event};
 use crate::sql;
-use crate::tenant::Tenant;
 use crate::token::RESERVED_CLAIMS;
-
-/// A field of a merge-patch (RFC 7396): not there, removed, or given.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Field<T> {
-    /// Not in the body.
-    #[default]
-    Absent,
-    /// `null`.
-    Null,
-    /// A value.
-    Value(T),
-}
-
-impl<T> Field<T> {
-    /// The value, where one was given.
-    pub fn given(self) -> Option<T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Absent | Self::Null => None,
-        }
-    }
-
-    fn apply_optional(self, slot: &mut Option<T>) {
-        match self {
-            Self::Absent => {}
-            Self::Null => *slot = None,
-            Self::Value(value) => *slot = Some(value),
-        }
-    }
-
-    fn apply_or(self, slot: &mut T, default: T) {
-        match self {
-            Self::Absent => {}
-            Self::Null => *slot = default,
-            Self::Value(value) => *slot = value,
-        }
-    }
-}
+use record::plan::{Planned, change_record, difference, event};
+use record::tenant::Tenant;
 
 /// The body of `POST /api/clients` or `PATCH /api/clients/{client_id}`, read but not judged.
 #[derive(Default)]

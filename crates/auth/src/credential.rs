@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use crate::client::{AuthMethod, Client, Status};
 use crate::error::OauthError;
 use crate::limit::FailureLimiter;
-use crate::tenant::Tenant;
+use record::tenant::Tenant;
 
 /// How the hash of a credential was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! The product's state in one process: the store, derived keys, and caches that follow the change feed.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, RwLock};
 
 use jose::mac::HmacKey;
 use kernel::clock::{Clock, Timestamp};
 use kernel::id::{self, Entropy, Id};
 use kernel::mutant;
-use kernel::principal::{Principal, Subject};
 use kernel::target::Policy;
 use kernel::tenant::TenantId;
 use quick_cache::Equivalent;
@@ -26,7 +26,8 @@ use crate::key::KeySet;
 use crate::limit::{FailureLimiter, Limiter, Quotas, Rate};
 use crate::operator::session::Sessions;
 use crate::sql;
-use crate::tenant::Tenant;
+use record::ground::Ground;
+use record::tenant::Tenant;
 
 /// Clients held ready.
 const CLIENTS: usize = 1_000_000;
@@ -172,12 +173,8 @@ pub struct Counters {
 
 /// The product in one process.
 pub struct Auth {
-    /// The store.
-    pub store: Store,
-    /// Derived keys.
-    pub keyring: Keyring,
-    /// Machine time.
-    pub clock: Arc<dyn Clock>,
+    /// What it shares with the other products.
+    pub ground: Arc<Ground>,
     /// What configuration decides.
     pub settings: Settings,
     /// Client authentication.
@@ -212,15 +209,13 @@ pub struct Auth {
     clients: Cache<ClientKey, Arc<Client>>,
     client_generation: AtomicU64,
     unknown: Cache<ClientKey, Timestamp>,
-    entropy: Mutex<Box<dyn Entropy>>,
 }
 
-/// A private stream of randomness, drawn from the process's own.
-pub struct FreshEntropy<'a>(&'a Auth);
+impl Deref for Auth {
+    type Target = Ground;
 
-impl Entropy for FreshEntropy<'_> {
-    fn fill(&mut self, buffer: &mut [u8]) {
-        self.0.with_entropy(|entropy| entropy.fill(buffer));
+    fn deref(&self) -> &Ground {
+        &self.ground
     }
 }
 
@@ -258,10 +253,7 @@ impl Auth {
             clients: Cache::new(CLIENTS),
             client_generation: AtomicU64::new(0),
             unknown: Cache::new(UNKNOWN),
-            entropy: Mutex::new(entropy),
-            store,
-            keyring,
-            clock,
+            ground: Ground::new(store, keyring, clock, entropy),
             settings,
         });
         let listener = Arc::downgrade(&auth);
@@ -334,30 +326,6 @@ impl Auth {
             }
             ChangeKind::Denied | ChangeKind::Epoch => self.denials.apply(change),
             ChangeKind::Operator => self.operator_sessions.forget(change.tenant, &change.key),
-        }
-    }
-
-    /// Uses the process's randomness.
-    pub fn with_entropy<T>(&self, use_it: impl FnOnce(&mut dyn Entropy) -> T) -> T {
-        let mut guard = self.entropy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        use_it(&mut **guard)
-    }
-
-    /// Randomness that can be kept across an await.
-    pub const fn fresh_entropy(&self) -> FreshEntropy<'_> {
-        FreshEntropy(self)
-    }
-
-    /// The process itself as a principal.
-    pub fn system(&self, tenant: &Tenant, part: &'static str) -> Principal {
-        let now = self.clock.now();
-        Principal {
-            tenant: tenant.id,
-            subject: Subject::System(part),
-            credential: None,
-            scopes: Arc::from([]),
-            source: None,
-            request: self.with_entropy(|entropy| Id::generate(now, entropy)),
         }
     }
 

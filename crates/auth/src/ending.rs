@@ -9,8 +9,8 @@ use serde_json::json;
 use store::{Batch, Stmt, Upkeep, Value, params};
 
 use crate::directory::Auth;
-use crate::plan::event;
 use crate::sql;
+use record::plan::event;
 
 const DAY: i64 = 86_400;
 /// For how long an end that nobody has told is looked for, in seconds: a process that was away so long tells it late.

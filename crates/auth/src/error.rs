@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 
 use kernel::error::Fault;
+pub use kernel::error::FieldProblem;
+pub use record::plan::AdminError;
 
 /// A refusal at the OAuth endpoints (RFC 6749 §5.2, RFC 8707 §2, RFC 6585 §4).
 #[derive(Debug, thiserror::Error)]
@@ -90,54 +92,4 @@ impl From<jose::Error> for OauthError {
     fn from(error: jose::Error) -> Self {
         Self::Internal(Some(Box::new(error)))
     }
-}
-
-/// One refused field of an administrative request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldProblem {
-    /// RFC 6901 pointer to the field.
-    pub pointer: String,
-    /// Stable code.
-    pub code: &'static str,
-    /// What is wrong and what is accepted.
-    pub detail: String,
-}
-
-impl FieldProblem {
-    /// A problem of a top-level field.
-    pub fn new(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { pointer: format!("/{field}"), code, detail: detail.into() }
-    }
-}
-
-/// A refusal of an administrative use-case.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// There is no such object in this tenant.
-    #[error("there is no {0} with this id in this tenant")]
-    NotFound(&'static str),
-    /// The caller lacks a scope.
-    #[error("this needs the scope {0}")]
-    Forbidden(&'static str),
-    /// Fields are refused.
-    #[error("{} field(s) are refused", .0.len())]
-    Invalid(Vec<FieldProblem>),
-    /// The name or id is taken. Carries the code and a sentence.
-    #[error("{1}")]
-    Taken(&'static str, String),
-    /// A limit on the number of objects is reached. Carries the code and a sentence.
-    #[error("{1}")]
-    TooMany(&'static str, String),
-    /// The object is in a state that does not allow this. Carries a sentence.
-    #[error("{0}")]
-    State(String),
-    /// The `If-Match` version is not the present one.
-    #[error("the object has changed since it was read")]
-    Stale,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// Cryptography failed.
-    #[error(transparent)]
-    Jose(#[from] jose::Error),
 }

@@ -12,7 +12,7 @@ use store::{Row, params};
 use crate::client::Settings;
 use crate::directory::Auth;
 use crate::sql;
-use crate::tenant::Tenant;
+use record::tenant::Tenant;
 
 /// Rotation times kept per family. Rotations that come closer together than the window divided by this
 /// share an entry, which can only lengthen the time in which a repeat is answered.

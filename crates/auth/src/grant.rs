@@ -31,10 +31,10 @@ use crate::error::OauthError;
 use crate::family::{Family, Judgment, RefreshToken, new_handle, token_text};
 use crate::key::KeyPurpose;
 use crate::limit::{LimitState, Rate, rate_of};
-use crate::plan::{change_record, event};
 use crate::sql;
-use crate::tenant::Tenant;
 use crate::token::Claims;
+use record::plan::{change_record, event};
+use record::tenant::Tenant;
 
 /// One request at the token endpoint, parsed.
 pub struct TokenRequest<'a> {

@@ -20,8 +20,8 @@ use crate::family::{Family, Judgment, RefreshToken};
 use crate::introspect::{MAX_TOKEN_BYTES, Verified};
 use crate::key::{KeyPurpose, KeyRecord, KeyState};
 use crate::sql;
-use crate::tenant::Tenant;
 use crate::token::Presented;
+use record::tenant::Tenant;
 
 /// Keys that are looked through for one that was destroyed.
 const KEYS_MOST: i64 = 1_000;

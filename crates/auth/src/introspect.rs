@@ -18,8 +18,8 @@ use crate::error::OauthError;
 use crate::family::{Family, RefreshToken};
 use crate::key::KeyPurpose;
 use crate::sql;
-use crate::tenant::Tenant;
 use crate::token::Presented;
+use record::tenant::Tenant;
 
 /// The algorithm of signed introspection answers.
 pub const INTROSPECTION_ALG: jose::Alg = jose::Alg::Es256;

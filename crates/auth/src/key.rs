@@ -16,9 +16,9 @@ use store::{Batch, ChangeKind, Row, params};
 
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
-use crate::plan::{Planned, change_record, event};
 use crate::sql;
-use crate::tenant::Tenant;
+use record::plan::{Planned, change_record, event};
+use record::tenant::Tenant;
 
 /// Seconds a JWKS answer may be cached.
 pub const JWKS_MAX_AGE_SECONDS: i64 = 300;

@@ -21,13 +21,11 @@ pub mod introspect;
 pub mod key;
 pub mod limit;
 pub mod operator;
-pub mod plan;
 pub mod restore;
 pub mod revoke;
 pub mod secret_change;
 pub mod setup;
 pub mod sql;
-pub mod tenant;
 pub mod token;
 pub mod trial;
 

@@ -8,10 +8,10 @@ use store::{Batch, Store, params};
 
 use crate::directory::Auth;
 use crate::error::AdminError;
-use crate::plan::{Planned, change_record};
 use crate::revoke::MEMORY_SECONDS;
 use crate::sql;
-use crate::tenant::Tenant;
+use record::plan::{Planned, change_record};
+use record::tenant::Tenant;
 
 /// The mark that keeps a restored store from being served until a person has answered for it; its value is the moment
 /// of the copy in microseconds.

@@ -15,9 +15,9 @@ use crate::denial::token_key;
 use crate::directory::Auth;
 use crate::error::{AdminError, OauthError};
 use crate::family::{Family, RefreshToken};
-use crate::plan::{Planned, change_record, event};
 use crate::sql;
-use crate::tenant::Tenant;
+use record::plan::{Planned, change_record, event};
+use record::tenant::Tenant;
 
 /// Seconds past the longest token life for which a revocation is remembered.
 pub const MEMORY_SECONDS: i64 = 86_400 + 60;

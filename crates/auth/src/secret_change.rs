@@ -18,9 +18,9 @@ use crate::credential::{Credential, SecretKind};
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
 use crate::family::Family;
-use crate::plan::{Planned, change_record, event};
 use crate::sql;
-use crate::tenant::Tenant;
+use record::plan::{Planned, change_record, event};
+use record::tenant::Tenant;
 
 /// Longest overlap of a rotation, in seconds: 30 days.
 pub const OVERLAP_SECONDS: RangeInclusive<i64> = 0..=2_592_000;

@@ -14,15 +14,16 @@ use serde_json::json;
 use store::{Batch, ChangeKind, Row, params};
 
 use crate::catalog::{Builtin, Catalog, MANAGEMENT_SCOPES};
-use crate::client_change::{ClientFields, ClientView, Field};
+use crate::client_change::{ClientFields, ClientView};
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
 use crate::key::KeyPurpose;
 use crate::limit::Rate;
 use crate::operator;
-use crate::plan::{Planned, change_record, event};
 use crate::sql;
-use crate::tenant::{Stored, Tenant, TenantKind};
+use kernel::patch::Field;
+use record::plan::{Planned, change_record, event};
+use record::tenant::{Stored, Tenant, TenantKind};
 
 /// The body of `POST /api/tenants` or `PATCH /api/tenants/{slug}`, read but not judged.
 #[derive(Default)]
@@ -215,7 +216,7 @@ impl Auth {
         }
         let before = json!({"name": tenant.name, "disabled": tenant.disabled_at.is_some()});
         let after = json!({"name": name, "disabled": disabled_at.is_some()});
-        let (before, after) = crate::plan::difference(&before, &after);
+        let (before, after) = record::plan::difference(&before, &after);
         let facts = json!({"changed": after, "previous": before});
         let batch =
             batch.change(ChangeKind::Tenant, slug).event(event(self, Type::TenantUpdated, ("tenant", slug), facts));

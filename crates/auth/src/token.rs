@@ -8,7 +8,7 @@ use record::entry::Jti;
 use serde::Deserialize;
 
 use crate::client::Client;
-use crate::tenant::Tenant;
+use record::tenant::Tenant;
 
 /// Claims that a client's static claims may not replace (RFC 9068 §2.2, RFC 7519 §4.1 and ours).
 pub const RESERVED_CLAIMS: [&str; 19] = [

@@ -18,8 +18,8 @@ use crate::credential::{Place, Presented};
 use crate::directory::Auth;
 use crate::error::OauthError;
 use crate::grant::{TokenAnswer, TokenRequest};
-use crate::plan::change_record;
-use crate::tenant::Tenant;
+use record::plan::change_record;
+use record::tenant::Tenant;
 
 /// Entries of the journal that are searched for a token of one secret.
 const SEARCHED: u32 = 200;

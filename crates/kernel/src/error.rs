@@ -10,3 +10,21 @@ pub enum Fault {
     /// A defect or damaged data; sending it again does not help.
     Internal,
 }
+
+/// One refused field of an administrative request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldProblem {
+    /// RFC 6901 pointer to the field.
+    pub pointer: String,
+    /// Stable code.
+    pub code: &'static str,
+    /// What is wrong and what is accepted.
+    pub detail: String,
+}
+
+impl FieldProblem {
+    /// A problem of a top-level field.
+    pub fn new(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { pointer: format!("/{field}"), code, detail: detail.into() }
+    }
+}

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use auth::error::AdminError;
 use auth::limit::Rate;
 use auth::operator::OperatorError;
-use auth::tenant::Tenant;
 use auth::{Auth, Settings};
 use jose::{BufferedEntropy, SystemEntropy};
 use kernel::clock::Clock;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::Secret;
+use record::tenant::Tenant;
 use store::keyring::Keyring;
 use store::{Lease, Location, Options, SchemaVersion, Store};
 

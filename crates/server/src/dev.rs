@@ -4,12 +4,13 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use auth::api_change::{ApiFields, ScopeFields};
-use auth::client_change::{ClientFields, ClientView, Field};
+use auth::client_change::{ClientFields, ClientView};
 use auth::error::AdminError;
 use auth::operator::OperatorError;
 use auth::secret_change::SecretFields;
 use jose::SystemEntropy;
 use kernel::id::{Entropy as _, base32_encode};
+use kernel::patch::Field;
 use kernel::principal::Principal;
 use kernel::secret::Secret;
 use kernel::target::Policy;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::Auth;
-use auth::tenant::Tenant;
 use record::Checkpoint;
+use record::tenant::Tenant;
 
 use crate::boot::chain;
 use crate::operation::{key_records, verifiers};

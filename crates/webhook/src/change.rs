@@ -1,18 +1,18 @@
 //! Creating, changing, stopping and deleting endpoints, and rolling their keys.
 
 use auth::Auth;
-use auth::client_change::Field;
 use auth::error::{AdminError, FieldProblem};
-use auth::plan::{Planned, change_record, difference, event};
-use auth::tenant::{Tenant, TenantKind};
 use jose::seal::SealKey;
 use kernel::clock::Timestamp;
 use kernel::event::Type;
 use kernel::id::{self, Id};
+use kernel::patch::Field;
 use kernel::principal::Principal;
 use kernel::secret::Secret;
 use kernel::tenant::TenantId;
 use record::action;
+use record::plan::{Planned, change_record, difference, event};
+use record::tenant::{Tenant, TenantKind};
 use serde_json::{Value, json};
 use store::{Batch, params};
 

@@ -2,8 +2,6 @@
 
 use auth::Auth;
 use auth::error::{AdminError, FieldProblem};
-use auth::plan::{Planned, change_record};
-use auth::tenant::Tenant;
 use kernel::clock::Timestamp;
 use kernel::event::{Type, covers};
 use kernel::id::{self, Id};
@@ -11,6 +9,8 @@ use kernel::page::MAX_LIMIT;
 use kernel::principal::Principal;
 use kernel::tenant::TenantId;
 use record::action;
+use record::plan::{Planned, change_record};
+use record::tenant::Tenant;
 use serde_json::json;
 use store::{Batch, Row, Store, Value, params};
 

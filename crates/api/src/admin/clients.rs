@@ -1,10 +1,11 @@
 //! Clients: `/api/clients`.
 
 use auth::client::{Client, RateLimit, Status, TokenQuota};
-use auth::client_change::{ClientFields, ClientView, Field, Warning};
+use auth::client_change::{ClientFields, ClientView, Warning};
 use auth::client_list::{Asked, Filter, Order, Place};
 use auth::error::{AdminError, FieldProblem};
 use kernel::clock::Timestamp;
+use kernel::patch::Field;
 use kernel::secret::Secret;
 use serde_json::{Map, Value, json};
 

@@ -1,10 +1,10 @@
 //! Signing keys: `/api/keys`.
 
-use auth::client_change::Field;
 use auth::error::FieldProblem;
 use auth::key::{KeyPurpose, KeyRecord, RotateAt, Rotation};
 use http::StatusCode;
 use jose::Alg;
+use kernel::patch::Field;
 use record::checkpoint::origin_of;
 use serde_json::{Value, json};
 use store::params;

@@ -1,12 +1,12 @@
 //! People: `/api/operators`, their sessions, and invitations.
 
-use auth::client_change::Field;
 use auth::error::{AdminError, FieldProblem};
 use auth::operator::account::judge_email;
 use auth::operator::link::{Link, NewLink};
 use auth::operator::team::{Changed, OperatorChange, without_owner};
 use auth::operator::{Operator, OperatorError, Role, Session};
 use kernel::id::{self, Id};
+use kernel::patch::Field;
 use serde_json::{Value, json};
 
 use super::secrets::refused;

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use auth::tenant::Tenant;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use kernel::secret::Secret;
 use kernel::tenant::TenantId;
 use record::outbox::{self, EventView};
 use record::tail::{Next, Tail};
+use record::tenant::Tenant;
 use serde_json::json;
 
 use super::{Ask, audit, events, once};

@@ -1,8 +1,9 @@
 //! Tenants and the limits of a tenant.
 
-use auth::client_change::{ClientView, Field};
+use auth::client_change::ClientView;
 use auth::setup::TenantFields;
-use auth::tenant::Tenant;
+use kernel::patch::Field;
+use record::tenant::Tenant;
 use serde_json::{Value, json};
 use store::params;
 

@@ -1,10 +1,10 @@
 //! Webhook endpoints and their deliveries: `/api/webhooks`.
 
-use auth::client_change::Field;
 use auth::error::FieldProblem;
 use http::StatusCode;
 use kernel::event::nearest;
 use kernel::id::{self, Id};
+use kernel::patch::Field;
 use record::outbox;
 use serde_json::{Value, json};
 use webhook::change::{self, EndpointFields, Saved, Test};

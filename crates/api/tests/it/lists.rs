@@ -147,7 +147,7 @@ async fn fill(world: &World, rows: &[Row], a_commit: usize) {
                 batch.run(&FILL, values).run(&auth::sql::CLIENT_SCOPE_INSERT, params![tenant.id, row.scope, row.id]);
         }
         let record =
-            auth::plan::change_record(&world.auth, &who, &tenant, "client.created", ("client", "many"), (None, None));
+            record::plan::change_record(&world.auth, &who, &tenant, "client.created", ("client", "many"), (None, None));
         world.auth.store.commit(batch, record).await.unwrap();
     }
 }

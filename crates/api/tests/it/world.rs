@@ -212,7 +212,7 @@ impl World {
         self.form("/oauth2/token", &[("authorization", &basic)], &body).await
     }
 
-    pub(crate) async fn tenant(&self) -> Arc<auth::tenant::Tenant> {
+    pub(crate) async fn tenant(&self) -> Arc<record::tenant::Tenant> {
         self.auth.tenant(DEFAULT_SLUG).await.unwrap().unwrap()
     }
 }

@@ -13,8 +13,8 @@ use super::browser::{Browser, Pair};
 use super::error::OperatorError;
 use super::sql;
 use crate::directory::Auth;
-use crate::plan::{change_record, event};
-use crate::tenant::Tenant;
+use record::plan::{change_record, event};
+use record::tenant::Tenant;
 
 /// Failures in a row after which passphrases and codes are not looked at any more.
 pub const MOST_FAILURES: i64 = 100;

@@ -17,7 +17,7 @@ use store::keyring::Purpose;
 
 use crate::directory::Auth;
 use crate::limit::source_key;
-use crate::tenant::Tenant;
+use record::tenant::Tenant;
 
 /// How long a device token is believed, in seconds: 400 days, the most browsers keep a cookie.
 pub const DEVICE_SECONDS: i64 = 34_560_000;

@@ -20,8 +20,8 @@ use super::sign_in::person;
 use super::sql;
 use crate::directory::Auth;
 use crate::error::AdminError;
-use crate::plan::change_record;
-use crate::tenant::Tenant;
+use record::plan::change_record;
+use record::tenant::Tenant;
 
 /// The scope that entering takes; owners hold it.
 const TENANTS_WRITE: &str = "tenants:write";

@@ -18,8 +18,8 @@ use super::ticket::Step;
 use super::{recovery, sql, totp};
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
-use crate::plan::change_record;
-use crate::tenant::Tenant;
+use record::plan::change_record;
+use record::tenant::Tenant;
 
 /// One-time codes about to be set up; nothing is stored until the first code proves that the app has the secret.
 pub struct TotpOffer {

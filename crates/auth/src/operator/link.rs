@@ -28,8 +28,8 @@ use super::ticket::{Presented, Step};
 use super::webauthn::Registration;
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
-use crate::plan::{Planned, change_record, event};
-use crate::tenant::Tenant;
+use record::plan::{Planned, change_record, event};
+use record::tenant::Tenant;
 
 /// Seconds a setup link is good.
 pub const SETUP_SECONDS: i64 = 3_600;

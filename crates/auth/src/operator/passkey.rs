@@ -22,7 +22,7 @@ use super::ticket::{Presented, Step};
 use super::webauthn::{Assertion, Party, Refusal, Registration, register, verify};
 use crate::directory::Auth;
 use crate::error::{AdminError, FieldProblem};
-use crate::tenant::Tenant;
+use record::tenant::Tenant;
 
 /// Passkeys one person may have.
 pub const MAX_PASSKEYS: usize = 20;

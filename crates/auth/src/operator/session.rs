@@ -27,8 +27,8 @@ use super::scope::{OPERATORS_READ, OPERATORS_WRITE};
 use super::sql;
 use crate::directory::Auth;
 use crate::error::AdminError;
-use crate::plan::{Planned, change_record};
-use crate::tenant::Tenant;
+use record::plan::{Planned, change_record};
+use record::tenant::Tenant;
 
 /// Seconds without a request after which a session ends.
 pub const IDLE_SECONDS: i64 = 3_600;

@@ -18,8 +18,8 @@ use super::ticket::Step;
 use super::{recovery, sql, totp};
 use crate::credential::PassphraseMatch;
 use crate::directory::Auth;
-use crate::plan::change_record;
-use crate::tenant::Tenant;
+use record::plan::change_record;
+use record::tenant::Tenant;
 
 /// How far a sign-in has come.
 pub enum Progress {

@@ -20,8 +20,8 @@ use super::session::allow_over;
 use super::sql;
 use crate::directory::Auth;
 use crate::error::AdminError;
-use crate::plan::{Planned, change_record, difference, event};
-use crate::tenant::Tenant;
+use record::plan::{Planned, change_record, difference, event};
+use record::tenant::Tenant;
 
 /// What a change of an operator asks for; absent fields stay.
 #[derive(Debug, Clone, Default)]

@@ -17,7 +17,7 @@ use store::{Batch, params};
 use super::error::OperatorError;
 use super::sql;
 use crate::directory::Auth;
-use crate::tenant::Tenant;
+use record::tenant::Tenant;
 
 /// How long the next step may take, in seconds.
 pub const TICKET_SECONDS: i64 = 600;

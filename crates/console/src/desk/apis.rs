@@ -3,13 +3,13 @@
 use auth::api_change::{ApiFields, ScopeFields};
 use auth::catalog::{Builtin, Catalog};
 use auth::client::Client;
-use auth::client_change::Field;
 use auth::error::AdminError;
-use auth::plan::Planned;
 use auth::sql::{API_CLIENTS, API_SCOPES_USED};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use kernel::id::{self, Id};
+use kernel::patch::Field;
+use record::plan::Planned;
 use store::params;
 
 use super::ask::{Seat, to};

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use auth::Auth;
 use auth::operator::browser::Browser;
 use auth::operator::session::{Live, Method as SignInMethod};
-use auth::tenant::{Tenant, TenantKind};
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -19,6 +18,7 @@ use kernel::id::{Id, Kind, Session};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
 use record::refusal::Refused as CountedRefusal;
+use record::tenant::{Tenant, TenantKind};
 use serde_json::Value;
 
 use super::cookie::{self, Jar};

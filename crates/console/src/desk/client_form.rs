@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use auth::client::{RateLimit, TokenQuota};
-use auth::client_change::{ClientFields, Field, Warning};
+use auth::client_change::{ClientFields, Warning};
 use auth::error::{AdminError, FieldProblem};
 use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::clock::Timestamp;
+use kernel::patch::Field;
 use kernel::secret::Secret;
 
 use super::ask::{Seat, to};

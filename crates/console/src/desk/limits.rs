@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use auth::client::Client;
-use auth::client_change::{ClientFields, Field};
+use auth::client_change::ClientFields;
 use auth::error::FieldProblem;
 use auth::limit::Rate;
 use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::id::{self, Id};
+use kernel::patch::Field;
 use record::entry::Entry;
 use record::query::{self, JournalFilter, Outcome};
 

@@ -3,11 +3,11 @@
 use auth::client::ACCESS_TTL_DEFAULT_SECONDS;
 use auth::limit::Rate;
 use auth::operator::{attempt, link, passphrase, recovery, session};
-use auth::tenant::TenantKind;
 use axum::Json;
 use axum::response::IntoResponse as _;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use kernel::tenant::DEFAULT_SLUG;
+use record::tenant::TenantKind;
 use serde_json::{Value, json};
 use store::params;
 

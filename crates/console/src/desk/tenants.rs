@@ -7,11 +7,11 @@ use auth::client_list::Filter;
 use auth::error::AdminError;
 use auth::operator::session::Method;
 use auth::setup::TenantFields;
-use auth::tenant::Tenant;
 use axum::response::IntoResponse as _;
 use http::StatusCode;
 use kernel::tenant::DEFAULT_SLUG;
 use record::query::{self, JournalFilter, Outcome};
+use record::tenant::Tenant;
 use store::params;
 
 use super::ask::{Seat, to};

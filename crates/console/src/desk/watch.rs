@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use auth::Auth;
-use auth::tenant::Tenant;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -15,6 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 use record::outbox;
 use record::tail::Tail;
+use record::tenant::Tenant;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Desk;

@@ -1,11 +1,11 @@
 //! Webhook endpoints: the list, making one, changing one.
 
-use auth::client_change::Field;
 use auth::error::AdminError;
-use auth::plan::Planned;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use kernel::id::{self, Id};
+use kernel::patch::Field;
+use record::plan::Planned;
 use webhook::change::{self, EndpointFields, Saved};
 use webhook::endpoint::{self, MAX_ENDPOINTS, Reason, State};
 use webhook::{Endpoint, delivery};

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth::error::AdminError;
-use auth::tenant::{Tenant, TenantKind};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +14,7 @@ use kernel::clock::Timestamp;
 use kernel::error::Fault;
 use kernel::id::{self, Id};
 use record::outbox;
+use record::tenant::{Tenant, TenantKind};
 use store::{Batch, Upkeep, params};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};

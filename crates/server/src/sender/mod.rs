@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::App;
-use auth::tenant::Tenant;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
 use kernel::tenant::TenantId;
 use record::outbox;
+use record::tenant::Tenant;
 use serde_json::json;
 use store::{Batch, Row, Upkeep, params};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
@@ -294,8 +294,14 @@ impl Sender {
             let who = auth.system(&tenant, "webhooks");
             let object = ("opening", opening.as_str());
             let after = Some(json!({"allow": opening}));
-            let record =
-                auth::plan::change_record(auth, &who, &tenant, record::action::OUTBOUND_OPENED, object, (None, after));
+            let record = record::plan::change_record(
+                auth,
+                &who,
+                &tenant,
+                record::action::OUTBOUND_OPENED,
+                object,
+                (None, after),
+            );
             if let Err(error) = auth.store.commit(Batch::new(), record).await {
                 tracing::warn!(%error, opening, "the use of an entry of `outbound.allow` was not recorded");
             }

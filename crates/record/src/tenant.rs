@@ -5,12 +5,11 @@ use std::sync::Arc;
 use jose::Root;
 use jose::mac::HmacKey;
 use kernel::clock::{BusinessTime, Timestamp};
+use kernel::rate::Rate;
 use kernel::tenant::{DEFAULT_SLUG, TenantId};
 use serde::{Deserialize, Serialize};
 use store::Row;
 use store::keyring::{Keyring, Purpose};
-
-use crate::limit::Rate;
 
 /// Live tenants bill for real; sandboxes may move their business time forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +94,7 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Reads a row of [`crate::sql::TENANT_BY_SLUG`].
+    /// Reads a row of a tenant: id, slug, name, kind, clock, settings, and its times.
     ///
     /// # Errors
     /// [`store::Error::RowCorrupt`] when the row is not a tenant.

@@ -1,14 +1,14 @@
 //! What a use-case decided and has not committed yet: the caller may add an idempotency record to the batch.
 
 use kernel::audit::{Change, Record};
+use kernel::error::FieldProblem;
 use kernel::event::{Event, MAX_DATA, Type};
 use kernel::id::Id;
 use kernel::principal::Principal;
 use serde_json::{Value, json};
 use store::Batch;
 
-use crate::directory::Auth;
-use crate::error::AdminError;
+use crate::ground::Ground;
 use crate::tenant::Tenant;
 
 /// A decision: what to write, what to record, what to answer.
@@ -21,7 +21,39 @@ pub struct Planned<T> {
     pub value: T,
 }
 
-impl Auth {
+/// A refusal of an administrative use-case.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// There is no such object in this tenant.
+    #[error("there is no {0} with this id in this tenant")]
+    NotFound(&'static str),
+    /// The caller lacks a scope.
+    #[error("this needs the scope {0}")]
+    Forbidden(&'static str),
+    /// Fields are refused.
+    #[error("{} field(s) are refused", .0.len())]
+    Invalid(Vec<FieldProblem>),
+    /// The name or id is taken. Carries the code and a sentence.
+    #[error("{1}")]
+    Taken(&'static str, String),
+    /// A limit on the number of objects is reached. Carries the code and a sentence.
+    #[error("{1}")]
+    TooMany(&'static str, String),
+    /// The object is in a state that does not allow this. Carries a sentence.
+    #[error("{0}")]
+    State(String),
+    /// The `If-Match` version is not the present one.
+    #[error("the object has changed since it was read")]
+    Stale,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Cryptography failed.
+    #[error(transparent)]
+    Jose(#[from] jose::Error),
+}
+
+impl Ground {
     /// Commits a decision.
     ///
     /// # Errors
@@ -34,7 +66,7 @@ impl Auth {
     /// Commits what narrows access, on the lane kept for it.
     ///
     /// # Errors
-    /// As [`Auth::run`].
+    /// As [`Ground::run`].
     pub async fn run_reserved<T>(&self, planned: Planned<T>) -> Result<T, AdminError> {
         self.store.commit_reserved(planned.batch, planned.record).await?;
         Ok(planned.value)
@@ -43,16 +75,16 @@ impl Auth {
 
 /// The audit record of a change by a principal.
 pub fn change_record(
-    auth: &Auth,
+    ground: &Ground,
     who: &Principal,
     tenant: &Tenant,
     action: &'static str,
     (object_kind, object_id): (&'static str, &str),
     (before, after): (Option<Value>, Option<Value>),
 ) -> Record {
-    let now = auth.clock.now();
+    let now = ground.clock.now();
     Record::Change(Change {
-        commit: auth.store.new_commit_id(),
+        commit: ground.store.new_commit_id(),
         tenant: tenant.id,
         actor: who.actor(),
         credential: who.credential,
@@ -69,9 +101,9 @@ pub fn change_record(
 }
 
 /// An event about an object (its kind and its public id) with the facts that a receiver decides on.
-pub fn event(auth: &Auth, kind: Type, object: (&str, &str), facts: Value) -> Event {
-    let at = auth.clock.now();
-    let id = auth.with_entropy(|entropy| Id::generate(at, entropy));
+pub fn event(ground: &Ground, kind: Type, object: (&str, &str), facts: Value) -> Event {
+    let at = ground.clock.now();
+    let id = ground.with_entropy(|entropy| Id::generate(at, entropy));
     let mut whole = json!({"object": object.0, "id": object.1});
     if let (Value::Object(whole), Value::Object(facts)) = (&mut whole, facts) {
         whole.extend(facts);
