@@ -2,3 +2,5 @@
 //!
 //! Money and quantities are exact: no floating point number is in this crate. Decisions are pure functions of what was
 //! read and of the time that is passed in.
+
+pub mod problem;

@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod decimal;
 pub mod error;
 pub mod event;
 pub mod histogram;
