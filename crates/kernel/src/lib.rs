@@ -9,6 +9,7 @@ pub mod error;
 pub mod event;
 pub mod histogram;
 pub mod id;
+pub mod money;
 pub mod mutant;
 pub mod network;
 pub mod page;
