@@ -4,4 +4,5 @@
 //! read and of the time that is passed in.
 
 pub mod exact;
+pub mod price;
 pub mod problem;
