@@ -6,3 +6,4 @@
 pub mod exact;
 pub mod price;
 pub mod problem;
+pub mod rating;
