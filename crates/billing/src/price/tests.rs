@@ -148,6 +148,8 @@ fn everything_that_is_wrong_is_said_at_once_and_at_its_place() {
             ("/tax_category", "wrong_type"),
         ],
     );
+    let longest = "x".repeat(MAX_CATEGORY_LENGTH);
+    assert_eq!(read(&with(&json!({ "model": "flat", "amount": "1", "tax_category": longest }))).tax_category, longest);
     let long = "x".repeat(MAX_CATEGORY_LENGTH + 1);
     refused(&json!({ "model": "flat", "amount": "1", "tax_category": long }), &[("/tax_category", "bad_value")]);
 }
@@ -188,6 +190,10 @@ fn tiers_ascend_to_one_without_an_end() {
         &[("/tiers/1/up_to", "bad_value"), ("/tiers/1/up_to", "last_tier_bounded")],
     );
     refused(&graduated(json!([rest, rest])), &[("/tiers/0/up_to", "required")]);
+    refused(
+        &graduated(json!([tier("10"), rest, tier("5"), rest])),
+        &[("/tiers/1/up_to", "required"), ("/tiers/2/up_to", "tiers_not_ascending")],
+    );
     refused(&graduated(json!([tier("-1"), rest])), &[("/tiers/0/up_to", "out_of_range")]);
     refused(&graduated(json!([{ "up_to": null }])), &[("/tiers/0/unit_amount", "required")]);
     refused(
@@ -207,6 +213,19 @@ fn tiers_ascend_to_one_without_an_end() {
     assert_eq!(tiers.as_slice().len(), MAX_TIERS);
     many.insert(0, tier("0"));
     refused(&graduated(many.into()), &[("/tiers", "too_many")]);
+}
+
+#[test]
+fn a_bound_may_equal_the_other_one_and_a_count_its_limit() {
+    let members = json!({
+        "model": "percentage", "rate": "1", "minimum": "5", "maximum": "5.00", "min_per_event": "2",
+        "max_per_event": "2.0", "free_events": MAX_FREE_EVENTS,
+    });
+    let price = read(&with(&members));
+    assert_eq!(price.minimum, price.maximum);
+    let Model::Percentage(percentage) = price.model else { panic!("a percentage") };
+    assert_eq!(percentage.min_per_event, percentage.max_per_event);
+    assert_eq!(percentage.free_events, Some(MAX_FREE_EVENTS));
 }
 
 #[test]
