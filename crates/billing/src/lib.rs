@@ -3,4 +3,9 @@
 //! Money and quantities are exact: no floating point number is in this crate. Decisions are pure functions of what was
 //! read and of the time that is passed in.
 
+pub mod period;
 pub mod problem;
+pub mod proration;
+pub mod standing;
+pub mod subscription;
+pub mod zone;
