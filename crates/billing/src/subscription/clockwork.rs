@@ -318,6 +318,8 @@ impl Machine<'_> {
             Some((at, _)) if at <= now => BusinessTime::from_micros(at.as_micros().saturating_sub(1)),
             _ => now,
         };
+        // The last years of the calendar have no whole period of five years; they are gone through one by one.
+        let limit = limit.min(LAST_YEARS);
         let schedule = self.schedule();
         let is_on_grid = schedule.period_at(end).is_some_and(|period| period.start == end);
         let Some(last) = schedule.period_at(limit).filter(|last| is_on_grid && last.start > end) else { return false };
@@ -345,6 +347,9 @@ impl Machine<'_> {
         }
     }
 }
+
+/// The beginning of the year 9990.
+const LAST_YEARS: BusinessTime = BusinessTime::from_micros(253_086_768_000_000_000);
 
 /// The end of a period that has none.
 const END_OF_TIME: BusinessTime = BusinessTime::from_micros(i64::MAX);

@@ -243,7 +243,11 @@ fn a_jump_over_thousands_of_periods_lists_the_first_and_answers_with_the_last() 
 
 #[test]
 fn a_jump_past_the_end_of_the_calendar_comes_to_an_end() {
-    let story = Story::new(Terms { cadence: Cadence::every(Unit::Day), ..monthly() }, Activation::Immediate);
-    let end = story.sub.at(&story.terms, &story.payer, BusinessTime::from_micros(i64::MAX));
-    assert_eq!((end.current.status, end.is_complete()), (Status::Active, false));
+    for (unit, count) in [(Unit::Day, 1), (Unit::Year, 5)] {
+        let terms = Terms { cadence: Cadence::new(unit, count).unwrap(), ..monthly() };
+        let story = Story::new(terms, Activation::Immediate);
+        let end = story.sub.at(&story.terms, &story.payer, BusinessTime::from_micros(i64::MAX));
+        assert_eq!((end.current.status, end.is_complete(), end.next_boundary), (Status::Active, false, None));
+        assert_eq!(end.current.period.unwrap().end, BusinessTime::from_micros(i64::MAX));
+    }
 }
