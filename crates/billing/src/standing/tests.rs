@@ -123,6 +123,7 @@ fn an_unpaid_subscription_under_restrict_adds_what_its_plan_lists_alone() {
 
 #[test]
 fn the_best_status_counts_and_names_its_subscription() {
+    use Status::{Active, Canceled, Ended, Paused, Unpaid};
     let plan = free();
     let event = |number, event| held(number, OnUnpaid::Deny, Activation::Immediate, Some(event));
     let in_order = [
@@ -134,7 +135,7 @@ fn the_best_status_counts_and_names_its_subscription() {
         held(2, OnUnpaid::Deny, Activation::OnPayment, None),
     ];
     let mut all: Vec<Held<'_>> = in_order.iter().map(|computed| of(computed, &plan)).collect();
-    let expected = [Status::Active, Status::Unpaid, Status::Paused, Status::Unpaid, Status::Canceled, Status::Ended];
+    let expected = [Active, Unpaid, Paused, Unpaid, Canceled, Ended];
     let found: Vec<Status> = all.iter().map(|one| one.computed.current.status).collect();
     assert_eq!(found, expected);
     let mut seen = Vec::new();
@@ -144,7 +145,6 @@ fn the_best_status_counts_and_names_its_subscription() {
         let best = all.iter().position(|one| one.computed.current.id == source.subscription).unwrap();
         seen.push(all.remove(best).computed.current.status);
     }
-    use Status::{Active, Canceled, Ended, Paused, Unpaid};
     assert_eq!(seen, [Active, Paused, Unpaid, Unpaid, Canceled, Ended]);
 }
 

@@ -245,7 +245,7 @@ impl Machine<'_> {
         self.sub.period = Some(period);
         self.sub.advance_to = None;
         effects.push(Effect::PeriodOpened(period));
-        self.charge_advance(period.start, effects);
+        self.charge_advance(Edge::joined(period.start), effects);
     }
 
     /// Takes the scheduled change over; whether periods are counted anew from here.
@@ -279,16 +279,16 @@ impl Machine<'_> {
 
     /// Charges the open period in advance, from `from` or from where its charges reach to, up to its end or to the end of
     /// the subscription when that is known. What is unpaid or paused is not charged.
-    pub(super) fn charge_advance(&mut self, from: BusinessTime, effects: &mut Vec<Effect>) {
+    pub(super) fn charge_advance(&mut self, from: Edge, effects: &mut Vec<Effect>) {
         if !matches!(self.sub.status, Status::Active | Status::PastDue | Status::Incomplete) {
             return;
         }
         let Some(period) = self.sub.period else { return };
         let ends = [self.sub.cancel_at, self.sub.term_end];
         let to = ends.into_iter().flatten().fold(period.end, BusinessTime::min);
-        let from = self.sub.advance_to.unwrap_or(from);
-        if from < to {
-            effects.push(Effect::ChargeAdvance { period, from: Edge::joined(from), to: Edge::left(to) });
+        let from = self.sub.advance_to.map_or(from, Edge::left);
+        if from.at < to {
+            effects.push(Effect::ChargeAdvance { period, from, to: Edge::left(to) });
             self.sub.advance_to = Some(to);
         }
     }

@@ -14,20 +14,26 @@ const OTHER: Terms = Terms {
     credits_cancel: true,
 };
 
-/// A subscription in each status, at noon of 10 February 2027.
+/// A subscription in each status at [`NOW`].
 fn standing(status: Status) -> Story {
     let mut story = match status {
         Status::Incomplete => Story::new(monthly(), Activation::OnPayment),
         Status::Trialing => Story::new(with_trial(TrialStart::OnCreate), Activation::Immediate),
         _ => Story::active(),
     };
-    match status {
-        Status::Active | Status::Incomplete | Status::Trialing => {}
-        Status::PastDue => drop(story.tell(START, Event::Overdue { since: at(START) })),
-        Status::Unpaid => drop(story.tell(START, Event::Overdue { since: at("2027-01-10T00:00:00Z") })),
-        Status::Paused => drop(story.tell(START, Event::Pause)),
-        Status::Canceled => drop(story.tell(START, Event::Cancel)),
-        Status::Ended => story.sub.term_end = Some(at("2027-01-31T11:00:00Z")),
+    let event = match status {
+        Status::Active | Status::Incomplete | Status::Trialing => None,
+        Status::PastDue => Some(Event::Overdue { since: at(START) }),
+        Status::Unpaid => Some(Event::Overdue { since: at("2027-01-10T00:00:00Z") }),
+        Status::Paused => Some(Event::Pause),
+        Status::Canceled => Some(Event::Cancel),
+        Status::Ended => {
+            story.sub.term_end = Some(at("2027-01-31T11:00:00Z"));
+            None
+        }
+    };
+    if let Some(event) = event {
+        story.tell(START, event);
     }
     story
 }
