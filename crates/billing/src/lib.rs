@@ -4,6 +4,11 @@
 //! read and of the time that is passed in.
 
 pub mod exact;
+pub mod period;
 pub mod price;
 pub mod problem;
+pub mod proration;
 pub mod rating;
+pub mod standing;
+pub mod subscription;
+pub mod zone;

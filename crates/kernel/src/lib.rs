@@ -17,6 +17,7 @@ pub mod patch;
 pub mod principal;
 pub mod rate;
 pub mod secret;
+pub mod standing;
 pub mod target;
 pub mod tenant;
 pub mod words;
