@@ -3,4 +3,7 @@
 //! Money and quantities are exact: no floating point number is in this crate. Decisions are pure functions of what was
 //! read and of the time that is passed in.
 
+pub mod cloudevent;
 pub mod problem;
+mod raw;
+pub mod rejection;
