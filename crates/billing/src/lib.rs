@@ -4,6 +4,9 @@
 //! read and of the time that is passed in.
 
 pub mod cloudevent;
+pub mod meter;
+pub mod path;
 pub mod problem;
 mod raw;
 pub mod rejection;
+pub mod sample;
