@@ -6,7 +6,12 @@
 pub mod cloudevent;
 pub mod meter;
 pub mod path;
+pub mod period;
 pub mod problem;
+pub mod proration;
 mod raw;
 pub mod rejection;
 pub mod sample;
+pub mod standing;
+pub mod subscription;
+pub mod zone;

@@ -123,6 +123,17 @@ impl BusinessTime {
         self.0
     }
 
+    /// This instant moved by a number of seconds, saturating at the ends of the range.
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(MICROS)))
+    }
+
+    /// Microseconds from `earlier` to this instant, saturating.
+    pub const fn micros_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The business time of a tenant whose clock stands `ahead_micros` ahead of machine time.
     pub const fn of(now: Timestamp, ahead_micros: i64) -> Self {
         Self(now.0.saturating_add(ahead_micros))

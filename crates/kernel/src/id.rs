@@ -64,6 +64,10 @@ kinds! {
     Webhook = "whe";
     /// One event on its way to one endpoint.
     Delivery = "dlv";
+    /// One version of a plan.
+    Plan = "pln";
+    /// A customer's subscription to a plan.
+    Subscription = "sub";
 }
 
 /// A typed 16-byte identifier.

@@ -14,6 +14,7 @@ pub mod network;
 pub mod page;
 pub mod principal;
 pub mod secret;
+pub mod standing;
 pub mod target;
 pub mod tenant;
 pub mod words;
