@@ -14,4 +14,5 @@ pub mod rejection;
 pub mod sample;
 pub mod standing;
 pub mod subscription;
+pub mod window;
 pub mod zone;
