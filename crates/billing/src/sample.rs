@@ -12,7 +12,7 @@ use crate::raw;
 use crate::rejection::{Code, Rejection};
 
 /// What an event does to a set of values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     /// Puts the value in.
     Add,
