@@ -130,6 +130,7 @@ fn sum(one: Decimal, other: Decimal) -> Decimal {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use proptest::prelude::*;
 

@@ -206,10 +206,11 @@ mod tests {
     #[test]
     fn a_quota_counts_in_the_window_of_its_reset() {
         let (berlin, now) = (zone("Europe/Berlin"), at("2026-03-15T12:34:56Z"));
-        let period = Some((at("2026-03-10T08:00:00Z"), at("2026-04-10T07:00:00Z")));
+        let (start, end) = (at("2026-03-10T08:00:00Z"), at("2026-04-10T07:00:00Z"));
+        let period = Some((start, end));
         let window = |reset, period| Window::of_reset(reset, now, &berlin, period);
         let whole = window(Reset::Period, period).unwrap();
-        assert_eq!((whole.start, whole.end), period.unwrap());
+        assert_eq!(whole, Window { start, end });
         assert_eq!(whole.resets_at(), Some(whole.end));
         assert_eq!(window(Reset::Period, None), None);
         assert_eq!(window(Reset::Period, Some((at("2026-04-10T07:00:00Z"), at("2026-05-10T07:00:00Z")))), None);
