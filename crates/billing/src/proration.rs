@@ -89,6 +89,9 @@ impl Edge {
     }
 }
 
+/// Microseconds per second.
+const SECOND: u64 = 1_000_000;
+
 /// The part of a whole nominal period between two edges. An edge at the nominal start or before, or at the end or after, is
 /// the border itself; a part that ends before it begins is 0.
 ///
@@ -97,7 +100,6 @@ pub fn portion(basis: Basis, period: &Period, from: Edge, to: Edge, zone: &Zone)
     let (before, denominator) = elapsed(basis, period, from, zone)?;
     let (after, _) = elapsed(basis, period, to, zone)?;
     let numerator = after.saturating_sub(before);
-    const SECOND: u64 = 1_000_000;
     let seconds = |micros: u64| micros.checked_div(SECOND).filter(|whole| whole.checked_mul(SECOND) == Some(micros));
     if basis == Basis::Second
         && let (Some(numerator), Some(denominator)) = (seconds(numerator), seconds(denominator))

@@ -1,3 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+
 use kernel::clock::Timestamp;
 use proptest::prelude::*;
 

@@ -156,8 +156,7 @@ impl Machine<'_> {
     fn pass(&mut self, at: BusinessTime, timed: Timed) -> Step {
         self.step(at, Cause::Time(timed), |machine, effects| match timed {
             Timed::CancelReached => machine.end(Status::Canceled, at, effects),
-            Timed::TermEnded => machine.end(Status::Ended, at, effects),
-            Timed::FirstPaymentMissed => machine.end(Status::Ended, at, effects),
+            Timed::TermEnded | Timed::FirstPaymentMissed => machine.end(Status::Ended, at, effects),
             Timed::Overdue => machine.enter(Status::PastDue, "subscription.past_due", effects),
             Timed::GraceOver => machine.enter(Status::Unpaid, "subscription.unpaid", effects),
             Timed::TrialEnding => {

@@ -176,6 +176,7 @@ impl Subscription {
             anchor: now,
             period: None,
             advance_to: None,
+            trial_days: terms.trial.map_or(0, |trial| trial.days),
             trial_end: None,
             is_trial_ending_told: false,
             overdue_since: None,
@@ -295,8 +296,7 @@ impl Machine<'_> {
     }
 
     fn start_trial(&mut self, at: BusinessTime, effects: &mut Vec<Effect>) {
-        let days = self.terms.trial.map_or(0, |trial| i64::from(trial.days));
-        let end = at.plus_seconds(days.saturating_mul(DAY_SECONDS));
+        let end = at.plus_seconds(i64::from(self.sub.trial_days).saturating_mul(DAY_SECONDS));
         let period = Period::whole(at, end);
         self.sub.trial_end = Some(end);
         self.sub.period = Some(period);

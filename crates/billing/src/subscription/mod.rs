@@ -135,6 +135,8 @@ pub struct Subscription {
     pub period: Option<Period>,
     /// Where the advance charges of the open period reach to; `None` when there are none.
     pub advance_to: Option<BusinessTime>,
+    /// Days of 24 hours of the trial, as promised when the subscription was created; 0 without one.
+    pub trial_days: u16,
     /// When the trial ends; `None` without a trial or until its clock starts.
     pub trial_end: Option<BusinessTime>,
     /// Whether the end of the trial was announced.
