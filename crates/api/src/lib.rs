@@ -6,7 +6,6 @@ pub mod admin;
 pub mod basic;
 mod edge;
 pub mod etag;
-pub mod fields;
 pub mod form;
 pub mod health;
 pub mod json;

@@ -12,7 +12,7 @@ use kernel::decimal::Decimal;
 use kernel::money::Currency;
 use serde_json::{Map, Value, json};
 
-use crate::problem::Problem;
+use kernel::error::FieldProblem;
 
 /// Most tiers of one price.
 pub const MAX_TIERS: usize = 100;
@@ -189,7 +189,7 @@ impl Price {
     ///
     /// # Errors
     /// All problems of the definition, in the order of its members as documented.
-    pub fn from_json(definition: &Value, elsewhere: &[&str]) -> Result<Self, Vec<Problem>> {
+    pub fn from_json(definition: &Value, elsewhere: &[&str]) -> Result<Self, Vec<FieldProblem>> {
         read::price(definition, elsewhere)
     }
 

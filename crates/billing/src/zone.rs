@@ -46,6 +46,26 @@ impl Zone {
         let instant = self.0.to_ambiguous_timestamp(local).compatible().ok()?;
         Some(BusinessTime::from_micros(instant.as_microsecond()))
     }
+
+    /// How far the wall time is ahead of UTC, in microseconds; `None` outside the years −9999 to 9999.
+    pub(crate) fn offset_micros(&self, at: BusinessTime) -> Option<i64> {
+        let instant = jiff::Timestamp::from_microsecond(at.as_micros()).ok()?;
+        Some(i64::from(self.0.to_offset(instant).seconds()).saturating_mul(1_000_000))
+    }
+
+    /// The last instant up to this one at which the zone's rules changed the wall time or its name.
+    pub(crate) fn transition_until(&self, at: BusinessTime) -> Option<BusinessTime> {
+        let after = jiff::Timestamp::from_microsecond(at.as_micros().saturating_add(1)).ok()?;
+        let transition = self.0.preceding(after).next()?.timestamp();
+        Some(BusinessTime::from_micros(transition.as_microsecond()))
+    }
+
+    /// The first instant after this one at which the zone's rules change the wall time or its name.
+    pub(crate) fn transition_after(&self, at: BusinessTime) -> Option<BusinessTime> {
+        let instant = jiff::Timestamp::from_microsecond(at.as_micros()).ok()?;
+        let transition = self.0.following(instant).next()?.timestamp();
+        Some(BusinessTime::from_micros(transition.as_microsecond()))
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ const MICROS: i64 = 1_000_000;
 pub struct Timestamp(i64);
 
 /// An instant of a tenant's business time: microseconds since the Unix epoch, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct BusinessTime(i64);
 
 /// A text that is not an RFC 3339 date and time.

@@ -64,6 +64,12 @@ kinds! {
     Webhook = "whe";
     /// One event on its way to one endpoint.
     Delivery = "dlv";
+    /// Who pays.
+    Customer = "cus";
+    /// A named ability that plans grant.
+    Feature = "fea";
+    /// One version of a meter.
+    Meter = "mtr";
     /// One version of a plan.
     Plan = "pln";
     /// A customer's subscription to a plan.
@@ -182,6 +188,19 @@ impl<K: Kind> fmt::Display for Id<K> {
 impl<K: Kind> fmt::Debug for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl<K: Kind> serde::Serialize for Id<K> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, K: Kind> serde::Deserialize<'de> for Id<K> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod canonical;
 pub mod checkpoint;
 pub mod entry;
 pub mod error;
+pub mod fields;
 pub mod ground;
 pub mod outbox;
 pub mod plan;

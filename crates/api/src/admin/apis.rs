@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::clients::select_key;
 use super::{Ask, Reply, change};
-use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
+use record::fields::Reader;
 
 fn view(api: &Api) -> Value {
     json!({

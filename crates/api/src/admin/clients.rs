@@ -10,8 +10,8 @@ use kernel::secret::Secret;
 use serde_json::{Map, Value, json};
 
 use super::{Ask, Reply, change};
-use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
+use record::fields::Reader;
 
 /// A client as answers show it: never a secret, never a hash.
 pub(crate) fn view(client: &Client, now: Timestamp) -> Value {

@@ -11,8 +11,8 @@ use store::params;
 
 use super::secrets::refused;
 use super::{Ask, Reply, change};
-use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
+use record::fields::Reader;
 
 fn view(ask: &Ask, key: &KeyRecord) -> Value {
     json!({

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::secrets::refused;
 use super::{Ask, Reply, decided};
-use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
+use record::fields::Reader;
 
 fn view(operator: &Operator) -> Value {
     json!({

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use store::params;
 
 use super::{Ask, Reply, change};
-use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
+use record::fields::Reader;
 
 fn view(credential: &Credential, client_id: &str, now: Timestamp) -> Value {
     json!({

@@ -9,8 +9,8 @@ use store::params;
 
 use super::secrets::refused;
 use super::{Ask, Reply, change, clients};
-use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
+use record::fields::Reader;
 
 fn view(tenant: &Tenant) -> Value {
     json!({

@@ -12,8 +12,8 @@ use webhook::delivery::{self, Attempt, Delivery, DeliveryState, Health, Range};
 use webhook::{Endpoint, endpoint};
 
 use super::{Ask, Reply, change};
-use crate::fields::Reader;
 use crate::problem::{Problem, from_admin};
+use record::fields::Reader;
 
 fn missing(what: &str) -> Problem {
     Problem::not_found(format!("there is no {what} with this id in this tenant"))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     MAX_CATEGORY_LENGTH, MAX_FREE_EVENTS, MAX_TIERS, Model, Percentage, Price, TaxBehavior, Tier, Tiers, Timing,
 };
-use crate::problem::Problem;
+use kernel::error::FieldProblem;
 
 /// Unknown members that one answer names: a definition of thousands of them must not become a larger answer.
 const MAX_UNKNOWN: usize = 100;
@@ -31,11 +31,11 @@ struct Reader<'a> {
     members: &'a Map<String, Value>,
     base: String,
     asked: Vec<&'a str>,
-    problems: Vec<Problem>,
+    problems: Vec<FieldProblem>,
 }
 
 /// Reads a price; members named in `elsewhere` are passed over.
-pub(super) fn price(definition: &Value, elsewhere: &[&str]) -> Result<Price, Vec<Problem>> {
+pub(super) fn price(definition: &Value, elsewhere: &[&str]) -> Result<Price, Vec<FieldProblem>> {
     let Some(members) = definition.as_object() else {
         return Err(vec![wrong_type(String::new(), "an object", definition)]);
     };
@@ -259,7 +259,7 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse<T>(&mut self, name: &str, code: &'static str, detail: impl Into<String>) -> Option<T> {
-        self.problems.push(Problem { pointer: self.pointer(name), code, detail: detail.into() });
+        self.problems.push(FieldProblem { pointer: self.pointer(name), code, detail: detail.into() });
         None
     }
 
@@ -269,7 +269,7 @@ impl<'a> Reader<'a> {
     }
 
     /// All problems, with one for each member that nobody asked for.
-    fn finish(mut self) -> Vec<Problem> {
+    fn finish(mut self) -> Vec<FieldProblem> {
         let unknown = self.members.keys().filter(|name| !self.asked.contains(&name.as_str()));
         for name in unknown.take(MAX_UNKNOWN).cloned().collect::<Vec<_>>() {
             self.refuse::<()>(&name, "unknown_field", "there is no field of this name here");
@@ -278,7 +278,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn wrong_type(pointer: String, wanted: &str, found: &Value) -> Problem {
+fn wrong_type(pointer: String, wanted: &str, found: &Value) -> FieldProblem {
     let found = match found {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",
@@ -287,5 +287,5 @@ fn wrong_type(pointer: String, wanted: &str, found: &Value) -> Problem {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     };
-    Problem { pointer, code: "wrong_type", detail: format!("this takes {wanted}, not {found}") }
+    FieldProblem { pointer, code: "wrong_type", detail: format!("this takes {wanted}, not {found}") }
 }

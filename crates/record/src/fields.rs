@@ -1,12 +1,12 @@
 //! Reads the members of a JSON object by name and type, and collects every problem instead of the first.
 //!
-//! Only shape is judged here; which values are good is for `auth`. A member that nobody asked for is a problem too, so
+//! Only shape is judged here; which values are good is for the products. A member that nobody asked for is a problem too, so
 //! that a misspelt name is never ignored silently.
 
 use std::collections::HashSet;
 
-use auth::error::FieldProblem;
 use kernel::clock::Timestamp;
+use kernel::error::FieldProblem;
 use kernel::patch::Field;
 use serde_json::{Map, Value};
 
