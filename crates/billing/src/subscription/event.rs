@@ -261,10 +261,8 @@ impl Machine<'_> {
             }
             Event::UndoCancel => {
                 self.sub.cancel_at = None;
-                // what was charged up to the cancellation alone
-                if self.sub.advance_to.is_some() {
-                    self.charge_advance(now, effects);
-                }
+                // it was charged up to the cancellation alone
+                self.charge_advance(Edge::joined(now), effects);
                 effects.push(Effect::Event("subscription.updated"));
             }
             Event::Change(change) => self.change(change, now, effects),
@@ -285,7 +283,7 @@ impl Machine<'_> {
                 if matches!(self.sub.status, Status::Incomplete | Status::PastDue | Status::Unpaid) {
                     self.enter(Status::Active, "subscription.activated", effects);
                     // a period that was opened while unpaid was not charged for
-                    self.charge_advance(now, effects);
+                    self.charge_advance(Edge::joined(now), effects);
                 }
             }
             Event::FirstUse => {
@@ -319,9 +317,13 @@ impl Machine<'_> {
             self.close_period(Edge::left(now), effects);
             self.sub.anchor = now;
         }
+        let zone = &self.payer.zone;
+        let is_same_day = zone.date(self.sub.status_since) == zone.date(now);
         self.enter(Status::Active, "subscription.resumed", effects);
         match self.sub.period {
-            Some(_) => self.charge_advance(now, effects),
+            // What the pause gave back is charged again; the day of the pause was not given back.
+            Some(_) if is_same_day => self.charge_advance(Edge::left(now), effects),
+            Some(_) => self.charge_advance(Edge::changed(now), effects),
             None => self.open_period(now, effects),
         }
     }

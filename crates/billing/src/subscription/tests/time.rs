@@ -243,7 +243,29 @@ fn a_jump_over_thousands_of_periods_lists_the_first_and_answers_with_the_last() 
 
 #[test]
 fn a_jump_past_the_end_of_the_calendar_comes_to_an_end() {
-    let story = Story::new(Terms { cadence: Cadence::every(Unit::Day), ..monthly() }, Activation::Immediate);
-    let end = story.sub.at(&story.terms, &story.payer, BusinessTime::from_micros(i64::MAX));
-    assert_eq!((end.current.status, end.is_complete()), (Status::Active, false));
+    for (unit, count) in [(Unit::Day, 1), (Unit::Year, 5)] {
+        let terms = Terms { cadence: Cadence::new(unit, count).unwrap(), ..monthly() };
+        let story = Story::new(terms, Activation::Immediate);
+        let end = story.sub.at(&story.terms, &story.payer, BusinessTime::from_micros(i64::MAX));
+        assert_eq!((end.current.status, end.is_complete(), end.next_boundary), (Status::Active, false, None));
+        assert_eq!(end.current.period.unwrap().end, BusinessTime::from_micros(i64::MAX));
+    }
+}
+
+#[test]
+fn a_far_jump_to_an_end_on_a_boundary_opens_no_period_there() {
+    let terms = Terms { cadence: Cadence::every(Unit::Day), ..monthly() };
+    let end = at("2031-01-31T10:00:00Z");
+    let made =
+        Subscription::create(New { term_end: Some(end), ..new(Activation::Immediate) }, &terms, &payer(), at(START));
+    let far = made.subscription.at(&terms, &payer(), at("2032-01-01T00:00:00Z"));
+    assert_eq!((far.current.status, far.current.status_since, far.is_complete()), (Status::Ended, end, false));
+    let (mut record, mut last) = (made.subscription, Vec::new());
+    while record != far.current {
+        let part = record.at(&terms, &payer(), at("2032-01-01T00:00:00Z"));
+        (record, last) = (part.recorded, part.due);
+    }
+    let taken: Vec<Vec<String>> = last.iter().rev().take(2).map(writes).collect();
+    let opened = vec!["close 2031-01-30 x1", "open 2031-01-30 to 2031-01-31", "charge 2031-01-30 to 2031-01-31"];
+    assert_eq!(taken, [vec!["close 2031-01-31 x1"], opened]);
 }
