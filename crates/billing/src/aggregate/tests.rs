@@ -143,6 +143,8 @@ fn an_average_below_zero_is_rounded_away_from_zero_at_the_half() {
         ("-1", StepMode::Ceil, "0"),
         ("-1", StepMode::Floor, "-1"),
         ("-0.9", StepMode::Round, "0"),
+        ("4", StepMode::Ceil, "2"),
+        ("4", StepMode::Floor, "2"),
         ("-2.000000000002", StepMode::Round, "-1"),
         ("-3", StepMode::Round, "-2"),
     ] {

@@ -112,6 +112,7 @@ fn an_event_that_is_wrong_is_refused_for_its_own_reason() {
         let detail = refused(&body);
         assert!(detail.starts_with("event_invalid: ") && detail.contains(part), "{detail}: {body}");
     }
+    assert_eq!(one(&and(&extensions[1..].join(","))).unwrap().attributes.len(), MAX_EXTENSIONS);
 }
 
 #[test]
