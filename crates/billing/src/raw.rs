@@ -45,8 +45,12 @@ pub(crate) fn items(text: &str, most: usize) -> Result<(Vec<&str>, bool), Flaw> 
     Ok((list.0.iter().take(most).copied().collect(), list.0.len() > most))
 }
 
-/// The content of a text that is a string.
+/// The content of a value that is a string.
 pub(crate) fn string(text: &str) -> Option<Cow<'_, str>> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
     serde_json::from_str::<Text<'_>>(text).ok().map(|text| text.0)
 }
 

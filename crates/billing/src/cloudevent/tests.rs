@@ -1,5 +1,3 @@
-#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
-
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
@@ -114,6 +112,7 @@ fn an_event_that_is_wrong_is_refused_for_its_own_reason() {
         let detail = refused(&body);
         assert!(detail.starts_with("event_invalid: ") && detail.contains(part), "{detail}: {body}");
     }
+    assert_eq!(one(&and(&extensions[1..].join(","))).unwrap().attributes.len(), MAX_EXTENSIONS);
 }
 
 #[test]
@@ -386,22 +385,21 @@ fn proof_fuzz_cloudevents() {
     });
     let meter = crate::meter::Meter::from_json(&meter).unwrap();
     let body = format!("[{}]", vec![GOOD; 5_000].join(","));
-    let (mut count, mut reading, mut selecting) = (0, std::time::Duration::ZERO, std::time::Duration::ZERO);
-    for _ in 0..20 {
+    let mut least = [std::time::Duration::MAX; 2];
+    for _ in 0..50 {
         let start = std::time::Instant::now();
         let events = batch(body.as_bytes()).unwrap();
-        reading += start.elapsed();
+        least[0] = least[0].min(start.elapsed());
         let start = std::time::Instant::now();
         for event in events.into_iter().flatten() {
             crate::sample::select(&meter, &event.event_type, event.data.as_deref()).unwrap().unwrap();
-            count += 1;
         }
-        selecting += start.elapsed();
+        least[1] = least[1].min(start.elapsed());
     }
+    let [reading, selecting] = least.map(|time| time.as_nanos() / 5_000);
     println!(
-        "PROOF CloudEvents: one event of {} bytes in a batch of 5000 takes {} ns to read and {} ns to meter",
+        "PROOF CloudEvents: one event of {} bytes in a batch of 5000 takes {reading} ns to read and {selecting} ns to \
+         meter (best of 50 rounds)",
         GOOD.len(),
-        reading.as_nanos() / count,
-        selecting.as_nanos() / count,
     );
 }

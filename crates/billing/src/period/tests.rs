@@ -211,12 +211,10 @@ fn walk(schedule: &Schedule<'_>, indexes: std::ops::RangeInclusive<i64>) -> u64 
             );
         }
         let local = schedule.zone.local(start).unwrap();
-        // another time of day only where the clock never showed this one
-        assert!(
-            local.time() == clock || schedule.zone.instant(local.date().to_datetime(clock)) == Some(start),
-            "{}",
-            what()
-        );
+        // another time of day only where the clock never showed this one, which may have been the day before
+        let is_moved = |date: Date| schedule.zone.instant(date.to_datetime(clock)) == Some(start);
+        let date = local.date();
+        assert!(local.time() == clock || is_moved(date) || is_moved(date.yesterday().unwrap()), "{}", what());
         before = Some(period);
         count += 1;
     }
@@ -256,6 +254,7 @@ fn days_touch_across_every_change_of_the_clock() {
         "Africa/Casablanca",
         "Asia/Gaza",
         "Antarctica/Troll",
+        "America/Nuuk",
     ] {
         let zone = zone(name);
         for billing in [Billing::Anniversary, Billing::Calendar] {

@@ -191,6 +191,10 @@ fn access_lasts_as_long_as_the_last_subscription_and_narrows_with_the_first() {
     let both = derive(&Customer::default(), &[of(&canceled, &plan), of(&forever, &plan)]);
     assert_eq!((both.access_until, both.narrows_at, both.next_boundary), (None, end, end));
     assert_eq!(both.paid_through, end);
+    // what is left to an unpaid one is less than full access, which ends
+    let rest = unpaid(4, OnUnpaid::Restrict);
+    let narrowed = derive(&Customer::default(), &[of(&canceled, &plan), of(&rest, &plan)]);
+    assert_eq!((rest.access_until, narrowed.access, narrowed.access_until), (None, Access::Full, end));
     let told = Held { paid_through: Some(at("2026-06-01T00:00:00Z")), ..of(&forever, &plan) };
     let both = derive(&Customer::default(), &[of(&canceled, &plan), told]);
     assert_eq!(both.paid_through, Some(at("2026-06-01T00:00:00Z")));

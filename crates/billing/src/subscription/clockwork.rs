@@ -226,8 +226,11 @@ impl Machine<'_> {
     pub(super) fn close_period(&mut self, until: Edge, effects: &mut Vec<Effect>) {
         let is_charged = self.sub.status != Status::Trialing;
         if let Some(period) = self.sub.period.take().filter(|_| is_charged) {
-            // what is paused was not used any more
-            let until = if self.sub.status == Status::Paused { Edge::left(self.sub.status_since) } else { until };
+            // What is paused is not used any more, and what waits for its first payment may have outlived its period.
+            let until = match self.sub.status {
+                Status::Paused => Edge::left(self.sub.status_since),
+                _ => Edge { at: until.at.min(period.end), ..until },
+            };
             effects.push(Effect::PeriodClosed { period, until, item: self.sub.item });
         }
         self.sub.advance_to = None;
@@ -307,22 +310,18 @@ impl Machine<'_> {
     }
 
     /// Passes over all periods that end before anything else happens and not after `now`, at once; false when the next
-    /// one has to be passed by itself.
+    /// transition has to be taken by itself. By now many periods were opened, so they follow the schedule: nothing is
+    /// scheduled any more, and no end is left from another zone.
     fn skip_periods(&mut self, now: BusinessTime) -> bool {
-        let Some(end) = self.sub.period.map(|period| period.end) else { return false };
-        if self.sub.status == Status::Paused || self.sub.scheduled.is_some() {
-            return false;
-        }
         // What else happens comes before a period that would be opened at the same instant.
         let limit = match self.next_beside_periods() {
             Some((at, _)) if at <= now => BusinessTime::from_micros(at.as_micros().saturating_sub(1)),
             _ => now,
         };
         // The last years of the calendar have no whole period of five years; they are gone through one by one.
-        let limit = limit.min(LAST_YEARS);
-        let schedule = self.schedule();
-        let is_on_grid = schedule.period_at(end).is_some_and(|period| period.start == end);
-        let Some(last) = schedule.period_at(limit).filter(|last| is_on_grid && last.start > end) else { return false };
+        let last = self.schedule().period_at(limit.min(LAST_YEARS));
+        let is_later = |last: &Period| self.sub.period.is_some_and(|open| open.end < last.start);
+        let Some(last) = last.filter(is_later) else { return false };
         let at = last.start.max(self.sub.recorded_at);
         self.step(at, Cause::Time(Timed::PeriodEnded), |machine, effects| machine.begin(last, effects));
         true

@@ -261,10 +261,8 @@ impl Machine<'_> {
             }
             Event::UndoCancel => {
                 self.sub.cancel_at = None;
-                // what was charged up to the cancellation alone
-                if self.sub.advance_to.is_some() {
-                    self.charge_advance(Edge::joined(now), effects);
-                }
+                // it was charged up to the cancellation alone
+                self.charge_advance(Edge::joined(now), effects);
                 effects.push(Effect::Event("subscription.updated"));
             }
             Event::Change(change) => self.change(change, now, effects),

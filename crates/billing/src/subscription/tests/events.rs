@@ -1,4 +1,5 @@
 use super::*;
+use crate::proration::{Basis, portion};
 
 const CHANGE: Change = Change { item: Item { plan: Id::from_bytes([2; 16]), quantity: 5 }, terms: OTHER };
 
@@ -331,4 +332,60 @@ fn an_event_records_what_was_due_before_it_in_the_same_commit() {
     // the period that was opened while unpaid was not charged for; the rest of it is from now on
     assert_eq!(writes(&story.steps[1]), ["close 2027-02-28 x1", "open 2027-02-28 to 2027-03-31"]);
     assert_eq!(writes(&story.steps[2]), ["charge 2027-03-05 to 2027-03-31"]);
+}
+
+/// The part of the open period that a step charges or credits, by a basis.
+fn share(story: &Story, basis: Basis) -> (u64, u64) {
+    let part = |effect: &Effect| match effect {
+        Effect::ChargeAdvance { period, from, to } | Effect::CreditUnused { period, from, to } => {
+            portion(basis, period, *from, *to, &story.payer.zone)
+        }
+        _ => None,
+    };
+    let ratio = story.last().effects.iter().find_map(part).unwrap();
+    (ratio.numerator, ratio.denominator)
+}
+
+#[test]
+fn a_day_that_a_pause_did_not_give_back_is_not_charged_again() {
+    let of = |now: &str, basis| {
+        let mut story = Story::active();
+        story.tell("2027-02-10T06:00:00Z", Event::Pause);
+        let credit = share(&story, basis);
+        story.tell(now, Event::Resume(Anchor::Kept));
+        (credit, share(&story, basis))
+    };
+    // the period has the days from 31 January to 27 February; it was used up to the 10th
+    assert_eq!(of("2027-02-10T18:00:00Z", Basis::Day), ((17, 28), (17, 28)));
+    assert_eq!(of("2027-02-20T18:00:00Z", Basis::Day), ((17, 28), (8, 28)));
+    // nothing is given back by this basis, so nothing is charged again
+    assert_eq!(of("2027-02-10T18:00:00Z", Basis::None), ((0, 1), (0, 1)));
+    assert_eq!(of("2027-02-20T18:00:00Z", Basis::None), ((0, 1), (0, 1)));
+}
+
+#[test]
+fn a_cancellation_that_is_undone_charges_from_the_day_after_it() {
+    let mut story = Story::active();
+    story.sub.cancel_at = Some(at("2027-03-10T06:00:00Z"));
+    story.tell("2027-03-01T00:00:00Z", Event::UndoCancel);
+    let first = &story.steps[0].effects;
+    let charged = first.iter().find_map(|effect| match effect {
+        Effect::ChargeAdvance { period, from, to } => portion(Basis::Day, period, *from, *to, &Zone::UTC),
+        _ => None,
+    });
+    // from 28 February to 10 March, then to 30 March
+    assert_eq!(charged.map(|ratio| (ratio.numerator, ratio.denominator)), Some((11, 31)));
+    assert_eq!((share(&story, Basis::Day), share(&story, Basis::None)), ((20, 31), (0, 1)));
+}
+
+#[test]
+fn a_change_of_what_waits_for_its_first_payment_beyond_its_period_closes_that_at_its_end() {
+    let mut story = Story::new(Terms { billing: Billing::Calendar, ..monthly() }, Activation::OnPayment);
+    let yearly = Terms { cadence: Cadence::every(Unit::Year), ..monthly() };
+    story.tell(NOW, Event::Change(Change { item: item(1, 1), terms: yearly }));
+    assert_eq!(
+        writes(story.last()),
+        ["close 2027-02-01 x1", "open 2027-02-01 to 2028-02-01", "charge 2027-02-01 to 2028-02-01"]
+    );
+    assert_eq!(story.sub.period.unwrap().start, at(NOW));
 }

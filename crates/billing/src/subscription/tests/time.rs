@@ -251,3 +251,21 @@ fn a_jump_past_the_end_of_the_calendar_comes_to_an_end() {
         assert_eq!(end.current.period.unwrap().end, BusinessTime::from_micros(i64::MAX));
     }
 }
+
+#[test]
+fn a_far_jump_to_an_end_on_a_boundary_opens_no_period_there() {
+    let terms = Terms { cadence: Cadence::every(Unit::Day), ..monthly() };
+    let end = at("2031-01-31T10:00:00Z");
+    let made =
+        Subscription::create(New { term_end: Some(end), ..new(Activation::Immediate) }, &terms, &payer(), at(START));
+    let far = made.subscription.at(&terms, &payer(), at("2032-01-01T00:00:00Z"));
+    assert_eq!((far.current.status, far.current.status_since, far.is_complete()), (Status::Ended, end, false));
+    let (mut record, mut last) = (made.subscription, Vec::new());
+    while record != far.current {
+        let part = record.at(&terms, &payer(), at("2032-01-01T00:00:00Z"));
+        (record, last) = (part.recorded, part.due);
+    }
+    let taken: Vec<Vec<String>> = last.iter().rev().take(2).map(writes).collect();
+    let opened = vec!["close 2031-01-30 x1", "open 2031-01-30 to 2031-01-31", "charge 2031-01-30 to 2031-01-31"];
+    assert_eq!(taken, [vec!["close 2031-01-31 x1"], opened]);
+}
