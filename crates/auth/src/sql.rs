@@ -176,9 +176,6 @@ store::statements! {
         "INSERT INTO denied (tenant_id, key, client, expires_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant_id, key) DO UPDATE SET expires_at = excluded.expires_at";
     /// The whole denylist that can still matter.
     DENIED_ALL across_tenants("read once at start") = "SELECT tenant_id, key, expires_at FROM denied WHERE expires_at > ?1";
-    /// A not-before number: the feed number of this very commit.
-    EPOCH_RAISE =
-        "INSERT INTO epoch (tenant_id, key, not_before_seq, expires_at) SELECT ?1, ?2, h.seq, ?3 FROM change_head h WHERE h.shard = ?4 ON CONFLICT (tenant_id, key) DO UPDATE SET not_before_seq = excluded.not_before_seq, expires_at = excluded.expires_at";
     /// The end of every family, after a restore.
     FAMILY_END_ALL across_tenants("a restore concerns every tenant") =
         "UPDATE family SET ended_at = ?1, end_reason = ?2 WHERE ended_at IS NULL";

@@ -98,6 +98,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A list, its items as they are.
+    pub fn list(&mut self, name: &str) -> Field<Vec<Value>> {
+        self.member(name, "an array", |value| value.as_array().cloned())
+    }
+
+    /// Whether a member is there, `null` included.
+    pub fn has(&mut self, name: &str) -> bool {
+        self.read.insert(name.to_owned());
+        self.members.contains_key(name)
+    }
+
     /// An object, whole.
     pub fn object(&mut self, name: &str) -> Field<Map<String, Value>> {
         self.member(name, "an object", |value| value.as_object().cloned())

@@ -6,9 +6,10 @@ use kernel::event::{Event, MAX_DATA, Type};
 use kernel::id::Id;
 use kernel::principal::Principal;
 use serde_json::{Value, json};
-use store::Batch;
+use store::{Batch, ChangeKind, Store, params};
 
 use crate::ground::Ground;
+use crate::sql;
 use crate::tenant::Tenant;
 
 /// A decision: what to write, what to record, what to answer.
@@ -39,6 +40,18 @@ pub enum AdminError {
     /// A limit on the number of objects is reached. Carries the code and a sentence.
     #[error("{1}")]
     TooMany(&'static str, String),
+    /// The object stands where this must not follow.
+    #[error("{detail}")]
+    Illegal {
+        /// What was asked, where it stands, and what may follow.
+        detail: String,
+        /// Where it stands.
+        from: &'static str,
+        /// What was asked.
+        event: &'static str,
+        /// What may follow.
+        allowed: Vec<&'static str>,
+    },
     /// The object is in a state that does not allow this. Carries a sentence.
     #[error("{0}")]
     State(String),
@@ -70,6 +83,16 @@ impl Ground {
     pub async fn run_reserved<T>(&self, planned: Planned<T>) -> Result<T, AdminError> {
         self.store.commit_reserved(planned.batch, planned.record).await?;
         Ok(planned.value)
+    }
+}
+
+impl Ground {
+    /// Adds a not-before number to a batch, for the client, credential, customer or tenant whose id it is: tokens stamped
+    /// with a lower feed number than this commit's are dead.
+    pub fn raise_epoch(&self, batch: Batch, tenant: TenantId, key: String) -> Batch {
+        let until = self.clock.now().plus_seconds(EPOCH_SECONDS);
+        let ask = params![tenant, key.as_str(), until, Store::shard(tenant)];
+        batch.stamp(&sql::EPOCH_RAISE, ask).change_until(ChangeKind::Epoch, key, until.as_micros())
     }
 }
 
