@@ -207,8 +207,10 @@ fn a_first_payment_makes_an_incomplete_subscription_active() {
 #[test]
 fn a_cancellation_now_rates_the_use_and_gives_unused_time_back_when_the_plan_says_so() {
     let mut story = Story::active();
+    story.tell("2027-02-09T00:00:00Z", Event::ChangeAtPeriodEnd(CHANGE));
     story.tell("2027-02-10T00:00:00Z", Event::Cancel);
     assert_eq!(writes(story.last()), ["credit 2027-02-10 to 2027-02-28", "close 2027-02-10 x1"]);
+    assert_eq!((story.sub.scheduled, story.sub.period, story.sub.advance_to), (None, None, None));
     assert_eq!(event_names(story.last()), ["subscription.canceled"]);
     assert_eq!(story.sub.lost_access_at, Some(at("2027-02-10T00:00:00Z")));
     let terms = Terms { credits_cancel: false, ..monthly() };
@@ -388,4 +390,6 @@ fn a_change_of_what_waits_for_its_first_payment_beyond_its_period_closes_that_at
         ["close 2027-02-01 x1", "open 2027-02-01 to 2028-02-01", "charge 2027-02-01 to 2028-02-01"]
     );
     assert_eq!(story.sub.period.unwrap().start, at(NOW));
+    let Effect::PeriodClosed { until, .. } = story.last().effects[0] else { panic!("{:?}", story.last()) };
+    assert_eq!(until, Edge::changed(at("2027-02-01T00:00:00Z")));
 }

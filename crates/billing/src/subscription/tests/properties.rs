@@ -152,6 +152,10 @@ impl Books {
             Effect::PeriodClosed { period, until, .. } => {
                 assert_eq!(self.open.take(), Some(*period), "{step:?}");
                 assert!(until.at <= period.end, "{step:?}");
+                if step.cause == Cause::Event(EventKind::Resume) {
+                    // what the pause did not give back is lost with the period
+                    self.charged_to = None;
+                }
             }
             Effect::ChargeAdvance { period, from, to } => {
                 assert_eq!(self.open, Some(*period), "{step:?}");
