@@ -14,7 +14,7 @@ pub use event::{Anchor, Event, EventKind, Refused, Transition};
 pub use kernel::standing::{Access, Status};
 
 use crate::period::{Billing, Cadence, Period};
-use crate::proration::Edge;
+use crate::proration::{Basis, Edge};
 use crate::zone::Zone;
 
 /// Seconds that a first payment may take; then an incomplete subscription ends.
@@ -78,6 +78,8 @@ pub struct Terms {
     pub cadence: Cadence,
     /// Where periods begin.
     pub billing: Billing,
+    /// How parts of a period are measured.
+    pub proration: Basis,
     /// Whether nothing has to be paid.
     pub is_free: bool,
     /// The trial of a new subscription.
@@ -248,13 +250,13 @@ pub struct Step {
 pub enum Effect {
     /// An event of this type; `data.at` is the instant of the step.
     Event(&'static str),
-    /// A period is over: what is charged in arrears is rated for `item`, up to `until`.
+    /// A period is over: what is charged in arrears is rated, up to `until`.
     PeriodClosed {
         /// The period.
         period: Period,
         /// Where use ended.
         until: Edge,
-        /// What was subscribed to.
+        /// What was subscribed to at its end; what changed within it is in the history of items.
         item: Item,
     },
     /// Something else is subscribed to.
