@@ -1,4 +1,4 @@
-//! The small vocabulary every other crate speaks: time, ids, secrets, principals, audit records, events.
+//! The small vocabulary every other crate speaks: time, ids, secrets, principals, audit records, events, decimals, money.
 //!
 //! No I/O, no async, no HTTP and no SQL: those live in `store`, `server` and `api`.
 
@@ -9,6 +9,7 @@ pub mod error;
 pub mod event;
 pub mod histogram;
 pub mod id;
+pub mod money;
 pub mod mutant;
 pub mod network;
 pub mod page;

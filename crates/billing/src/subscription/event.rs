@@ -323,7 +323,7 @@ impl Machine<'_> {
         // What the pause gave back is charged again, except for a day that counted as used before it.
         let from = Edge::changed(now);
         let overlap = portion(self.terms.proration, &period, from, paused, &self.payer.zone);
-        let is_same_day = overlap.is_some_and(|ratio| ratio.numerator > 0);
+        let is_same_day = overlap.is_some_and(|share| share.parts().0 > 0);
         self.charge_advance(if is_same_day { Edge::left(now) } else { from }, effects);
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::exact::Share;
 use crate::proration::portion;
 
 const CHANGE: Change = Change { item: Item { plan: Id::from_bytes([2; 16]), quantity: 5 }, terms: OTHER };
@@ -342,8 +343,7 @@ fn share(story: &Story, basis: Basis) -> (u64, u64) {
         }
         _ => None,
     };
-    let ratio = story.last().effects.iter().find_map(part).unwrap();
-    (ratio.numerator, ratio.denominator)
+    story.last().effects.iter().find_map(part).unwrap().parts()
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn a_cancellation_that_is_undone_charges_from_the_day_after_it() {
         _ => None,
     });
     // from 28 February to 10 March, then to 30 March
-    assert_eq!(charged.map(|ratio| (ratio.numerator, ratio.denominator)), Some((11, 31)));
+    assert_eq!(charged.map(Share::parts), Some((11, 31)));
     assert_eq!((share(&story, Basis::Day), share(&story, Basis::None)), ((20, 31), (0, 1)));
 }
 

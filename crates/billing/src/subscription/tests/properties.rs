@@ -133,15 +133,15 @@ impl Books {
             }
             _ => return,
         };
-        let ratio = portion(basis, period, *from, *to, zone).unwrap();
+        let (part, whole) = portion(basis, period, *from, *to, zone).unwrap().parts();
         // seconds and microseconds may meet
         let unit = if basis == Basis::Second {
-            i128::from(period.end.micros_since(period.nominal_start)) / i128::from(ratio.denominator)
+            i128::from(period.end.micros_since(period.nominal_start)) / i128::from(whole)
         } else {
             1
         };
-        self.part += sign * unit * i128::from(ratio.numerator);
-        let whole = unit * i128::from(ratio.denominator);
+        self.part += sign * unit * i128::from(part);
+        let whole = unit * i128::from(whole);
         assert!((0..=whole).contains(&self.part), "{basis:?} {} of {whole}: {effect:?}", self.part);
     }
 
