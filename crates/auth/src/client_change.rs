@@ -450,7 +450,7 @@ impl Auth {
         let after = audit_view(&client);
         // A public id that is taken again must not revive tokens of its former holder.
         let batch = self
-            .raise_epoch(batch, tenant, id.to_string())
+            .raise_epoch(batch, tenant.id, id.to_string())
             .change(ChangeKind::Client, client_id.as_str())
             .event(event(self, Type::ClientCreated, ("client", &client_id), json!({})));
         let record =

@@ -20,7 +20,7 @@ use record::plan::{Planned, change_record, event};
 use record::tenant::Tenant;
 
 /// Seconds past the longest token life for which a revocation is remembered.
-pub const MEMORY_SECONDS: i64 = 86_400 + 60;
+pub const MEMORY_SECONDS: i64 = record::plan::EPOCH_SECONDS;
 
 impl Auth {
     /// Revokes a token for the client it was issued to. Unknown tokens and those of others change nothing.
@@ -124,18 +124,7 @@ impl Auth {
     pub fn end_everything(&self, batch: Batch, tenant: &Tenant, client: Id<id::Client>, reason: &'static str) -> Batch {
         let now = self.clock.now();
         let batch = batch.run(&sql::FAMILY_END_CLIENT, params![tenant.id, client, now, reason]);
-        self.raise_epoch(batch, tenant, client.to_string())
-    }
-
-    /// Adds a not-before number for a client, a credential or a tenant to a batch: tokens stamped with a lower
-    /// feed number than this commit's are dead.
-    pub fn raise_epoch(&self, batch: Batch, tenant: &Tenant, key: String) -> Batch {
-        let until = self.clock.now().plus_seconds(MEMORY_SECONDS);
-        batch.stamp(&sql::EPOCH_RAISE, params![tenant.id, key.as_str(), until, Store::shard(tenant.id)]).change_until(
-            ChangeKind::Epoch,
-            key,
-            until.as_micros(),
-        )
+        self.raise_epoch(batch, tenant.id, client.to_string())
     }
 
     /// A client at the revocation endpoint as a principal.

@@ -203,7 +203,7 @@ impl Auth {
             );
         }
         if revoke_tokens {
-            batch = self.raise_epoch(batch, tenant, id.clone());
+            batch = self.raise_epoch(batch, tenant.id, id.clone());
         }
         let facts = json!({"client_id": client_id, "label": credential.label});
         let batch = batch.event(event(self, Type::SecretRevoked, ("secret", &id), facts));

@@ -212,7 +212,7 @@ impl Auth {
             ],
         );
         if fields.disabled == Some(true) {
-            batch = self.raise_epoch(batch, &tenant, tenant.id.to_string());
+            batch = self.raise_epoch(batch, tenant.id, tenant.id.to_string());
         }
         let before = json!({"name": tenant.name, "disabled": tenant.disabled_at.is_some()});
         let after = json!({"name": name, "disabled": disabled_at.is_some()});

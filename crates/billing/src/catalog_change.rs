@@ -244,7 +244,11 @@ impl Billing {
         let mut reader = Reader::new(body).map_err(AdminError::Invalid)?;
         let key = reader.string("key").given().unwrap_or_default();
         if !is_key(&key) {
-            reader.refuse("key", "bad_value", "key takes 1 to 64 of a-z, 0-9, dot, hyphen and underscore, a letter or digit first");
+            reader.refuse(
+                "key",
+                "bad_value",
+                "key takes 1 to 64 of a-z, 0-9, dot, hyphen and underscore, a letter or digit first",
+            );
         }
         let kind = reader.string("kind").given().and_then(|name| FeatureKind::parse(&name));
         if kind.is_none() {
@@ -370,7 +374,9 @@ impl Billing {
                 return Err(AdminError::Taken("in_use", detail));
             }
             match plans.last() {
-                Some(last) if i64::try_from(plans.len()).unwrap_or(0) == PAGE => place = (last.key.clone(), last.number),
+                Some(last) if i64::try_from(plans.len()).unwrap_or(0) == PAGE => {
+                    place = (last.key.clone(), last.number)
+                }
                 _ => break,
             }
         }
@@ -434,7 +440,8 @@ impl Billing {
         let rows = ground.store.read_all(&sql::PLAN_VERSIONS, params![tenant.id, key.as_str(), MAX_VERSIONS]).await?;
         let versions = rows.iter().map(Plan::from_row).collect::<Result<Vec<_>, _>>()?;
         if let Some(draft) = versions.iter().find(|plan| plan.state == PlanState::Draft) {
-            let detail = format!("version {} of this plan is a draft: {}; change or publish it", draft.number, draft.id);
+            let detail =
+                format!("version {} of this plan is a draft: {}; change or publish it", draft.number, draft.id);
             return Err(AdminError::State(detail));
         }
         let number = versions.first().map_or(1, |newest| newest.number.saturating_add(1));

@@ -103,9 +103,9 @@ impl Current {
         kept: &[Kept],
         now: Option<BusinessTime>,
     ) -> Result<Standing, store::Error> {
-        let all = kept.iter().map(|Kept { subscription, .. }| {
-            self.computed(subscription, now.unwrap_or(subscription.recorded_at))
-        });
+        let all = kept
+            .iter()
+            .map(|Kept { subscription, .. }| self.computed(subscription, now.unwrap_or(subscription.recorded_at)));
         let all = all.collect::<Result<Vec<Computed>, store::Error>>()?;
         let held = all.iter().map(|computed| {
             let plan = self.rights.get(computed.current.item.plan.as_bytes()).ok_or(store::Error::RowCorrupt)?;

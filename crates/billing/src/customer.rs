@@ -222,7 +222,9 @@ impl Customer {
             Field::Value(own) if !own.is_empty() && is_text(&own) && !own.starts_with("cus_") => {
                 self.external_id = Some(own);
             }
-            Field::Value(_) => refuse("external_id", "external_id takes 1 to 200 characters and does not begin with cus_"),
+            Field::Value(_) => {
+                refuse("external_id", "external_id takes 1 to 200 characters and does not begin with cus_")
+            }
             Field::Null => self.external_id = None,
             Field::Absent => {}
         }
@@ -274,9 +276,8 @@ impl Customer {
             Field::Null => details.tax_status = TaxStatus::default(),
             Field::Absent => {}
         }
-        let is_tag = |tag: &str| {
-            (2..=35).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
+        let is_tag =
+            |tag: &str| (2..=35).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         match fields.language {
             Field::Value(tag) if is_tag(&tag) => details.language = Some(tag),
             Field::Value(_) => refuse("language", "language takes a tag of BCP 47, such as de or pt-BR"),

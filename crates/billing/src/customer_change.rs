@@ -22,7 +22,6 @@ pub(crate) const OBJECT: &str = "customer";
 /// What a missing one is called.
 pub(crate) const MISSING: AdminError = AdminError::NotFound("customer");
 
-
 impl Billing {
     /// A customer as the store has it, for a change.
     ///
@@ -92,10 +91,9 @@ impl Billing {
         let Some(own) = &customer.external_id else { return Ok(()) };
         let row = self.ground.store.read(&sql::CUSTOMER_BY_EXTERNAL, params![tenant.id, own.as_str()]).await?;
         match row.as_ref().map(Customer::from_row).transpose()? {
-            Some(other) if other.id != customer.id => Err(AdminError::Taken(
-                "external_id_taken",
-                format!("the customer {} has this external_id", other.id),
-            )),
+            Some(other) if other.id != customer.id => {
+                Err(AdminError::Taken("external_id_taken", format!("the customer {} has this external_id", other.id)))
+            }
             _ => Ok(()),
         }
     }
@@ -278,14 +276,13 @@ impl Billing {
         // what was recorded, not what holds by time since: that has not been told yet
         let old = before.derive(&before.customer, &before.kept, None)?;
         let new = before.derive(customer, kept, Some(now))?;
-        if Standing { version: 0, ..old.clone() } == (Standing { version: 0, ..new.clone() }) {
+        if (Standing { version: 0, ..old.clone() }) == (Standing { version: 0, ..new.clone() }) {
             return Ok(batch);
         }
         let text = customer.id.to_string();
         let not_before = new.not_before.map(kernel::clock::BusinessTime::as_micros);
         let ask = params![tenant.id, customer.id, not_before, before.customer.standing_version];
-        let mut batch =
-            batch.expect(1, &sql::CUSTOMER_STANDING, ask).change(ChangeKind::Customer, text.as_str());
+        let mut batch = batch.expect(1, &sql::CUSTOMER_STANDING, ask).change(ChangeKind::Customer, text.as_str());
         customer.standing_version = customer.standing_version.saturating_add(1);
         customer.not_before = new.not_before;
         if new.not_before > before.customer.not_before {

@@ -22,6 +22,7 @@ pub mod price;
 pub mod proration;
 pub mod quota;
 pub mod rating;
+mod raw;
 pub mod rejection;
 pub mod reservation;
 pub mod sample;

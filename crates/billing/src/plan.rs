@@ -19,6 +19,7 @@ use crate::catalog::{Feature, FeatureKind, is_key};
 use crate::meter::{Denial, Meter};
 use crate::period::{Billing, Cadence};
 use crate::price::Price;
+use crate::proration::Basis;
 use crate::standing::{Combine, Grant, PlanRights, Right};
 use crate::subscription::{AfterTrial, OnUnpaid, Terms, Trial, TrialStart};
 
@@ -195,8 +196,7 @@ impl Definition {
 
     /// The form that [`Definition::read`] reads, every member given.
     pub fn to_json(&self) -> Value {
-        let Terms { cadence, billing, trial, after_trial, grace_days, on_unpaid, credits_pause, credits_cancel, .. } =
-            self.terms;
+        let Terms { cadence, billing, trial, after_trial, grace_days, on_unpaid, proration, .. } = self.terms;
         let prices = self.prices.iter().map(|price| {
             let mut members = price.price.to_json();
             if let (Value::Object(members), Some(meter)) = (&mut members, &price.meter) {
@@ -230,7 +230,13 @@ impl Definition {
             "grace_days": grace_days,
             "on_unpaid": match on_unpaid { OnUnpaid::Deny => "deny", OnUnpaid::Restrict => "restrict" },
             "restricted_scopes": self.restricted_scopes, "restricted_features": self.restricted_features,
-            "credits_pause": credits_pause, "credits_cancel": credits_cancel,
+            "credits_pause": self.terms.credits_pause, "credits_cancel": self.terms.credits_cancel,
+            "proration": match proration {
+                Basis::Second => "second",
+                Basis::Day => "day",
+                Basis::Day30360 => "day_30_360",
+                Basis::None => "none",
+            },
             "prices": prices.collect::<Vec<_>>(), "entitlements": entitlements.collect::<Vec<_>>(),
         })
     }
@@ -270,7 +276,10 @@ impl Definition {
             let meter = feature.meter.as_ref();
             match (overage, meter.and_then(|key| meters.get(key))) {
                 (Overage::Deny, Some(meter)) if meter.denial() == Denial::Never => {
-                    refuse(here("overage"), "usage of this meter cannot be refused at a limit; take allow or bill".to_owned());
+                    refuse(
+                        here("overage"),
+                        "usage of this meter cannot be refused at a limit; take allow or bill".to_owned(),
+                    );
                 }
                 (Overage::Bill, _) if !self.prices.iter().any(|price| price.meter.as_ref() == meter) => {
                     refuse(here("overage"), "what is billed beyond the limit needs a price on the meter".to_owned());
@@ -315,7 +324,9 @@ fn flag(reader: &mut Reader<'_>, name: &str) -> bool {
 
 fn terms(reader: &mut Reader<'_>, is_free: bool) -> Option<Terms> {
     let cadence = match reader.string("cadence") {
-        Field::Value(text) => Cadence::parse(&text).map_err(|error| reader.refuse("cadence", "bad_value", error.to_string())),
+        Field::Value(text) => {
+            Cadence::parse(&text).map_err(|error| reader.refuse("cadence", "bad_value", error.to_string()))
+        }
         Field::Null | Field::Absent => {
             reader.refuse("cadence", "required", "a plan has a cadence, such as month");
             Err(())
@@ -331,6 +342,9 @@ fn terms(reader: &mut Reader<'_>, is_free: bool) -> Option<Terms> {
     let grace_days = days(reader, "grace_days", MAX_GRACE_DAYS, GRACE_DAYS);
     let on_unpaid = [("deny", OnUnpaid::Deny), ("restrict", OnUnpaid::Restrict)];
     let on_unpaid = choice(reader, "on_unpaid", &on_unpaid, OnUnpaid::Deny);
+    let bases =
+        [("second", Basis::Second), ("day", Basis::Day), ("day_30_360", Basis::Day30360), ("none", Basis::None)];
+    let proration = choice(reader, "proration", &bases, Basis::Second);
     let (credits_pause, credits_cancel) = (flag(reader, "credits_pause"), flag(reader, "credits_cancel"));
     Some(Terms {
         cadence: cadence.ok()?,
@@ -340,6 +354,7 @@ fn terms(reader: &mut Reader<'_>, is_free: bool) -> Option<Terms> {
         after_trial,
         grace_days,
         on_unpaid,
+        proration,
         credits_pause,
         credits_cancel,
     })
@@ -449,7 +464,8 @@ fn right(reader: &mut Reader<'_>, members: &Map<String, Value>) -> Option<Right>
                     Some(Right::Metered { limit, overage, reset })
                 }
                 _ => {
-                    let detail = "limit takes a decimal of 0 or more with up to 12 fraction digits, or null for no limit";
+                    let detail =
+                        "limit takes a decimal of 0 or more with up to 12 fraction digits, or null for no limit";
                     reader.refuse("limit", "bad_value", detail);
                     None
                 }

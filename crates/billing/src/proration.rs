@@ -6,11 +6,13 @@
 use jiff::civil::Date;
 use kernel::clock::BusinessTime;
 
+use crate::exact::Share;
 use crate::period::Period;
 use crate::zone::Zone;
 
 /// How a part of a period is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// By the time that passed; a day of 23 or 25 hours counts as such.
     #[default]
@@ -41,15 +43,6 @@ impl Basis {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|basis| basis.name() == name)
     }
-}
-
-/// An exact fraction from 0 to 1, not reduced: `explain` shows the units that were counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ratio {
-    /// The units used: seconds, or microseconds when an edge is no whole second; or days.
-    pub numerator: u64,
-    /// The units of the whole period, at least 1.
-    pub denominator: u64,
 }
 
 /// Why a part of a period begins or ends where it does: it decides who has the day that holds the instant.
@@ -93,10 +86,11 @@ impl Edge {
 const SECOND: u64 = 1_000_000;
 
 /// The part of a whole nominal period between two edges. An edge at the nominal start or before, or at the end or after, is
-/// the border itself; a part that ends before it begins is 0.
+/// the border itself; a part that ends before it begins is 0. The fraction is not reduced, so that `explain` can show what
+/// was counted: seconds, or microseconds when an edge is no whole second; or days.
 ///
 /// `None` outside the years −9999 to 9999.
-pub fn portion(basis: Basis, period: &Period, from: Edge, to: Edge, zone: &Zone) -> Option<Ratio> {
+pub fn portion(basis: Basis, period: &Period, from: Edge, to: Edge, zone: &Zone) -> Option<Share> {
     let (before, denominator) = elapsed(basis, period, from, zone)?;
     let (after, _) = elapsed(basis, period, to, zone)?;
     let numerator = after.saturating_sub(before);
@@ -104,9 +98,9 @@ pub fn portion(basis: Basis, period: &Period, from: Edge, to: Edge, zone: &Zone)
     if basis == Basis::Second
         && let (Some(numerator), Some(denominator)) = (seconds(numerator), seconds(denominator))
     {
-        return Some(Ratio { numerator, denominator });
+        return Share::new(numerator, denominator);
     }
-    Some(Ratio { numerator, denominator })
+    Share::new(numerator, denominator)
 }
 
 /// The units of a period before an edge, and all of its units.

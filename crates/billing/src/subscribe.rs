@@ -210,7 +210,9 @@ impl Billing {
             let plan = plan.ok_or_else(|| missing(format!("there is no plan {id}")))?;
             return match plan.state {
                 PlanState::Active => Ok(plan),
-                state => Err(missing(format!("the plan {id} is {}; only an active one can be subscribed to", state.name()))),
+                state => {
+                    Err(missing(format!("the plan {id} is {}; only an active one can be subscribed to", state.name())))
+                }
             };
         }
         let rows = store.read_all(&sql::PLAN_VERSIONS, params![tenant.id, name, 1_000_i64]).await?;
@@ -286,12 +288,7 @@ impl Billing {
         Ok(found)
     }
 
-    async fn subscribed(
-        &self,
-        tenant: &Tenant,
-        current: &Current,
-        kept: &Kept,
-    ) -> Result<Subscribed, store::Error> {
+    async fn subscribed(&self, tenant: &Tenant, current: &Current, kept: &Kept) -> Result<Subscribed, store::Error> {
         let now = tenant.business(self.ground.clock.now());
         let known = current.plans.contains_key(kept.subscription.item.plan.as_bytes());
         let terms = match current.plans.get(kept.subscription.item.plan.as_bytes()) {
@@ -537,7 +534,12 @@ impl Billing {
                 ],
             );
             batch = self.tell(batch, one.customer, &after, &computed.due);
-            *one = Kept { subscription: after, updated_at: machine_now, version: one.version.saturating_add(1), ..one.clone() };
+            *one = Kept {
+                subscription: after,
+                updated_at: machine_now,
+                version: one.version.saturating_add(1),
+                ..one.clone()
+            };
         }
         Ok(batch)
     }
@@ -565,7 +567,9 @@ impl Billing {
             .iter()
             .zip(&current.kept)
             .filter(|(after, before)| after != before)
-            .map(|(after, _)| json!({"subscription": after.subscription.id, "status": after.subscription.status.name()}))
+            .map(
+                |(after, _)| json!({"subscription": after.subscription.id, "status": after.subscription.status.name()}),
+            )
             .collect();
         let text = customer.to_string();
         let facts = (None, Some(json!({"subscriptions": changed})));

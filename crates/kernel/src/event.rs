@@ -89,6 +89,53 @@ types! {
     /// A tenant was changed, disabled or enabled; `previous` holds the changed members as they were.
     TenantUpdated = "tenant.updated",
         r#"{"object":"tenant","id":"acme","changed":{"disabled":true},"previous":{"disabled":false}}"#;
+    /// A customer was created.
+    CustomerCreated = "customer.created", r#"{"object":"customer","id":"cus_06bs4x","name":"Example GmbH"}"#;
+    /// A customer was changed; `previous` holds the changed members as they were.
+    CustomerUpdated = "customer.updated",
+        r#"{"object":"customer","id":"cus_06bs4x","changed":{"currency":"EUR"},"previous":{"currency":null}}"#;
+    /// An operator suspended a customer; its clients get nothing.
+    CustomerSuspended = "customer.suspended", r#"{"object":"customer","id":"cus_06bs4x"}"#;
+    /// The suspension of a customer was lifted.
+    CustomerReinstated = "customer.reinstated", r#"{"object":"customer","id":"cus_06bs4x"}"#;
+    /// A customer was deleted.
+    CustomerDeleted = "customer.deleted", r#"{"object":"customer","id":"cus_06bs4x"}"#;
+    /// A customer was subscribed to a plan.
+    SubscriptionCreated = "subscription.created",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"trialing","at":"2027-01-31T09:00:00Z"}"#;
+    /// A subscription became active: it was paid, or its trial went over into a period.
+    SubscriptionActivated = "subscription.activated",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"active","at":"2027-01-31T09:00:00Z","previous":{"status":"incomplete"}}"#;
+    /// A trial ends within three days.
+    SubscriptionTrialEnding = "subscription.trial_ending",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"trialing","at":"2027-01-28T09:00:00Z"}"#;
+    /// A trial has ended.
+    SubscriptionTrialEnded = "subscription.trial_ended",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"active","at":"2027-01-31T09:00:00Z","previous":{"status":"trialing"}}"#;
+    /// A subscription has another plan, quantity, period or end.
+    SubscriptionUpdated = "subscription.updated",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"active","at":"2027-01-31T09:00:00Z"}"#;
+    /// An invoice is overdue; its grace has begun.
+    SubscriptionPastDue = "subscription.past_due",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"past_due","at":"2027-01-31T09:00:00Z","previous":{"status":"active"}}"#;
+    /// The grace of an overdue invoice is over; access is lost or narrowed.
+    SubscriptionUnpaid = "subscription.unpaid",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"unpaid","at":"2027-02-14T09:00:00Z","previous":{"status":"past_due"}}"#;
+    /// A subscription was paused, or its trial ended without a way to be paid.
+    SubscriptionPaused = "subscription.paused",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"paused","at":"2027-01-31T09:00:00Z","previous":{"status":"active"}}"#;
+    /// A paused subscription goes on.
+    SubscriptionResumed = "subscription.resumed",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"active","at":"2027-01-31T09:00:00Z","previous":{"status":"paused"}}"#;
+    /// A subscription was canceled; that is final.
+    SubscriptionCanceled = "subscription.canceled",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"canceled","at":"2027-01-31T09:00:00Z","previous":{"status":"active"}}"#;
+    /// A subscription ended by its term, its trial or a first payment that never came; that is final.
+    SubscriptionEnded = "subscription.ended",
+        r#"{"object":"subscription","id":"sub_06bs4x","customer_id":"cus_06bs4x","plan_id":"pln_06bs4x","status":"ended","at":"2027-01-31T09:00:00Z","previous":{"status":"active"}}"#;
+    /// What a customer may do is something else from now on.
+    EntitlementChanged = "entitlement.changed",
+        r#"{"object":"customer","id":"cus_06bs4x","version":7,"access":"full","plans":["pro"],"features":["reports","seats"]}"#;
     /// Somebody asked for a test of a webhook endpoint; it goes to that endpoint alone.
     WebhookTest = "webhook.test", r#"{"object":"webhook_endpoint","id":"whe_06bs4x"}"#;
     /// Messages to a webhook endpoint wait: `reason` is `requested`, or `failing` after five days without a success.

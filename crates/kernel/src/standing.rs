@@ -8,7 +8,8 @@ use crate::decimal::Decimal;
 use crate::id::{Id, Subscription};
 
 /// Where a subscription stands; the variants are in the order in which the best of several counts for the customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// In use and paid, or not yet due.
     Active,

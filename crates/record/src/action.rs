@@ -57,6 +57,52 @@ actions! {
     KEY_REVOKED = "key.revoked";
     /// A signing key's private part was erased at the end of its retirement.
     KEY_DESTROYED = "key.destroyed";
+    /// A customer was created.
+    CUSTOMER_CREATED = "customer.created";
+    /// A customer was changed.
+    CUSTOMER_UPDATED = "customer.updated";
+    /// A customer was suspended.
+    CUSTOMER_SUSPENDED = "customer.suspended";
+    /// The suspension of a customer was lifted.
+    CUSTOMER_REINSTATED = "customer.reinstated";
+    /// A customer was deleted.
+    CUSTOMER_DELETED = "customer.deleted";
+    /// A meter, or another version of one, was created.
+    METER_CREATED = "meter.created";
+    /// A meter counts no more.
+    METER_ARCHIVED = "meter.archived";
+    /// A feature was created.
+    FEATURE_CREATED = "feature.created";
+    /// A feature was changed.
+    FEATURE_UPDATED = "feature.updated";
+    /// A feature was deleted.
+    FEATURE_DELETED = "feature.deleted";
+    /// A draft of a plan was created.
+    PLAN_CREATED = "plan.created";
+    /// A draft of a plan was changed.
+    PLAN_UPDATED = "plan.updated";
+    /// A draft of a plan was deleted.
+    PLAN_DELETED = "plan.deleted";
+    /// A version of a plan can be subscribed to.
+    PLAN_PUBLISHED = "plan.published";
+    /// A version of a plan can be subscribed to no more.
+    PLAN_ARCHIVED = "plan.archived";
+    /// A customer was subscribed to a plan.
+    SUBSCRIPTION_CREATED = "subscription.created";
+    /// A subscription was paused.
+    SUBSCRIPTION_PAUSED = "subscription.paused";
+    /// A subscription was resumed.
+    SUBSCRIPTION_RESUMED = "subscription.resumed";
+    /// A subscription was canceled, or will be at the end of its period.
+    SUBSCRIPTION_CANCELED = "subscription.canceled";
+    /// A cancellation at the end of a period was taken back.
+    SUBSCRIPTION_UNCANCELED = "subscription.uncanceled";
+    /// A subscription has another plan or quantity, or will have.
+    SUBSCRIPTION_CHANGED = "subscription.changed";
+    /// Somebody said what is overdue or settled for a subscription.
+    SUBSCRIPTION_PAYMENT_TOLD = "subscription.payment_told";
+    /// What time has done to the subscriptions of a customer was recorded.
+    SUBSCRIPTION_TIME_RECORDED = "subscription.time_recorded";
     /// A threshold of a client's quota was passed.
     LIMIT_REACHED = "limit.reached";
     /// A webhook endpoint was created.

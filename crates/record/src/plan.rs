@@ -5,12 +5,16 @@ use kernel::error::FieldProblem;
 use kernel::event::{Event, MAX_DATA, Type};
 use kernel::id::Id;
 use kernel::principal::Principal;
+use kernel::tenant::TenantId;
 use serde_json::{Value, json};
 use store::{Batch, ChangeKind, Store, params};
 
 use crate::ground::Ground;
 use crate::sql;
 use crate::tenant::Tenant;
+
+/// Seconds for which a not-before number matters: no access token lives longer.
+pub const EPOCH_SECONDS: i64 = 86_400 + 60;
 
 /// A decision: what to write, what to record, what to answer.
 pub struct Planned<T> {

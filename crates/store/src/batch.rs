@@ -33,6 +33,10 @@ pub enum ChangeKind {
     Denied,
     /// A not-before number; the key names what it applies to. The number is the commit's own `seq`.
     Epoch,
+    /// A customer, its subscriptions or its standing; the key is the customer's id.
+    Customer,
+    /// The meters, features and plans of a tenant.
+    Catalog,
     /// An operator, their factors or their sessions; the key is the operator's id.
     Operator,
 }
@@ -48,14 +52,25 @@ impl ChangeKind {
             Self::Denied => "denied",
             Self::Epoch => "epoch",
             Self::Operator => "operator",
+            Self::Customer => "customer",
+            Self::Catalog => "catalog",
         }
     }
 
     /// The kind of a name in the `change` table.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Client, Self::Apis, Self::Keys, Self::Tenant, Self::Denied, Self::Epoch, Self::Operator]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        let all = [
+            Self::Client,
+            Self::Apis,
+            Self::Keys,
+            Self::Tenant,
+            Self::Denied,
+            Self::Epoch,
+            Self::Operator,
+            Self::Customer,
+            Self::Catalog,
+        ];
+        all.into_iter().find(|kind| kind.name() == name)
     }
 }
 

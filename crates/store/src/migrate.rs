@@ -45,6 +45,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         min_reader: 7,
         sql: include_str!("../migrations/0008_operator_scopes.sql"),
     },
+    Migration { version: 9, name: "billing", min_reader: 9, sql: include_str!("../migrations/0009_billing.sql") },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

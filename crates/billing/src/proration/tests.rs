@@ -15,8 +15,7 @@ fn whole(start: &str, end: &str) -> Period {
 }
 
 fn found(basis: Basis, period: &Period, from: Edge, to: Edge) -> (u64, u64) {
-    let ratio = portion(basis, period, from, to, &Zone::UTC).unwrap();
-    (ratio.numerator, ratio.denominator)
+    portion(basis, period, from, to, &Zone::UTC).unwrap().parts()
 }
 
 /// An amount in minor units times a ratio that divides it.
@@ -104,9 +103,9 @@ fn a_day_is_one_of_the_customers_zone_and_a_second_counts_the_change_of_the_cloc
     let march = whole("2027-02-28T23:00:00Z", "2027-03-31T22:00:00Z");
     let late = at("2027-03-27T23:30:00Z");
     let by_day = portion(Basis::Day, &march, Edge::joined(late), Edge::left(march.end), &berlin).unwrap();
-    assert_eq!(by_day, Ratio { numerator: 4, denominator: 31 });
+    assert_eq!(by_day, Share::new(4, 31).unwrap());
     let by_second = portion(Basis::Second, &march, Edge::joined(late), Edge::left(march.end), &berlin).unwrap();
-    assert_eq!(by_second, Ratio { numerator: 4 * 86_400 - 3_600 - 1_800, denominator: 31 * 86_400 - 3_600 });
+    assert_eq!(by_second, Share::new(4 * 86_400 - 3_600 - 1_800, 31 * 86_400 - 3_600).unwrap());
 }
 
 #[test]
@@ -185,19 +184,12 @@ proptest! {
         let part = |from, to| portion(basis, &period, from, to, &zone).unwrap();
         let (start, end) = (Edge::joined(period.start), Edge::left(period.end));
         let (first, second) = (Edge { at: first, cut }, Edge { at: second, cut });
+        let (part_of_all, all) = part(start, end).parts();
+        prop_assert_eq!(part_of_all, all);
+        // microseconds and seconds may meet
+        let all = if basis == Basis::Second { u64::try_from(length).unwrap() } else { all };
+        let scaled = |(part, whole): (u64, u64)| part * (all / whole);
         let parts = [part(start, first), part(first, second), part(second, end)];
-        let all = part(start, end);
-        prop_assert_eq!(all.numerator, all.denominator);
-        let of_all = |ratio: &Ratio| u128::from(ratio.numerator) * u128::from(all.denominator) ;
-        // compare over the product of the denominators, since microseconds and seconds may meet
-        let sum: u128 = parts.iter().map(|part| {
-            let scale: u128 = parts.iter().map(|p| u128::from(p.denominator)).max().unwrap() / u128::from(part.denominator);
-            of_all(part) * scale
-        }).sum();
-        let widest = parts.iter().map(|p| u128::from(p.denominator)).max().unwrap();
-        prop_assert_eq!(sum, widest * u128::from(all.denominator));
-        for ratio in parts {
-            prop_assert!(ratio.numerator <= ratio.denominator && ratio.denominator > 0);
-        }
+        prop_assert_eq!(parts.iter().map(|part| scaled(part.parts())).sum::<u64>(), all);
     }
 }

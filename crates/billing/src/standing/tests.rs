@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::period::{Billing, Cadence, Unit};
+use crate::proration::Basis;
 use crate::subscription::{Activation, AfterTrial, Anchor, Event, Item, New, OnUnpaid, Payer, Subscription, Terms};
 use crate::zone::Zone;
 
@@ -19,6 +20,7 @@ fn terms(on_unpaid: OnUnpaid) -> Terms {
     Terms {
         cadence: Cadence::every(Unit::Month),
         billing: Billing::Anniversary,
+        proration: Basis::Second,
         is_free: false,
         trial: None,
         after_trial: AfterTrial::End,

@@ -7,7 +7,7 @@ use super::{
     Activation, Cause, Change, DAY_SECONDS, Effect, New, Payer, Status, Step, Subscription, Terms, TrialStart,
 };
 use crate::period::Period;
-use crate::proration::Edge;
+use crate::proration::{Edge, portion};
 
 /// What periods are counted from when a subscription is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,15 +317,14 @@ impl Machine<'_> {
             self.close_period(Edge::left(now), effects);
             self.sub.anchor = now;
         }
-        let zone = &self.payer.zone;
-        let is_same_day = zone.date(self.sub.status_since) == zone.date(now);
+        let paused = Edge::left(self.sub.status_since);
         self.enter(Status::Active, "subscription.resumed", effects);
-        match self.sub.period {
-            // What the pause gave back is charged again; the day of the pause was not given back.
-            Some(_) if is_same_day => self.charge_advance(Edge::left(now), effects),
-            Some(_) => self.charge_advance(Edge::changed(now), effects),
-            None => self.open_period(now, effects),
-        }
+        let Some(period) = self.sub.period else { return self.open_period(now, effects) };
+        // What the pause gave back is charged again, except for a day that counted as used before it.
+        let from = Edge::changed(now);
+        let overlap = portion(self.terms.proration, &period, from, paused, &self.payer.zone);
+        let is_same_day = overlap.is_some_and(|share| share.parts().0 > 0);
+        self.charge_advance(if is_same_day { Edge::left(now) } else { from }, effects);
     }
 
     /// Another item from now on: the rest of the period is charged anew, or a period of the new length begins.

@@ -14,7 +14,7 @@ pub use event::{Anchor, Event, EventKind, Refused, Transition};
 pub use kernel::standing::{Access, Status};
 
 use crate::period::{Billing, Cadence, Period};
-use crate::proration::Edge;
+use crate::proration::{Basis, Edge};
 use crate::zone::Zone;
 
 /// Seconds that a first payment may take; then an incomplete subscription ends.
@@ -27,7 +27,7 @@ pub const TRIAL_NOTICE_SECONDS: i64 = 3 * DAY_SECONDS;
 const DAY_SECONDS: i64 = 86_400;
 
 /// What is subscribed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Item {
     /// The version of the plan.
     pub plan: Id<id::Plan>,
@@ -36,7 +36,8 @@ pub struct Item {
 }
 
 /// When the clock of a trial starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TrialStart {
     /// When the subscription is created.
     OnCreate,
@@ -45,7 +46,7 @@ pub enum TrialStart {
 }
 
 /// A trial before the first period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Trial {
     /// Days of 24 hours, at least 1.
     pub days: u16,
@@ -54,7 +55,8 @@ pub struct Trial {
 }
 
 /// What becomes of a trial that ends without a way to be paid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AfterTrial {
     /// Paused until somebody resumes it.
     Pause,
@@ -63,7 +65,8 @@ pub enum AfterTrial {
 }
 
 /// What is left to a subscription that is unpaid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnUnpaid {
     /// Nothing.
     Deny,
@@ -72,12 +75,14 @@ pub enum OnUnpaid {
 }
 
 /// What the version of a plan says about time and payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Terms {
     /// The length of a period.
     pub cadence: Cadence,
     /// Where periods begin.
     pub billing: Billing,
+    /// How parts of a period are measured.
+    pub proration: Basis,
     /// Whether nothing has to be paid.
     pub is_free: bool,
     /// The trial of a new subscription.
@@ -105,7 +110,7 @@ pub struct Payer {
 }
 
 /// Another plan or quantity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Change {
     /// What is subscribed to afterwards.
     pub item: Item,
@@ -114,7 +119,7 @@ pub struct Change {
 }
 
 /// A subscription as it was last recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Subscription {
     /// Its id.
     pub id: Id<id::Subscription>,
@@ -248,13 +253,13 @@ pub struct Step {
 pub enum Effect {
     /// An event of this type; `data.at` is the instant of the step.
     Event(&'static str),
-    /// A period is over: what is charged in arrears is rated for `item`, up to `until`.
+    /// A period is over: what is charged in arrears is rated, up to `until`.
     PeriodClosed {
         /// The period.
         period: Period,
         /// Where use ended.
         until: Edge,
-        /// What was subscribed to.
+        /// What was subscribed to at its end; what changed within it is in the history of items.
         item: Item,
     },
     /// Something else is subscribed to.

@@ -1,11 +1,13 @@
 use super::*;
-use crate::proration::{Basis, portion};
+use crate::exact::Share;
+use crate::proration::portion;
 
 const CHANGE: Change = Change { item: Item { plan: Id::from_bytes([2; 16]), quantity: 5 }, terms: OTHER };
 
 const OTHER: Terms = Terms {
     cadence: Cadence::every(Unit::Month),
     billing: Billing::Anniversary,
+    proration: Basis::Second,
     is_free: false,
     trial: None,
     after_trial: AfterTrial::End,
@@ -63,17 +65,14 @@ fn check(story: &Story, from: Status, follows: &[(EventKind, Status)]) {
     assert_eq!(story.on(NOW).current.status, from);
     for kind in EventKind::ALL {
         let found = story.sub.apply(event(kind), &story.terms, &story.payer, at(NOW));
-        match follows.iter().find(|(one, _)| *one == kind) {
-            Some((_, to)) => {
-                let done = found.unwrap();
-                let step = done.steps.last().unwrap();
-                assert_eq!((step.from, step.to, step.cause), (Some(from), *to, Cause::Event(kind)), "{kind:?}");
-                assert_eq!((done.subscription.status, step.at), (*to, at(NOW)), "{kind:?}");
-            }
-            None => {
-                let refused = Refused::Illegal { from, event: kind, allowed: allowed.clone() };
-                assert_eq!(found.unwrap_err(), refused, "{from:?}");
-            }
+        if let Some((_, to)) = follows.iter().find(|(one, _)| *one == kind) {
+            let done = found.unwrap();
+            let step = done.steps.last().unwrap();
+            assert_eq!((step.from, step.to, step.cause), (Some(from), *to, Cause::Event(kind)), "{kind:?}");
+            assert_eq!((done.subscription.status, step.at), (*to, at(NOW)), "{kind:?}");
+        } else {
+            let refused = Refused::Illegal { from, event: kind, allowed: allowed.clone() };
+            assert_eq!(found.unwrap_err(), refused, "{from:?}");
         }
     }
 }
@@ -207,8 +206,10 @@ fn a_first_payment_makes_an_incomplete_subscription_active() {
 #[test]
 fn a_cancellation_now_rates_the_use_and_gives_unused_time_back_when_the_plan_says_so() {
     let mut story = Story::active();
+    story.tell("2027-02-09T00:00:00Z", Event::ChangeAtPeriodEnd(CHANGE));
     story.tell("2027-02-10T00:00:00Z", Event::Cancel);
     assert_eq!(writes(story.last()), ["credit 2027-02-10 to 2027-02-28", "close 2027-02-10 x1"]);
+    assert_eq!((story.sub.scheduled, story.sub.period, story.sub.advance_to), (None, None, None));
     assert_eq!(event_names(story.last()), ["subscription.canceled"]);
     assert_eq!(story.sub.lost_access_at, Some(at("2027-02-10T00:00:00Z")));
     let terms = Terms { credits_cancel: false, ..monthly() };
@@ -342,25 +343,33 @@ fn share(story: &Story, basis: Basis) -> (u64, u64) {
         }
         _ => None,
     };
-    let ratio = story.last().effects.iter().find_map(part).unwrap();
-    (ratio.numerator, ratio.denominator)
+    story.last().effects.iter().find_map(part).unwrap().parts()
 }
 
 #[test]
 fn a_day_that_a_pause_did_not_give_back_is_not_charged_again() {
-    let of = |now: &str, basis| {
-        let mut story = Story::active();
-        story.tell("2027-02-10T06:00:00Z", Event::Pause);
+    let of = |pause: &str, resume: &str, basis| {
+        let mut story = Story::new(Terms { proration: basis, ..monthly() }, Activation::Immediate);
+        story.tell(pause, Event::Pause);
         let credit = share(&story, basis);
-        story.tell(now, Event::Resume(Anchor::Kept));
+        story.tell(resume, Event::Resume(Anchor::Kept));
         (credit, share(&story, basis))
     };
+    let pause = "2027-02-10T06:00:00Z";
     // the period has the days from 31 January to 27 February; it was used up to the 10th
-    assert_eq!(of("2027-02-10T18:00:00Z", Basis::Day), ((17, 28), (17, 28)));
-    assert_eq!(of("2027-02-20T18:00:00Z", Basis::Day), ((17, 28), (8, 28)));
+    assert_eq!(of(pause, "2027-02-10T18:00:00Z", Basis::Day), ((17, 28), (17, 28)));
+    assert_eq!(of(pause, "2027-02-20T18:00:00Z", Basis::Day), ((17, 28), (8, 28)));
     // nothing is given back by this basis, so nothing is charged again
-    assert_eq!(of("2027-02-10T18:00:00Z", Basis::None), ((0, 1), (0, 1)));
-    assert_eq!(of("2027-02-20T18:00:00Z", Basis::None), ((0, 1), (0, 1)));
+    assert_eq!(of(pause, "2027-02-10T18:00:00Z", Basis::None), ((0, 1), (0, 1)));
+    assert_eq!(of(pause, "2027-02-20T18:00:00Z", Basis::None), ((0, 1), (0, 1)));
+    // the 30th and the 31st are one day of 30/360
+    let mut story = Story::new(Terms { proration: Basis::Day30360, ..monthly() }, Activation::Immediate);
+    story.sub.period = Some(Period::whole(at("2027-03-25T10:00:00Z"), at("2027-04-04T10:00:00Z")));
+    story.sub.advance_to = Some(at("2027-04-04T10:00:00Z"));
+    story.tell("2027-03-30T12:00:00Z", Event::Pause);
+    assert_eq!(share(&story, Basis::Day30360), (3, 9));
+    story.tell("2027-03-31T06:00:00Z", Event::Resume(Anchor::Kept));
+    assert_eq!(share(&story, Basis::Day30360), (3, 9));
 }
 
 #[test]
@@ -374,7 +383,7 @@ fn a_cancellation_that_is_undone_charges_from_the_day_after_it() {
         _ => None,
     });
     // from 28 February to 10 March, then to 30 March
-    assert_eq!(charged.map(|ratio| (ratio.numerator, ratio.denominator)), Some((11, 31)));
+    assert_eq!(charged.map(Share::parts), Some((11, 31)));
     assert_eq!((share(&story, Basis::Day), share(&story, Basis::None)), ((20, 31), (0, 1)));
 }
 
@@ -388,4 +397,6 @@ fn a_change_of_what_waits_for_its_first_payment_beyond_its_period_closes_that_at
         ["close 2027-02-01 x1", "open 2027-02-01 to 2028-02-01", "charge 2027-02-01 to 2028-02-01"]
     );
     assert_eq!(story.sub.period.unwrap().start, at(NOW));
+    let Effect::PeriodClosed { until, .. } = story.last().effects[0] else { panic!("{:?}", story.last()) };
+    assert_eq!(until, Edge::changed(at("2027-02-01T00:00:00Z")));
 }

@@ -27,6 +27,7 @@ fn monthly() -> Terms {
     Terms {
         cadence: Cadence::every(Unit::Month),
         billing: Billing::Anniversary,
+        proration: Basis::Second,
         is_free: false,
         trial: None,
         after_trial: AfterTrial::End,

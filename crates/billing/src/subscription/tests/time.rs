@@ -269,3 +269,14 @@ fn a_far_jump_to_an_end_on_a_boundary_opens_no_period_there() {
     let opened = vec!["close 2031-01-30 x1", "open 2031-01-30 to 2031-01-31", "charge 2031-01-30 to 2031-01-31"];
     assert_eq!(taken, [vec!["close 2031-01-31 x1"], opened]);
 }
+
+#[test]
+fn a_far_jump_to_the_end_of_a_grace_on_a_boundary_charges_no_period_there() {
+    let terms = Terms { cadence: Cadence::every(Unit::Day), grace_days: 400, ..monthly() };
+    let mut story = Story::new(terms, Activation::Immediate);
+    story.tell(START, Event::Overdue { since: at(START) });
+    let end = at(START).plus_seconds(days(400));
+    let jump = story.sub.at(&story.terms, &story.payer, end);
+    assert_eq!((jump.is_complete(), jump.current.status, jump.current.advance_to), (false, Status::Unpaid, None));
+    assert_eq!(jump.recorded.at(&story.terms, &story.payer, end).current, jump.current);
+}
