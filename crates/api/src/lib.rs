@@ -31,6 +31,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{any, get};
+use billing::Billing;
 use http::request::Parts;
 use http::{StatusCode, Uri};
 use kernel::mutant;
@@ -47,8 +48,10 @@ pub struct App(Arc<Reach>);
 
 /// See [`App`], which is cloned for every request.
 pub struct Reach {
-    /// The product.
+    /// Machines and their tokens.
     pub auth: Arc<Auth>,
+    /// Who pays, and what for.
+    pub billing: Arc<Billing>,
     /// Where error pages live.
     pub error_pages: ErrorPages,
     /// What `/readyz` says.
@@ -90,6 +93,7 @@ impl App {
             traffic: metrics::Traffic::default(),
             contacts,
             in_flight: Mutex::default(),
+            billing: Billing::open(Arc::clone(&auth.ground)),
             auth,
         }))
     }
