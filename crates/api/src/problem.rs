@@ -38,6 +38,8 @@ pub struct Problem {
     pub errors: Vec<FieldProblem>,
     /// The refused parameter of the query, or header in its place.
     pub parameter: Option<String>,
+    /// Members of its own, which programs read.
+    pub facts: Option<Value>,
     /// Seconds after which a retry can succeed.
     pub retry_after: Option<u32>,
     /// The value of `WWW-Authenticate`.
@@ -53,6 +55,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             parameter: None,
+            facts: None,
             retry_after: None,
             challenge: None,
         }
@@ -196,6 +199,9 @@ impl Problem {
             let error = json!({"parameter": name, "code": self.code, "detail": self.detail});
             members.insert("errors".to_owned(), json!([error]));
         }
+        if let Some(Value::Object(facts)) = &self.facts {
+            members.extend(facts.clone());
+        }
         members
     }
 
@@ -216,6 +222,10 @@ pub fn from_admin(error: &AdminError) -> Problem {
         AdminError::Forbidden(scope) => Problem::insufficient_scope(scope),
         AdminError::Invalid(errors) => Problem::invalid(errors.clone()),
         AdminError::Taken(code, detail) | AdminError::TooMany(code, detail) => Problem::conflict(code, detail.as_str()),
+        AdminError::Illegal { detail, from, event, allowed } => {
+            let facts = json!({"from": from, "event": event, "allowed": allowed});
+            Problem { facts: Some(facts), ..Problem::conflict("illegal_transition", detail.as_str()) }
+        }
         AdminError::State(detail) => Problem::conflict("conflict", detail.as_str()),
         AdminError::Stale => Problem::precondition_failed(),
         AdminError::Store(store::Error::Conflict(_)) => {
@@ -299,6 +309,10 @@ mod tests {
             (AdminError::Taken("client_id_taken", "taken".to_owned()), (409, "client_id_taken")),
             (AdminError::TooMany("too_many_secrets", "full".to_owned()), (409, "too_many_secrets")),
             (AdminError::State("built in".to_owned()), (409, "conflict")),
+            (
+                AdminError::Illegal { detail: "no".to_owned(), from: "canceled", event: "pause", allowed: Vec::new() },
+                (409, "illegal_transition"),
+            ),
             (AdminError::Stale, (412, "precondition_failed")),
             (AdminError::Store(store::Error::Conflict("client.update")), (409, "conflict")),
             (AdminError::Store(store::Error::Full), (503, "store_unavailable")),

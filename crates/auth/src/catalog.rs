@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::error::OauthError;
 
 /// Management scopes of the built-in API `<issuer>/api`.
-pub const MANAGEMENT_SCOPES: [(&str, &str); 19] = [
+pub const MANAGEMENT_SCOPES: [(&str, &str); 23] = [
     ("admin", "Everything"),
     ("clients:read", "Read clients and their secrets' dates"),
     ("clients:write", "Create, change and delete clients and secrets"),
@@ -27,6 +27,10 @@ pub const MANAGEMENT_SCOPES: [(&str, &str); 19] = [
     ("operators:write", "Invite, change, disable and remove operators"),
     ("audit:read", "Read the audit log and the issuance journal"),
     ("events:read", "Read events"),
+    ("customers:read", "Read customers and their standing"),
+    ("customers:write", "Create, change, suspend and delete customers"),
+    ("billing:read", "Read meters, features, plans and subscriptions"),
+    ("billing:write", "Change meters, features, plans and subscriptions, and say what is paid"),
     ("webhooks:read", "Read webhook endpoints and their deliveries"),
     ("webhooks:write", "Create, change and delete webhook endpoints, and send again"),
     ("limits:read", "Read limits"),

@@ -64,7 +64,13 @@ impl Denials {
         match change.kind {
             ChangeKind::Denied => self.deny(change.tenant, &change.key, change.until),
             ChangeKind::Epoch => self.raise(change.tenant, &change.key, change.seq),
-            ChangeKind::Client | ChangeKind::Apis | ChangeKind::Keys | ChangeKind::Tenant | ChangeKind::Operator => {}
+            ChangeKind::Client
+            | ChangeKind::Apis
+            | ChangeKind::Keys
+            | ChangeKind::Tenant
+            | ChangeKind::Operator
+            | ChangeKind::Customer
+            | ChangeKind::Catalog => {}
         }
     }
 

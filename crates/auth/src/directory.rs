@@ -326,6 +326,7 @@ impl Auth {
             }
             ChangeKind::Denied | ChangeKind::Epoch => self.denials.apply(change),
             ChangeKind::Operator => self.operator_sessions.forget(change.tenant, &change.key),
+            ChangeKind::Customer | ChangeKind::Catalog => {}
         }
     }
 

@@ -8,7 +8,7 @@ use kernel::secret::REFRESH_TOKEN;
 use record::action;
 use record::entry::Jti;
 use serde_json::json;
-use store::{Batch, ChangeKind, Store, params};
+use store::{Batch, ChangeKind, params};
 
 use crate::client::Client;
 use crate::denial::token_key;

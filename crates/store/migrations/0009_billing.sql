@@ -78,10 +78,14 @@ CREATE INDEX subscription_of_plan ON subscription (tenant_id, plan_id, id);
 CREATE INDEX subscription_due ON subscription (tenant_id, next_at) WHERE next_at IS NOT NULL;
 
 INSERT INTO scope (tenant_id, name, api, description, created_at)
-  SELECT tenant_id, 'customers:read', id, 'Read customers and their standing', created_at FROM api WHERE builtin = 'management';
+  SELECT tenant_id, 'customers:read', id, 'Read customers and their standing', created_at FROM api WHERE builtin = 'management'
+  ON CONFLICT (tenant_id, name) DO NOTHING;
 INSERT INTO scope (tenant_id, name, api, description, created_at)
-  SELECT tenant_id, 'customers:write', id, 'Create, change, suspend and delete customers', created_at FROM api WHERE builtin = 'management';
+  SELECT tenant_id, 'customers:write', id, 'Create, change, suspend and delete customers', created_at FROM api WHERE builtin = 'management'
+  ON CONFLICT (tenant_id, name) DO NOTHING;
 INSERT INTO scope (tenant_id, name, api, description, created_at)
-  SELECT tenant_id, 'billing:read', id, 'Read meters, features, plans and subscriptions', created_at FROM api WHERE builtin = 'management';
+  SELECT tenant_id, 'billing:read', id, 'Read meters, features, plans and subscriptions', created_at FROM api WHERE builtin = 'management'
+  ON CONFLICT (tenant_id, name) DO NOTHING;
 INSERT INTO scope (tenant_id, name, api, description, created_at)
-  SELECT tenant_id, 'billing:write', id, 'Change meters, features, plans and subscriptions, and say what is paid', created_at FROM api WHERE builtin = 'management';
+  SELECT tenant_id, 'billing:write', id, 'Change meters, features, plans and subscriptions, and say what is paid', created_at FROM api WHERE builtin = 'management'
+  ON CONFLICT (tenant_id, name) DO NOTHING;

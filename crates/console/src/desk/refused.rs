@@ -77,6 +77,7 @@ impl From<AdminError> for Refused {
             AdminError::Taken(code, sentence) | AdminError::TooMany(code, sentence) => {
                 Self::page(StatusCode::CONFLICT, code, sentence)
             }
+            AdminError::Illegal { detail, .. } => Self::page(StatusCode::CONFLICT, "illegal_transition", detail),
             AdminError::State(sentence) => Self::page(StatusCode::CONFLICT, "conflict", sentence),
             AdminError::Stale => Self::page(
                 StatusCode::CONFLICT,
