@@ -68,6 +68,8 @@ kinds! {
     Plan = "pln";
     /// A customer's subscription to a plan.
     Subscription = "sub";
+    /// Who pays: subscriptions, and the clients that act for it.
+    Customer = "cus";
 }
 
 /// A typed 16-byte identifier.

@@ -90,4 +90,7 @@ store::statements! {
     /// The oldest event that is kept.
     EVENT_OLDEST = "SELECT position, id, kind, customer_id, sequence, at, data FROM event WHERE tenant_id = ?1 \
         ORDER BY position LIMIT 1";
+    /// A not-before number: the feed number of this very commit.
+    EPOCH_RAISE =
+        "INSERT INTO epoch (tenant_id, key, not_before_seq, expires_at) SELECT ?1, ?2, h.seq, ?3 FROM change_head h WHERE h.shard = ?4 ON CONFLICT (tenant_id, key) DO UPDATE SET not_before_seq = excluded.not_before_seq, expires_at = excluded.expires_at";
 }
