@@ -22,10 +22,12 @@ pub mod request_id;
 pub mod route;
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use auth::Auth;
+use auth::client::Client;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
@@ -34,7 +36,9 @@ use axum::routing::{any, get};
 use billing::Billing;
 use http::request::Parts;
 use http::{StatusCode, Uri};
+use kernel::id::{self, Id};
 use kernel::mutant;
+use kernel::principal::Principal;
 use record::tenant::Tenant;
 
 use oauth_error::ErrorPages;
@@ -108,6 +112,21 @@ impl App {
             .tenant(slug_of(&parts.uri))
             .await?
             .filter(|tenant| tenant.disabled_at.is_none() || mutant::is("C04-tenant")))
+    }
+
+    /// The principal behind a bearer token of the admin API, with its client; `None` for a token that is not good here.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn principal(
+        &self,
+        tenant: &Tenant,
+        token: &str,
+        source: Option<IpAddr>,
+        request: Id<id::Request>,
+    ) -> Result<Option<(Principal, Arc<Client>)>, store::Error> {
+        let bearer = self.auth.bearer(tenant, token).await?;
+        Ok(bearer.and_then(|bearer| bearer.principal(None, source, request)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jose::Alg;
 use kernel::id::{self, Id};
 use kernel::principal::Principal;
+use kernel::standing::is_feature_key;
 use record::action;
 use serde_json::json;
 use store::{Batch, ChangeKind, params};
@@ -42,8 +43,30 @@ pub struct ScopeFields {
     pub name: Option<String>,
     /// For people.
     pub description: Option<String>,
+    /// The feature that a customer needs for its clients to get the scope.
+    pub requires_feature: Field<String>,
     /// The description that a change was decided on; another one makes it stale.
     pub was: Option<String>,
+}
+
+/// Takes over the feature that a field names.
+fn requires(problems: &mut Vec<FieldProblem>, field: Field<String>, slot: &mut Option<Arc<str>>) {
+    match field {
+        Field::Absent => {}
+        Field::Null => *slot = None,
+        Field::Value(key) if is_feature_key(&key) => *slot = Some(Arc::from(key)),
+        Field::Value(_) => {
+            let detail = "requires_feature takes the key of a feature: 1 to 64 characters of a-z 0-9 . _ -, the first a \
+                letter or digit";
+            problems.push(FieldProblem::new("requires_feature", "bad_value", detail));
+        }
+    }
+}
+
+impl Scope {
+    fn audit_view(&self) -> serde_json::Value {
+        json!({"api": self.api.to_string(), "description": self.description, "requires_feature": self.requires.as_deref()})
+    }
 }
 
 impl Api {
@@ -267,6 +290,8 @@ impl Auth {
             let detail = "description takes up to 500 characters, none of control";
             problems.push(FieldProblem::new("description", "bad_value", detail));
         }
+        let mut required = None;
+        requires(&mut problems, fields.requires_feature, &mut required);
         if !problems.is_empty() {
             return Err(AdminError::Invalid(problems));
         }
@@ -277,15 +302,15 @@ impl Auth {
             return Err(AdminError::Taken("scope_taken", format!("there is already a scope {name} in this tenant")));
         }
         let now = self.clock.now();
-        let batch = Batch::new()
-            .expect(1, &sql::SCOPE_INSERT, params![tenant.id, name.as_str(), api, description.as_str(), now])
-            .change(ChangeKind::Apis, name.as_str());
-        let after = json!({"api": api.to_string(), "description": description});
+        let scope = Scope { api, description, requires: required, created_at: now };
+        let ask = params![tenant.id, name.as_str(), api, scope.description.as_str(), now, scope.requires.as_deref()];
+        let batch = Batch::new().expect(1, &sql::SCOPE_INSERT, ask).change(ChangeKind::Apis, name.as_str());
+        let after = scope.audit_view();
         let record = change_record(self, who, tenant, action::SCOPE_CREATED, ("scope", &name), (None, Some(after)));
-        Ok(Planned { batch, record, value: (name, Scope { api, description, created_at: now }) })
+        Ok(Planned { batch, record, value: (name, scope) })
     }
 
-    /// Describes a scope anew.
+    /// Describes a scope anew, or changes what it requires.
     ///
     /// # Errors
     /// [`AdminError::NotFound`], [`AdminError::Stale`], [`AdminError::Invalid`], [`AdminError::State`], the store's.
@@ -307,6 +332,8 @@ impl Auth {
         if fields.name.is_some() {
             problems.push(FieldProblem::new("name", "read_only", "name cannot be changed, because tokens carry it"));
         }
+        let mut changed = scope.clone();
+        requires(&mut problems, fields.requires_feature, &mut changed.requires);
         let description = fields.description.unwrap_or_else(|| scope.description.clone());
         if description.chars().count() > 500 || description.chars().any(char::is_control) {
             let detail = "description takes up to 500 characters, none of control";
@@ -318,13 +345,20 @@ impl Auth {
         if owner.builtin == Some(crate::catalog::Builtin::Management) {
             return Err(AdminError::State("the scopes of the management API are fixed".to_owned()));
         }
-        let batch = Batch::new()
-            .expect(1, &sql::SCOPE_UPDATE, params![tenant.id, name, description.as_str(), scope.description.as_str()])
-            .change(ChangeKind::Apis, name);
-        let (before, after) = (json!({"description": scope.description}), json!({"description": description}));
+        changed.description = description;
+        let ask = params![
+            tenant.id,
+            name,
+            changed.description.as_str(),
+            scope.description.as_str(),
+            changed.requires.as_deref(),
+            scope.requires.as_deref().unwrap_or_default(),
+        ];
+        let batch = Batch::new().expect(1, &sql::SCOPE_UPDATE, ask).change(ChangeKind::Apis, name);
+        let (before, after) = record::plan::difference(&scope.audit_view(), &changed.audit_view());
         let object = ("scope", name);
         let record = change_record(self, who, tenant, action::SCOPE_UPDATED, object, (Some(before), Some(after)));
-        Ok(Planned { batch, record, value: Scope { description, ..scope.clone() } })
+        Ok(Planned { batch, record, value: changed })
     }
 
     /// Deletes a scope that no client may request any more.
@@ -348,7 +382,7 @@ impl Auth {
             return Err(AdminError::State("clients may still request this scope; take it from them first".to_owned()));
         }
         let batch = Batch::new().expect(1, &sql::SCOPE_DELETE, params![tenant.id, name]).change(ChangeKind::Apis, name);
-        let before = json!({"api": api.to_string(), "description": scope.description});
+        let before = scope.audit_view();
         let record = change_record(self, who, tenant, action::SCOPE_DELETED, ("scope", name), (Some(before), None));
         Ok(Planned { batch, record, value: () })
     }

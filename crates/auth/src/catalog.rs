@@ -11,6 +11,7 @@ use store::Row;
 
 use crate::client::Client;
 use crate::error::OauthError;
+use crate::standing::Gate;
 
 /// Management scopes of the built-in API `<issuer>/api`.
 pub const MANAGEMENT_SCOPES: [(&str, &str); 23] = [
@@ -101,6 +102,8 @@ pub struct Scope {
     pub api: Id<id::Api>,
     /// For people.
     pub description: String,
+    /// The feature that a customer needs for its clients to get it.
+    pub requires: Option<Arc<str>>,
     /// Creation.
     pub created_at: Timestamp,
 }
@@ -175,7 +178,12 @@ impl Catalog {
         let apis = apis.iter().map(|row| api_from_row(row, issuer)).collect::<Result<Vec<_>, _>>()?;
         let mut by_name = HashMap::with_capacity(scopes.len());
         for row in scopes {
-            let scope = Scope { api: row.id(1)?, description: row.text(2)?.to_owned(), created_at: row.time(3)? };
+            let scope = Scope {
+                api: row.id(1)?,
+                description: row.text(2)?.to_owned(),
+                requires: row.text_opt(4)?.map(Arc::from),
+                created_at: row.time(3)?,
+            };
             by_name.insert(Arc::from(row.text(0)?), scope);
         }
         Ok(Self { apis, scopes: by_name })
@@ -185,7 +193,8 @@ impl Catalog {
     pub(crate) fn management() -> Self {
         let api = Id::from_bytes([0; 16]);
         let created_at = Timestamp::default();
-        let scope = |name: &str| (Arc::from(name), Scope { api, description: String::new(), created_at });
+        let scope =
+            |name: &str| (Arc::from(name), Scope { api, description: String::new(), requires: None, created_at });
         Self { apis: Vec::new(), scopes: MANAGEMENT_SCOPES.iter().map(|(name, _)| scope(name)).collect() }
     }
 
@@ -204,17 +213,29 @@ impl Catalog {
         self.scopes.get(scope).and_then(|s| self.api(s.api))
     }
 
+    /// The feature that a scope requires.
+    pub fn requires(&self, scope: &str) -> Option<&str> {
+        self.scopes.get(scope)?.requires.as_deref()
+    }
+
     /// The API that a `resource` parameter names: scheme and host in any letter case, the rest byte by byte.
     pub fn by_resource(&self, resource: &str) -> Option<&Api> {
         let wanted = normalize(resource)?;
         self.apis.iter().find(|api| normalize(&api.identifier).as_deref() == Some(wanted.as_str()))
     }
 
-    /// Decides scopes and audience of a request (RFC 6749 §3.3, RFC 8707 §2).
+    /// Decides scopes and audience of a request (RFC 6749 §3.3, RFC 8707 §2). What the gate withholds is left out of the
+    /// defaults, and refused when it is asked for.
     ///
     /// # Errors
     /// [`OauthError::InvalidScope`] and [`OauthError::InvalidTarget`], naming what is refused.
-    pub fn grant(&self, client: &Client, narrowed: Option<&[Arc<str>]>, ask: &Ask<'_>) -> Result<Granted, OauthError> {
+    pub fn grant(
+        &self,
+        client: &Client,
+        narrowed: Option<&[Arc<str>]>,
+        gate: Gate<'_>,
+        ask: &Ask<'_>,
+    ) -> Result<Granted, OauthError> {
         let targets = self.targets(client, &ask.resources)?;
         // Resources are judged before scopes, their number included.
         check_number(client, &targets)?;
@@ -233,11 +254,14 @@ impl Catalog {
                 .map(|s| &**s)
                 .filter(|s| allowed(s))
                 .filter(|s| targets.is_empty() || self.owner(s).is_some_and(|o| targets.iter().any(|t| t.id == o.id)))
+                .filter(|s| gate.leaves(s, self.requires(s)))
                 .collect(),
         };
         if !explicit && scopes.is_empty() && !client.settings.scopes.is_empty() {
             return Err(OauthError::InvalidScope(
-                "this client has no default scopes here; name the scopes in the scope parameter".to_owned(),
+                "this client has no default scopes here, or its customer has access to none of them; \
+                 name the scopes in the scope parameter"
+                    .to_owned(),
             ));
         }
         let mut owners: Vec<&Api> = Vec::new();
@@ -267,6 +291,11 @@ impl Catalog {
             owners
         };
         check_number(client, &audience)?;
+        for scope in &scopes {
+            if let Some(withheld) = gate.withholds(scope, self.requires(scope)) {
+                return Err(gate.refused(scope, withheld));
+            }
+        }
         Ok(Granted {
             scope: Arc::from(scopes.join(" ")),
             token_ttl_seconds: audience.iter().filter_map(|a| a.token_ttl_seconds).min(),
@@ -277,7 +306,7 @@ impl Catalog {
 
     /// What one token of a client can have: its default scopes, else as many of its scopes, in their order, as belong
     /// together. `None` when a request without scopes is refused too.
-    pub fn grantable(&self, client: &Client) -> Option<Granted> {
+    pub fn grantable(&self, client: &Client, gate: Gate<'_>) -> Option<Granted> {
         let settings = &client.settings;
         let listed = if settings.default_scopes.is_empty() { &settings.scopes } else { &settings.default_scopes };
         let mut best = None;
@@ -285,12 +314,12 @@ impl Catalog {
         for scope in listed {
             let asked = if taken.is_empty() { scope.to_string() } else { format!("{taken} {scope}") };
             let ask = Ask { scope: Some(asked.as_str()), resources: Vec::new() };
-            if let Ok(granted) = self.grant(client, None, &ask) {
+            if let Ok(granted) = self.grant(client, None, gate, &ask) {
                 best = Some(granted);
                 taken = asked;
             }
         }
-        best.or_else(|| self.grant(client, None, &Ask::default()).ok())
+        best.or_else(|| self.grant(client, None, gate, &Ask::default()).ok())
     }
 
     fn targets(&self, client: &Client, resources: &[&str]) -> Result<Vec<&Api>, OauthError> {

@@ -69,6 +69,40 @@ pub enum TokenFormat {
     Opaque,
 }
 
+/// What a client's tokens say about its customer when the client asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Claim {
+    /// The key of the plan.
+    Plan,
+    /// The features with their values.
+    Ent,
+    /// The version of the standing.
+    EntVer,
+    /// The status of the subscription.
+    SubStatus,
+}
+
+impl Claim {
+    /// Every claim.
+    pub const ALL: [Self; 4] = [Self::Plan, Self::Ent, Self::EntVer, Self::SubStatus];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Ent => "ent",
+            Self::EntVer => "ent_ver",
+            Self::SubStatus => "sub_status",
+        }
+    }
+
+    /// Reads [`Claim::name`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|claim| claim.name() == text)
+    }
+}
+
 /// Whether a limit refuses or only counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
@@ -119,6 +153,9 @@ pub struct Settings {
     /// Claims added to each of its tokens.
     #[serde(default)]
     pub static_claims: serde_json::Map<String, serde_json::Value>,
+    /// Claims about its customer in its tokens.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
     /// Signing algorithm of its tokens.
     #[serde(default)]
     pub signing_alg: Option<String>,
@@ -182,6 +219,8 @@ pub struct Client {
     pub id: Id<id::Client>,
     /// Public id.
     pub client_id: Arc<str>,
+    /// The customer that it acts for; a client without one is internal and not billed.
+    pub customer: Option<Id<id::Customer>>,
     /// What an administrator decides.
     pub settings: Settings,
     /// When it ends.
@@ -207,6 +246,7 @@ impl Client {
         Ok(Self {
             id: row.id(0)?,
             client_id: Arc::from(row.text(1)?),
+            customer: row.id_opt(8)?,
             settings: serde_json::from_str(row.text(2)?).map_err(|_| store::Error::RowCorrupt)?,
             expires_at: row.time_opt(3)?,
             disabled_at: row.time_opt(4)?,

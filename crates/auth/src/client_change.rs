@@ -16,7 +16,7 @@ use store::{Batch, ChangeKind, params};
 
 use crate::catalog::{Builtin, Catalog, is_scope_token, normalize};
 use crate::client::{
-    ACCESS_TTL_SECONDS, AuthMethod, CLIENT_CREDENTIALS, Client, REFRESH_IDLE_DEFAULT_SECONDS, REFRESH_TOKEN,
+    ACCESS_TTL_SECONDS, AuthMethod, CLIENT_CREDENTIALS, Claim, Client, REFRESH_IDLE_DEFAULT_SECONDS, REFRESH_TOKEN,
     REFRESH_TTL_DEFAULT_SECONDS, REFRESH_TTL_SECONDS, RateLimit, Settings, Status, TokenFormat, TokenQuota, fold,
 };
 use crate::credential::{SecretKind, estimated_bits};
@@ -56,6 +56,10 @@ pub struct ClientFields {
     pub introspects: Field<Vec<String>>,
     /// Claims added to its tokens.
     pub static_claims: Field<Map<String, Value>>,
+    /// The customer that it acts for.
+    pub customer_id: Field<String>,
+    /// Claims about its customer.
+    pub claims: Field<Vec<String>>,
     /// Signing algorithm.
     pub signing_alg: Field<String>,
     /// Life of its access tokens.
@@ -93,6 +97,9 @@ pub struct ClientView {
     pub secret: Option<Secret<String>>,
     /// What the administrator should know.
     pub warnings: Vec<Warning>,
+    /// The customer that this very change puts the client under. Whether there is one of this id in the tenant is for the
+    /// caller to guard in the same commit.
+    pub joins: Option<Id<id::Customer>>,
 }
 
 /// Whether a text may be chosen as a public client id.
@@ -135,6 +142,18 @@ fn ranged(
     }
 }
 
+/// Takes over the customer that a field names.
+fn customer(problems: &mut Vec<FieldProblem>, field: &Field<String>, slot: &mut Option<Id<id::Customer>>) {
+    match field {
+        Field::Absent => {}
+        Field::Null => *slot = None,
+        Field::Value(text) => match Id::parse(text) {
+            Ok(id) => *slot = Some(id),
+            Err(error) => problems.push(FieldProblem::new("customer_id", "bad_value", format!("this is {error}"))),
+        },
+    }
+}
+
 /// Takes over the list if each text passes; otherwise notes a problem at its index.
 fn texts(
     problems: &mut Vec<FieldProblem>,
@@ -169,6 +188,7 @@ impl Settings {
             multi_audience: false,
             introspects: Vec::new(),
             static_claims: Map::new(),
+            claims: Vec::new(),
             signing_alg: None,
             access_token_ttl_seconds: None,
             access_token_format: TokenFormat::Jwt,
@@ -249,6 +269,13 @@ impl Settings {
             small(problems, "static_claims", claims);
         }
         fields.static_claims.apply_or(&mut self.static_claims, Map::new());
+        let claim = |text: &str| match Claim::parse(text) {
+            Some(_) => Ok(()),
+            None => Err(format!("{text} is not offered; claims takes plan, ent, ent_ver and sub_status")),
+        };
+        if let Field::Value(claims) = texts(problems, "claims", fields.claims, claim) {
+            self.claims = claims.iter().filter_map(|claim| Claim::parse(claim)).collect();
+        }
         if let Field::Value(alg) = &fields.signing_alg
             && Alg::parse(alg).is_none()
         {
@@ -384,6 +411,8 @@ impl Auth {
         }
         let defaults_given = !matches!(fields.default_scopes, Field::Absent);
         let mut settings = Settings::initial();
+        let mut joins = None;
+        customer(&mut problems, &fields.customer_id, &mut joins);
         settings.apply(fields, catalog, &mut problems);
         let created = self.missing_scopes(catalog, &settings, &mut problems);
         if !defaults_given && !self.settings.hardened {
@@ -421,6 +450,7 @@ impl Auth {
                 expires_at,
                 now,
                 i64::from(settings.has_limits()),
+                joins,
             ],
         );
         for scope in &settings.scopes {
@@ -439,6 +469,7 @@ impl Auth {
         let client = Client {
             id,
             client_id: Arc::from(client_id.as_str()),
+            customer: joins,
             settings,
             expires_at,
             disabled_at: None,
@@ -447,15 +478,18 @@ impl Auth {
             updated_at: now,
             credentials: Vec::new(),
         };
+        warnings.extend(self.capped(&client));
         let after = audit_view(&client);
         // A public id that is taken again must not revive tokens of its former holder.
-        let batch = self
-            .raise_epoch(batch, tenant.id, id.to_string())
-            .change(ChangeKind::Client, client_id.as_str())
-            .event(event(self, Type::ClientCreated, ("client", &client_id), json!({})));
+        let batch = self.raise_epoch(batch, tenant, id).change(ChangeKind::Client, client_id.as_str()).event(event(
+            self,
+            Type::ClientCreated,
+            ("client", &client_id),
+            json!({}),
+        ));
         let record =
             change_record(self, who, tenant, action::CLIENT_CREATED, ("client", &client_id), (None, Some(after)));
-        Ok(Planned { batch, record, value: ClientView { client, secret, warnings } })
+        Ok(Planned { batch, record, value: ClientView { client, secret, warnings, joins } })
     }
 
     fn judge_secret(&self, secret: &str, problems: &mut Vec<FieldProblem>, warnings: &mut Vec<Warning>) {
@@ -476,6 +510,19 @@ impl Auth {
                 warnings.push(Warning { code: "weak_secret", detail: detail.to_owned() });
             }
         }
+    }
+
+    /// The warning that tokens of a client live shorter than it is set to.
+    fn capped(&self, client: &Client) -> Option<Warning> {
+        let (longest, settings) = (self.settings.max_jwt_ttl_seconds, &client.settings);
+        let is_capped = client.customer.is_some()
+            && settings.access_token_format == TokenFormat::Jwt
+            && settings.access_token_ttl_seconds.is_some_and(|ttl| ttl > longest);
+        let detail = format!(
+            "the JWTs of a client that acts for a customer live {longest} s at most (billing.max_jwt_ttl_seconds), so that \
+             they end soon after the customer's access does"
+        );
+        is_capped.then_some(Warning { code: "ttl_capped", detail })
     }
 
     /// Scopes of the client that the tenant does not have; a problem each where they are not created on the way.
@@ -513,7 +560,7 @@ impl Auth {
         let api = catalog.builtin(Builtin::Default).ok_or(store::Error::RowCorrupt)?.id;
         let now = self.clock.now();
         for scope in scopes {
-            batch = batch.run(&sql::SCOPE_INSERT, params![tenant.id, &**scope, api, "", now]);
+            batch = batch.run(&sql::SCOPE_INSERT, params![tenant.id, &**scope, api, "", now, None::<&str>]);
         }
         Ok(batch.change(ChangeKind::Apis, "scopes"))
     }
@@ -571,6 +618,7 @@ impl Auth {
             problems.push(FieldProblem::new("client_id", "read_only", detail));
         }
         std::mem::take(&mut fields.expiry).apply_optional(&mut client.expires_at);
+        customer(&mut problems, &fields.customer_id, &mut client.customer);
         let defaults_given = !matches!(fields.default_scopes, Field::Absent);
         client.settings.apply(fields, &catalog, &mut problems);
         if !defaults_given {
@@ -585,6 +633,9 @@ impl Auth {
         if client.status(now) == Status::Expired {
             warnings.push(Warning { code: "expired", detail: "expiry is in the past".to_owned() });
         }
+        warnings.extend(self.capped(&client));
+        let moves = client.customer != current.customer;
+        let joins = client.customer.filter(|_| moves);
         let batch = self.create_scopes(Batch::new(), tenant, &catalog, &created)?;
         let mut batch = update(batch, tenant, &client, now)?;
         if client.settings.scopes != current.settings.scopes {
@@ -592,6 +643,10 @@ impl Auth {
             for scope in &client.settings.scopes {
                 batch = batch.run(&sql::CLIENT_SCOPE_INSERT, params![tenant.id, &**scope, client.id]);
             }
+        }
+        if moves {
+            // Its tokens were issued under another standing, and what that has ended must not begin again.
+            batch = self.raise_epoch(batch, tenant, client.id);
         }
         let (before, after) = difference(&audit_view(&current), &audit_view(&client));
         let facts = json!({"changed": after, "previous": before});
@@ -609,7 +664,7 @@ impl Auth {
         );
         client.version = client.version.saturating_add(1);
         client.updated_at = now;
-        Ok(Planned { batch, record, value: ClientView { client, secret: None, warnings } })
+        Ok(Planned { batch, record, value: ClientView { client, secret: None, warnings, joins } })
     }
 
     /// Disables a client: it gets no tokens, its tokens and families are dead. Repeating it changes nothing.
@@ -645,7 +700,7 @@ impl Auth {
         let record = change_record(self, who, tenant, verb, ("client", client_id), (Some(before), Some(after)));
         client.version = client.version.saturating_add(1);
         client.updated_at = now;
-        Ok(Planned { batch, record, value: ClientView { client, secret: None, warnings: Vec::new() } })
+        Ok(Planned { batch, record, value: ClientView { client, secret: None, warnings: Vec::new(), joins: None } })
     }
 
     /// Deletes a client with its secrets; its tokens and families are dead.
@@ -700,6 +755,7 @@ fn update(batch: Batch, tenant: &Tenant, client: &Client, now: Timestamp) -> Res
             now,
             client.version,
             i64::from(client.settings.has_limits()),
+            client.customer,
         ],
     ))
 }
@@ -714,6 +770,7 @@ pub(crate) fn hint_of(text: &str) -> String {
 fn audit_view(client: &Client) -> Value {
     let mut view = serde_json::to_value(&client.settings).unwrap_or(Value::Null);
     if let Value::Object(members) = &mut view {
+        members.insert("customer_id".to_owned(), json!(client.customer.map(|id| id.to_string())));
         members.insert("expiry".to_owned(), json!(client.expires_at.map(|t| t.to_string())));
         members.insert("disabled_at".to_owned(), json!(client.disabled_at.map(|t| t.to_string())));
     }

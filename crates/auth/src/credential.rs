@@ -157,6 +157,9 @@ pub struct Authenticated {
     pub credential: Option<Id<id::Secret>>,
     /// The narrower scopes of the credential.
     pub narrowed: Option<Vec<Arc<str>>>,
+    /// The feed number that was applied before the client was read: what is decided from here on is stamped with it, so
+    /// that a revocation in the meantime reaches it.
+    pub seq: u64,
 }
 
 /// The parts that client authentication needs beside the record.
@@ -245,7 +248,7 @@ impl Authenticator {
         })
     }
 
-    /// Decides whether the presented credentials prove the client. Why they do not is for the record alone: the caller
+    /// Decides whether the presented credentials prove the client, which was read after the feed had come to `seq`. Why they do not is for the record alone: the caller
     /// gets [`OauthError::InvalidClient`] whatever the cause.
     ///
     /// # Errors
@@ -253,7 +256,7 @@ impl Authenticator {
     pub async fn authenticate(
         &self,
         tenant: &Tenant,
-        client: Option<Arc<Client>>,
+        (client, seq): (Option<Arc<Client>>, u64),
         presented: &Presented,
         source: Option<IpAddr>,
         now: Timestamp,
@@ -265,7 +268,7 @@ impl Authenticator {
                     if client.settings.token_endpoint_auth_method == AuthMethod::None
                         && client.status(now) == Status::Active =>
                 {
-                    Ok(Authenticated { client, credential: None, narrowed: None })
+                    Ok(Authenticated { client, credential: None, narrowed: None, seq })
                 }
                 other => Err(self.fail(Denial::of(other.as_deref(), Denial::NoSecret, now))),
             });
@@ -299,7 +302,7 @@ impl Authenticator {
         match (client, found) {
             (Some(client), Some(id)) if usable(&client, presented.place, now) => {
                 let narrowed = client.credentials.iter().find(|c| c.id == id).and_then(|c| c.scopes.clone());
-                Ok(Ok(Authenticated { client, credential: Some(id), narrowed }))
+                Ok(Ok(Authenticated { client, credential: Some(id), narrowed, seq }))
             }
             (client, found) => {
                 let denial = if found.is_some() { Denial::WrongMethod } else { denial };

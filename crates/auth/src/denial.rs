@@ -12,6 +12,7 @@ use kernel::tenant::TenantId;
 use record::entry::{Jti, Origin};
 use store::{Change, ChangeKind, Store, params};
 
+use crate::client::Client;
 use crate::sql;
 
 /// The denylist and the epochs of every tenant.
@@ -30,6 +31,8 @@ pub enum Denial {
     Origin,
     /// Every token of the client was.
     Client,
+    /// Its customer lost access, in part or whole.
+    Customer,
     /// Every token of the tenant was.
     Tenant,
 }
@@ -88,12 +91,12 @@ impl Denials {
     }
 
     /// Whether a token is still good as far as revocations go. A poisoned table answers no.
-    pub fn allows(&self, tenant: TenantId, client: Id<id::Client>, jti: &Jti) -> bool {
+    pub fn allows(&self, tenant: TenantId, client: &Client, jti: &Jti) -> bool {
         self.denial(tenant, client, jti).is_none()
     }
 
     /// What made a token worthless, the narrowest first; `None` for one that is good. A poisoned table denies all.
-    pub fn denial(&self, tenant: TenantId, client: Id<id::Client>, jti: &Jti) -> Option<Denial> {
+    pub fn denial(&self, tenant: TenantId, client: &Client, jti: &Jti) -> Option<Denial> {
         let origin = match &jti.origin {
             Origin::Credential(id) => *id.as_bytes(),
             Origin::Family(id) => *id.as_bytes(),
@@ -105,10 +108,17 @@ impl Denials {
         if denied.contains_key(&(tenant, origin)) && !mutant::is("R02-family") {
             return Some(Denial::Origin);
         }
-        [(origin, Denial::Origin), (*client.as_bytes(), Denial::Client), (*tenant.as_bytes(), Denial::Tenant)]
-            .into_iter()
-            .find(|(key, _)| epochs.get(&(tenant, *key)).is_some_and(|not_before| jti.seq < *not_before))
-            .map(|(_, denial)| denial)
+        let customer = client.customer.filter(|_| !mutant::is("S-22-epoch"));
+        [
+            Some((origin, Denial::Origin)),
+            Some((*client.id.as_bytes(), Denial::Client)),
+            customer.map(|customer| (*customer.as_bytes(), Denial::Customer)),
+            Some((*tenant.as_bytes(), Denial::Tenant)),
+        ]
+        .into_iter()
+        .flatten()
+        .find(|(key, _)| epochs.get(&(tenant, *key)).is_some_and(|not_before| jti.seq < *not_before))
+        .map(|(_, denial)| denial)
     }
 
     /// Forgets denylist entries whose token cannot be unexpired any more.

@@ -50,6 +50,9 @@ pub struct Settings {
     pub auto_create_scopes: bool,
     /// Whether new clients get no default scopes.
     pub hardened: bool,
+    /// Longest life of a JWT of a client that acts for a customer, in seconds: nobody can take one back earlier from a
+    /// resource server that verifies it by itself.
+    pub max_jwt_ttl_seconds: u32,
     /// Whether a weak chosen secret is refused instead of warned about.
     pub reject_weak_secrets: bool,
     /// Request rate of a client that has none of its own.
@@ -80,6 +83,7 @@ impl Default for Settings {
             issuer: "http://127.0.0.1:8080".to_owned(),
             auto_create_scopes: true,
             hardened: false,
+            max_jwt_ttl_seconds: 900,
             reject_weak_secrets: false,
             client_rate: Rate::per_second(1_000, 2_000),
             source_rate: Rate::per_second(20_000, 40_000),

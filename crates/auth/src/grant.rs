@@ -1,8 +1,8 @@
 //! The token endpoint's use-case: who asks, for what, within which limits, and the token.
 //!
 //! The order of checks is fixed, so that every bad request has one defined answer: client authentication and
-//! limits, `grant_type`, parameters of the grant, `resource`, `scope`, quota. A refusal never rotates a
-//! refresh token: rotation happens in the commit that issues.
+//! limits, `grant_type`, parameters of the grant, the standing of the client's customer, `resource`, `scope`, what the
+//! scopes require, quota. A refusal never rotates a refresh token: rotation happens in the commit that issues.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::mutant;
 use kernel::secret::{ACCESS_TOKEN, Secret, generate_credential};
+use kernel::standing::Standing;
 use record::action;
 use record::entry::{Grant, Issuance, Jti, Origin, TokenKind};
 use store::{Batch, ChangeKind, params};
@@ -32,6 +33,7 @@ use crate::family::{Family, Judgment, RefreshToken, new_handle, token_text};
 use crate::key::KeyPurpose;
 use crate::limit::{LimitState, Rate, rate_of};
 use crate::sql;
+use crate::standing::Gate;
 use crate::token::Claims;
 use record::plan::{change_record, event};
 use record::tenant::Tenant;
@@ -87,9 +89,10 @@ struct Issue<'a> {
     tenant: &'a Tenant,
     who: &'a Authenticated,
     credential: Id<id::Secret>,
+    gate: Gate<'a>,
     granted: &'a Granted,
+    lifetime_seconds: u32,
     origin: Origin,
-    seq: u64,
     grant: Grant,
     generation: Option<u32>,
     source: Option<IpAddr>,
@@ -107,28 +110,9 @@ struct Issued {
 const NOT_ITS_GRANT: OauthError =
     OauthError::UnauthorizedClient(Cow::Borrowed("this client may not use this grant_type"));
 
-/// The claims of a token, and the seconds it lives.
-fn claims(
-    tenant: &Tenant,
-    client: &Client,
-    granted: &Granted,
-    jti: Jti,
-    now: Timestamp,
-) -> Result<(String, u32), OauthError> {
-    let lifetime_seconds = client.access_ttl_seconds(granted.token_ttl_seconds, now);
-    if lifetime_seconds == 0 {
-        return Err(OauthError::InvalidClient);
-    }
-    let claims = Claims {
-        tenant,
-        client,
-        audience: &granted.audience,
-        scope: &granted.scope,
-        jti: &jti.to_string(),
-        issued_at: now,
-        lifetime_seconds,
-    };
-    Ok((claims.encode(), lifetime_seconds))
+/// The gate of a client, or the refusal that names the state of its customer's subscription.
+fn gate<'a>(client: &Client, standing: Option<&'a Standing>) -> Result<Gate<'a>, OauthError> {
+    Gate::of(client, standing).map_err(|refusal| OauthError::UnauthorizedClient(refusal.to_string().into()))
 }
 
 /// What signs a token: the client's choice, else its API's.
@@ -138,6 +122,26 @@ fn algorithm(client: &Client, granted: &Granted) -> Alg {
 }
 
 impl Auth {
+    /// Seconds that a token of a client lives.
+    fn lifetime_seconds(
+        &self,
+        tenant: &Tenant,
+        client: &Client,
+        gate: Gate<'_>,
+        granted: &Granted,
+        now: Timestamp,
+    ) -> Result<u32, OauthError> {
+        let ttl = client.access_ttl_seconds(granted.token_ttl_seconds, now);
+        if ttl == 0 {
+            return Err(OauthError::InvalidClient);
+        }
+        let longest = match client.settings.access_token_format {
+            TokenFormat::Jwt => self.settings.max_jwt_ttl_seconds,
+            TokenFormat::Opaque => u32::MAX,
+        };
+        gate.lifetime_seconds(ttl, longest, tenant.business(now))
+    }
+
     /// Authenticates a client and counts the request against its rate.
     ///
     /// # Errors
@@ -166,9 +170,11 @@ impl Auth {
         limits: &mut LimitState,
         denial: &mut Option<Denial>,
     ) -> Result<Authenticated, OauthError> {
+        // Read before anything that a token's life depends on: a change that comes later has a higher number.
+        let seq = self.store.applied(tenant.id);
         let now = self.clock.now();
         let client = self.client(tenant.id, &presented.client_id).await?;
-        let who = match self.authenticator.authenticate(tenant, client, presented, source, now).await? {
+        let who = match self.authenticator.authenticate(tenant, (client, seq), presented, source, now).await? {
             Ok(who) => who,
             Err(found) => {
                 *denial = Some(found);
@@ -212,7 +218,8 @@ impl Auth {
         self.refusals.add(&refused, now);
     }
 
-    /// Issues a token to an authenticated client.
+    /// Issues a token to an authenticated client. The standing of its customer is read after the client was authenticated;
+    /// it is `None` for a client without a customer.
     ///
     /// # Errors
     /// Inside the outcome: every variant of [`OauthError`] but `InvalidClient`.
@@ -220,11 +227,12 @@ impl Auth {
         &self,
         tenant: &Tenant,
         who: &Authenticated,
+        standing: Option<&Standing>,
         request: &TokenRequest<'_>,
         limits: LimitState,
     ) -> Outcome<TokenAnswer> {
         let mut limits = limits;
-        let result = self.token_within(tenant, who, request, &mut limits).await;
+        let result = self.token_within(tenant, who, standing, request, &mut limits).await;
         if let Err(error) = &result {
             self.note(tenant, Some(&who.client.client_id), request.source, error.reason());
         }
@@ -235,6 +243,7 @@ impl Auth {
         &self,
         tenant: &Tenant,
         who: &Authenticated,
+        standing: Option<&Standing>,
         request: &TokenRequest<'_>,
         limits: &mut LimitState,
     ) -> Result<TokenAnswer, OauthError> {
@@ -250,8 +259,8 @@ impl Auth {
             return Err(NOT_ITS_GRANT);
         }
         match grant {
-            Grant::ClientCredentials => self.client_credentials(tenant, who, request, limits).await,
-            Grant::RefreshToken => self.refresh(tenant, who, request, limits).await,
+            Grant::ClientCredentials => self.client_credentials(tenant, who, standing, request, limits).await,
+            Grant::RefreshToken => self.refresh(tenant, who, standing, request, limits).await,
         }
     }
 
@@ -259,6 +268,7 @@ impl Auth {
         &self,
         tenant: &Tenant,
         who: &Authenticated,
+        standing: Option<&Standing>,
         request: &TokenRequest<'_>,
         limits: &mut LimitState,
     ) -> Result<TokenAnswer, OauthError> {
@@ -267,12 +277,12 @@ impl Auth {
                 "client_credentials is for confidential clients (RFC 6749 section 4.4)".into(),
             ));
         };
-        // Read before anything that the token's life depends on: a change that comes later has a higher number.
-        let seq = self.store.applied(tenant.id);
         let now = self.clock.now();
+        let gate = gate(&who.client, standing)?;
         let catalog = self.catalog(tenant).await?;
         let ask = Ask { scope: request.scope, resources: request.resources.clone() };
-        let granted = catalog.grant(&who.client, who.narrowed.as_deref(), &ask)?;
+        let granted = catalog.grant(&who.client, who.narrowed.as_deref(), gate, &ask)?;
+        let lifetime_seconds = self.lifetime_seconds(tenant, &who.client, gate, &granted, now)?;
         self.take_quota(tenant, &who.client, limits, now).await?;
         let family = who
             .client
@@ -282,9 +292,10 @@ impl Auth {
             tenant,
             who,
             credential,
+            gate,
             granted: &granted,
+            lifetime_seconds,
             origin: family.map_or(Origin::Credential(credential), Origin::Family),
-            seq,
             grant: Grant::ClientCredentials,
             generation: family.map(|_| 0),
             source: request.source,
@@ -303,8 +314,8 @@ impl Auth {
         self.finish(tenant, batch, issued, &granted, refresh_token).await
     }
 
-    /// What a client would get by client credentials with one of its secrets: decided by the code that issues, but for
-    /// limits and quotas. Secrets with narrower scopes of their own get less.
+    /// What a client would get by client credentials with one of its secrets, under the standing of its customer: decided
+    /// by the code that issues, but for limits and quotas. Secrets with narrower scopes of their own get less.
     ///
     /// # Errors
     /// The refusal that the request would meet.
@@ -312,6 +323,7 @@ impl Auth {
         &self,
         tenant: &Tenant,
         client: &Client,
+        standing: Option<&Standing>,
         ask: &Ask<'_>,
         request: Id<id::Request>,
     ) -> Result<Preview, OauthError> {
@@ -323,14 +335,26 @@ impl Auth {
         if !client.may_use(CLIENT_CREDENTIALS) {
             return Err(NOT_ITS_GRANT);
         }
-        let granted = self.catalog(tenant).await?.grant(client, None, ask)?;
+        let gate = gate(client, standing)?;
+        let granted = self.catalog(tenant).await?.grant(client, None, gate, ask)?;
+        let lifetime_seconds = self.lifetime_seconds(tenant, client, gate, &granted, now)?;
         let origin = if client.may_use(REFRESH_TOKEN) {
             Origin::Family(self.with_entropy(|entropy| Id::generate(now, entropy)))
         } else {
             Origin::Credential(credential.id)
         };
         let jti = Jti { token: *request.as_bytes(), origin, seq: self.store.applied(tenant.id) };
-        let (claims, lifetime_seconds) = claims(tenant, client, &granted, jti, now)?;
+        let claims = Claims {
+            tenant,
+            client,
+            audience: &granted.audience,
+            scope: &granted.scope,
+            jti: &jti.to_string(),
+            issued_at: now,
+            lifetime_seconds,
+            gate,
+        };
+        let claims = claims.encode();
         let is_jwt = client.settings.access_token_format == TokenFormat::Jwt;
         Ok(Preview { claims, alg: is_jwt.then(|| algorithm(client, &granted)), lifetime_seconds })
     }
@@ -488,6 +512,7 @@ impl Auth {
         &self,
         tenant: &Tenant,
         who: &Authenticated,
+        standing: Option<&Standing>,
         request: &TokenRequest<'_>,
         limits: &mut LimitState,
     ) -> Result<TokenAnswer, OauthError> {
@@ -500,7 +525,6 @@ impl Auth {
         let mut quota_taken = false;
         // A lost swap means that another request rotated: read again, where this token is now a repeat.
         for attempt in 0..8 {
-            let seq = self.store.applied(tenant.id);
             let now = self.clock.now();
             // What was seen last is good enough for a current token: the commit's guard decides. Everything else,
             // a suspected reuse above all, is judged by the store.
@@ -527,7 +551,9 @@ impl Auth {
                 self.end_family(tenant, &who.client, &family, "reuse").await?;
                 return Err(OauthError::InvalidGrant("the refresh token was used before; its family has been revoked"));
             }
-            let granted = self.regrant(tenant, &who.client, &family, request).await?;
+            let gate = gate(&who.client, standing)?;
+            let granted = self.regrant(tenant, &who.client, gate, &family, request).await?;
+            let lifetime_seconds = self.lifetime_seconds(tenant, &who.client, gate, &granted, now)?;
             if !quota_taken {
                 self.take_quota(tenant, &who.client, limits, now).await?;
                 quota_taken = true;
@@ -541,9 +567,10 @@ impl Auth {
                     tenant,
                     who,
                     credential: family.credential,
+                    gate,
                     granted: &granted,
+                    lifetime_seconds,
                     origin: Origin::Family(family.id),
-                    seq,
                     grant: Grant::RefreshToken,
                     generation: Some(generation),
                     source: request.source,
@@ -589,6 +616,7 @@ impl Auth {
         &self,
         tenant: &Tenant,
         client: &Client,
+        gate: Gate<'_>,
         family: &Family,
         request: &TokenRequest<'_>,
     ) -> Result<Granted, OauthError> {
@@ -597,12 +625,15 @@ impl Auth {
         let catalog = self.catalog(tenant).await?;
         let asked = match request.scope {
             Some(scope) => scope.to_owned(),
-            // Scopes the client has lost since then fall away; none may be added.
-            None => original.iter().filter(|s| client.holds(s)).map(|s| &**s).collect::<Vec<_>>().join(" "),
+            // Scopes the client or its customer has lost since then fall away; none may be added.
+            None => {
+                let left = original.iter().filter(|s| client.holds(s) && gate.leaves(s, catalog.requires(s)));
+                left.map(|s| &**s).collect::<Vec<_>>().join(" ")
+            }
         };
         if asked.is_empty() && !original.is_empty() {
             return Err(OauthError::InvalidScope(
-                "the client no longer has any scope of the original grant".to_owned(),
+                "the client or its customer no longer has any scope of the original grant".to_owned(),
             ));
         }
         let resources = if request.resources.is_empty() { audiences.clone() } else { request.resources.clone() };
@@ -619,19 +650,30 @@ impl Auth {
                 settings: Settings { scopes: Vec::new(), default_scopes: Vec::new(), ..client.settings.clone() },
                 ..client.clone()
             };
-            return catalog.grant(&bare, None, &Ask { scope: None, resources });
+            return catalog.grant(&bare, None, gate, &Ask { scope: None, resources });
         }
         // The original grant bounds every refresh (RFC 6749 §6).
         let bound = (!mutant::is("S-04-widened")).then_some(original.as_slice());
-        catalog.grant(client, bound, &Ask { scope, resources })
+        catalog.grant(client, bound, gate, &Ask { scope, resources })
     }
 
     /// Makes the token and its journal entry; writes nothing.
     async fn issue(&self, issue: &Issue<'_>) -> Result<Issued, OauthError> {
         let client = &issue.who.client;
         let token = *issue.request.as_bytes();
-        let jti = Jti { token, origin: issue.origin, seq: issue.seq };
-        let (claims, lifetime_seconds) = claims(issue.tenant, client, issue.granted, jti, issue.now)?;
+        let seq = if mutant::is("S-36-stamp") { self.store.applied(issue.tenant.id) } else { issue.who.seq };
+        let lifetime_seconds = issue.lifetime_seconds;
+        let claims = Claims {
+            tenant: issue.tenant,
+            client,
+            audience: &issue.granted.audience,
+            scope: &issue.granted.scope,
+            jti: &Jti { token, origin: issue.origin, seq }.to_string(),
+            issued_at: issue.now,
+            lifetime_seconds,
+            gate: issue.gate,
+        };
+        let claims = claims.encode();
         let (access_token, kind, opaque) = match client.settings.access_token_format {
             TokenFormat::Jwt => (self.sign(issue, &claims).await?, TokenKind::Jwt, None),
             TokenFormat::Opaque => {
@@ -648,7 +690,7 @@ impl Auth {
             at: issue.now,
             token,
             origin: issue.origin,
-            seq: issue.seq,
+            seq,
             client: client.id,
             client_id: Arc::clone(&client.client_id),
             credential: issue.credential,

@@ -168,7 +168,7 @@ impl Auth {
         }
         faults.extend(client_fault(client.as_deref(), now));
         if let Some(client) = &client
-            && let Some(denial) = self.denials.denial(tenant.id, client.id, &token.jti)
+            && let Some(denial) = self.denials.denial(tenant.id, client, &token.jti)
         {
             faults.push(Fault::Revoked(denial, self.denied_at(tenant, client, &token.jti, denial).await?));
         }
@@ -204,6 +204,8 @@ impl Auth {
                 let actions = &[action::CLIENT_TOKENS_REVOKED, action::CLIENT_DISABLED, action::CLIENT_CREATED];
                 ("client", client.client_id.to_string(), actions)
             }
+            // the record of that is not about an object of this product
+            (Denial::Customer, _) => return Ok(None),
             (Denial::Tenant, _) => ("tenant", tenant.slug.to_string(), &[action::TENANT_UPDATED]),
         };
         let mut newest = None;

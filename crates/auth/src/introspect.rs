@@ -8,21 +8,27 @@ use kernel::id::{self, Id};
 use kernel::mutant;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::{ACCESS_TOKEN, REFRESH_TOKEN, has_good_checksum};
+use kernel::standing::Standing;
+use kernel::tenant::TenantId;
 use record::entry::{Jti, Origin};
 use serde_json::{Map, Value, json};
 use store::params;
 
+use crate::catalog::Catalog;
 use crate::client::{Client, Status};
 use crate::directory::Auth;
 use crate::error::OauthError;
 use crate::family::{Family, RefreshToken};
 use crate::key::KeyPurpose;
 use crate::sql;
+use crate::standing::Gate;
 use crate::token::Presented;
 use record::tenant::Tenant;
 
 /// The algorithm of signed introspection answers.
 pub const INTROSPECTION_ALG: jose::Alg = jose::Alg::Es256;
+/// The whole answer about a token that is not alive, or that its caller may not see.
+pub const INACTIVE: &str = "{\"active\":false}";
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16_384;
 
@@ -133,36 +139,33 @@ impl Auth {
             return Ok(None);
         }
         let Some(client) = self.client(tenant.id, &token.claims.client_id).await? else { return Ok(None) };
-        let allowed = self.denials.allows(tenant.id, client.id, &token.jti) || mutant::is("S-18-unrevoked");
+        let allowed = self.denials.allows(tenant.id, &client, &token.jti) || mutant::is("S-18-unrevoked");
         let good = (client.status(now) == Status::Active || mutant::is("C04-alive")) && allowed;
         Ok(good.then_some(client))
     }
 
-    /// Answers an introspection request: the members of RFC 7662 §2.2 for a live token that the caller may
-    /// see, exactly `{"active":false}` otherwise.
+    /// Finds a token that a caller may see and that is alive, as far as the standing of its client's customer does not
+    /// decide: [`Seen::answer`] asks for that. `None` for every other one, whose answer is [`INACTIVE`].
     ///
     /// # Errors
     /// The store's.
-    pub async fn introspect(&self, tenant: &Tenant, caller: &Caller<'_>, token: &str) -> Result<String, OauthError> {
-        let inactive = || "{\"active\":false}".to_owned();
-        if token.starts_with(REFRESH_TOKEN) {
-            let found = self.introspect_refresh(tenant, caller, token).await?;
-            return Ok(found.map_or_else(inactive, |members| members.to_string()));
-        }
-        let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(inactive()) };
-        if !caller.may_see(&verified) {
-            return Ok(inactive());
-        }
-        let Some(client) = self.alive(tenant, &verified).await? else { return Ok(inactive()) };
-        // A scope that was taken from the client is gone from its live tokens too.
-        if verified.claims.scope.split(' ').any(|s| !s.is_empty() && !client.holds(s)) {
-            let left: Vec<&str> = verified.claims.scope.split(' ').filter(|s| client.holds(s)).collect();
-            let mut members: Map<String, Value> =
-                serde_json::from_str(&verified.answer).map_err(|error| OauthError::Internal(Some(Box::new(error))))?;
-            members.insert("scope".to_owned(), Value::from(left.join(" ")));
-            return Ok(Value::Object(members).to_string());
-        }
-        Ok(verified.answer.to_string())
+    pub async fn look(&self, tenant: &Tenant, caller: &Caller<'_>, token: &str) -> Result<Option<Seen>, OauthError> {
+        let (what, client) = if token.starts_with(REFRESH_TOKEN) {
+            let Some((family, client)) = self.look_at_refresh(tenant, caller, token).await? else { return Ok(None) };
+            (What::Refresh(Box::new(family)), client)
+        } else {
+            let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(None) };
+            if !caller.may_see(&verified) {
+                return Ok(None);
+            }
+            let Some(client) = self.alive(tenant, &verified).await? else { return Ok(None) };
+            (What::Access(verified), client)
+        };
+        let catalog = match client.customer {
+            Some(_) => Some(self.catalog(tenant).await?),
+            None => None,
+        };
+        Ok(Some(Seen { what, client, catalog }))
     }
 
     /// An introspection answer as a JWT for its caller (RFC 9701 §5).
@@ -199,12 +202,12 @@ impl Auth {
         Ok(active.key.sign_compact(&header, payload.to_string().as_bytes())?)
     }
 
-    async fn introspect_refresh(
+    async fn look_at_refresh(
         &self,
         tenant: &Tenant,
         caller: &Caller<'_>,
         token: &str,
-    ) -> Result<Option<Value>, OauthError> {
+    ) -> Result<Option<(RefreshAnswer, Arc<Client>)>, OauthError> {
         let Some(presented) = RefreshToken::parse(tenant, token) else { return Ok(None) };
         let Some(family) = self.family_of(tenant, &presented).await? else { return Ok(None) };
         let now = self.clock.now();
@@ -221,13 +224,10 @@ impl Auth {
         if !owner || !live || client.status(now) != Status::Active {
             return Ok(None);
         }
-        let audience: Vec<&str> = family.audience.split(' ').collect();
-        Ok(Some(json!({
-            "active": true, "iss": &*tenant.issuer, "client_id": &*client.client_id, "sub": &*client.client_id,
-            "scope": family.scope, "aud": if let [one] = audience.as_slice() { json!(one) } else { json!(audience) },
-            "exp": family.idle_deadline.min(family.absolute_deadline).as_seconds(),
-            "iat": family.created_at.as_seconds(), "token_type": "refresh_token", "tenant": &*tenant.slug,
-        })))
+        Ok(Some((
+            RefreshAnswer { family, issuer: Arc::clone(&tenant.issuer), tenant: Arc::clone(&tenant.slug) },
+            Arc::new(client),
+        )))
     }
 
     /// The family that a refresh token belongs to, when this server made the token.
@@ -240,38 +240,135 @@ impl Auth {
         Ok(family.filter(|family| token.is_of(tenant, family)))
     }
 
-    /// The principal behind a bearer token at the admin API: audience `<issuer>/api`, alive.
+    /// Finds a bearer token for the admin API: audience `<issuer>/api`, alive as far as the standing of its client's
+    /// customer does not decide: [`Bearer::principal`] asks for that.
     ///
     /// # Errors
     /// The store's. `Ok(None)` for every token that is not good here.
-    pub async fn principal(
-        &self,
-        tenant: &Tenant,
-        token: &str,
-        source: Option<IpAddr>,
-        request: Id<id::Request>,
-    ) -> Result<Option<(Principal, Arc<Client>)>, store::Error> {
-        let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(None) };
-        if !verified.claims.aud.contains(&tenant.api_audience) && !mutant::is("J10-audience") {
+    pub async fn bearer(&self, tenant: &Tenant, token: &str) -> Result<Option<Bearer>, store::Error> {
+        let Some(token) = self.verify_access_token(tenant, token).await? else { return Ok(None) };
+        if !token.claims.aud.contains(&tenant.api_audience) && !mutant::is("J10-audience") {
             return Ok(None);
         }
-        let Some(client) = self.alive(tenant, &verified).await? else { return Ok(None) };
-        // A scope that was taken from the client is gone from its live tokens too.
-        let scopes: Vec<Arc<str>> =
-            verified.claims.scope.split(' ').filter(|s| client.holds(s)).map(Arc::from).collect();
-        let credential = match &verified.jti.origin {
+        let client = self.alive(tenant, &token).await?;
+        Ok(client.map(|client| Bearer { tenant: tenant.id, token, client }))
+    }
+}
+
+/// A token that its caller may see; who it belongs to is known, and what is left of it is not yet.
+pub struct Seen {
+    what: What,
+    client: Arc<Client>,
+    /// Only where a customer's features matter.
+    catalog: Option<Arc<Catalog>>,
+}
+
+enum What {
+    Access(Arc<Verified>),
+    Refresh(Box<RefreshAnswer>),
+}
+
+struct RefreshAnswer {
+    family: Family,
+    issuer: Arc<str>,
+    tenant: Arc<str>,
+}
+
+impl RefreshAnswer {
+    fn members(&self, client: &Client, scope: &str) -> Value {
+        let family = &self.family;
+        let audience: Vec<&str> = family.audience.split(' ').collect();
+        json!({
+            "active": true, "iss": &*self.issuer, "client_id": &*client.client_id, "sub": &*client.client_id,
+            "scope": scope, "aud": if let [one] = audience.as_slice() { json!(one) } else { json!(audience) },
+            "exp": family.idle_deadline.min(family.absolute_deadline).as_seconds(),
+            "iat": family.created_at.as_seconds(), "token_type": "refresh_token", "tenant": &*self.tenant,
+        })
+    }
+}
+
+impl Seen {
+    /// The client that the token was issued to; with its customer, the one whose standing decides.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The introspection answer (RFC 7662 §2.2) under the standing of the client's customer, which is `None` for a client
+    /// without a customer. A scope that was taken from either is gone from live tokens too.
+    ///
+    /// # Errors
+    /// [`OauthError::Internal`] when the token cannot be read again, which it always can.
+    pub fn answer(&self, standing: Option<&Standing>) -> Result<String, OauthError> {
+        let Ok(gate) = Gate::of(&self.client, standing) else { return Ok(INACTIVE.to_owned()) };
+        let requires = |scope: &str| self.catalog.as_deref().and_then(|catalog| catalog.requires(scope));
+        let token = match &self.what {
+            What::Access(token) => token,
+            What::Refresh(answer) => {
+                let kept = |scope: &&str| gate.leaves(scope, requires(scope));
+                let left: Vec<&str> = answer.family.scope.split(' ').filter(kept).collect();
+                let mut members = answer.members(&self.client, &left.join(" "));
+                if let Value::Object(members) = &mut members {
+                    gate.renew(members);
+                }
+                return Ok(members.to_string());
+            }
+        };
+        let kept = |scope: &&str| self.client.holds(scope) && gate.leaves(scope, requires(scope));
+        let is_whole = token.claims.scope.split(' ').filter(|scope| !scope.is_empty()).all(|scope| kept(&scope));
+        if is_whole && !gate.speaks(token.claims.tells_standing()) {
+            return Ok(token.answer.to_string());
+        }
+        let mut members: Map<String, Value> =
+            serde_json::from_str(&token.answer).map_err(|error| OauthError::Internal(Some(Box::new(error))))?;
+        if !is_whole {
+            let left: Vec<&str> = token.claims.scope.split(' ').filter(kept).collect();
+            members.insert("scope".to_owned(), Value::from(left.join(" ")));
+        }
+        gate.renew(&mut members);
+        Ok(Value::Object(members).to_string())
+    }
+}
+
+/// A bearer token of the admin API; who it belongs to is known, and what is left of it is not yet.
+pub struct Bearer {
+    tenant: TenantId,
+    token: Arc<Verified>,
+    client: Arc<Client>,
+}
+
+impl Bearer {
+    /// The client that the token was issued to; with its customer, the one whose standing decides.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The principal behind the token under the standing of the client's customer, which is `None` for a client without a
+    /// customer; no principal when the customer has no access.
+    pub fn principal(
+        self,
+        standing: Option<&Standing>,
+        source: Option<IpAddr>,
+        request: Id<id::Request>,
+    ) -> Option<(Principal, Arc<Client>)> {
+        let Self { tenant, token, client } = self;
+        let gate = Gate::of(&client, standing).ok()?;
+        // A scope that was taken from the client or its customer is gone from live tokens too. Those of the admin API
+        // require no feature.
+        let kept = |scope: &&str| client.holds(scope) && gate.leaves(scope, None);
+        let scopes: Vec<Arc<str>> = token.claims.scope.split(' ').filter(kept).map(Arc::from).collect();
+        let credential = match &token.jti.origin {
             Origin::Credential(id) => Some(*id),
             Origin::Family(_) => None,
         };
         let principal = Principal {
-            tenant: tenant.id,
+            tenant,
             subject: Subject::Client(Arc::clone(&client.client_id)),
             credential,
             scopes: Arc::from(scopes),
             source,
             request,
         };
-        Ok(Some((principal, client)))
+        Some((principal, client))
     }
 }
 

@@ -26,6 +26,7 @@ pub mod revoke;
 pub mod secret_change;
 pub mod setup;
 pub mod sql;
+pub mod standing;
 pub mod token;
 pub mod trial;
 

@@ -8,8 +8,8 @@ use store::{Batch, Store, params};
 
 use crate::directory::Auth;
 use crate::error::AdminError;
-use crate::revoke::MEMORY_SECONDS;
 use crate::sql;
+use record::epoch::MEMORY_SECONDS;
 use record::plan::{Planned, change_record};
 use record::tenant::Tenant;
 

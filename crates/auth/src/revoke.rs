@@ -1,7 +1,7 @@
 //! Revocation (RFC 7009): of one access token, of a refresh family, of everything a client holds.
 
 use kernel::event::Type;
-use kernel::id::{self, Id};
+use kernel::id::{self, Id, Kind};
 use kernel::mutant;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::REFRESH_TOKEN;
@@ -16,11 +16,9 @@ use crate::directory::Auth;
 use crate::error::{AdminError, OauthError};
 use crate::family::{Family, RefreshToken};
 use crate::sql;
+use record::epoch::MEMORY_SECONDS;
 use record::plan::{Planned, change_record, event};
 use record::tenant::Tenant;
-
-/// Seconds past the longest token life for which a revocation is remembered.
-pub const MEMORY_SECONDS: i64 = record::plan::EPOCH_SECONDS;
 
 impl Auth {
     /// Revokes a token for the client it was issued to. Unknown tokens and those of others change nothing.
@@ -124,7 +122,13 @@ impl Auth {
     pub fn end_everything(&self, batch: Batch, tenant: &Tenant, client: Id<id::Client>, reason: &'static str) -> Batch {
         let now = self.clock.now();
         let batch = batch.run(&sql::FAMILY_END_CLIENT, params![tenant.id, client, now, reason]);
-        self.raise_epoch(batch, tenant.id, client.to_string())
+        self.raise_epoch(batch, tenant, client)
+    }
+
+    /// Adds a not-before number for a client, a credential or a tenant to a batch: tokens stamped with a lower
+    /// feed number than this commit's are dead.
+    pub fn raise_epoch<K: Kind>(&self, batch: Batch, tenant: &Tenant, of: Id<K>) -> Batch {
+        record::epoch::raise(batch, tenant.id, of, self.clock.now())
     }
 
     /// A client at the revocation endpoint as a principal.

@@ -193,7 +193,7 @@ impl Auth {
             .expect(1, &sql::CREDENTIAL_REVOKE, params![tenant.id, secret, now])
             .run(&sql::FAMILY_END_CREDENTIAL, params![tenant.id, secret, now, "secret_revoked"])
             .change(ChangeKind::Client, client_id);
-        let until = now.plus_seconds(crate::revoke::MEMORY_SECONDS);
+        let until = now.plus_seconds(record::epoch::MEMORY_SECONDS);
         for row in &families {
             let family = row.id::<id::Family>(0)?.to_string();
             batch = batch.run(&sql::DENIED_INSERT, params![tenant.id, family.as_str(), client.id, until]).change_until(
@@ -203,7 +203,7 @@ impl Auth {
             );
         }
         if revoke_tokens {
-            batch = self.raise_epoch(batch, tenant.id, id.clone());
+            batch = self.raise_epoch(batch, tenant, secret);
         }
         let facts = json!({"client_id": client_id, "label": credential.label});
         let batch = batch.event(event(self, Type::SecretRevoked, ("secret", &id), facts));

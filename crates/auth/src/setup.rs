@@ -102,7 +102,7 @@ impl Auth {
         }
         let management = ids.last().copied().ok_or(store::Error::RowCorrupt)?;
         for (scope, description) in MANAGEMENT_SCOPES {
-            batch = batch.expect(1, &sql::SCOPE_INSERT, params![id, scope, management, description, now]);
+            batch = batch.expect(1, &sql::SCOPE_INSERT, params![id, scope, management, description, now, None::<&str>]);
         }
         let data = json!({"slug": slug, "name": name, "kind": kind.name()});
         let facts = json!({"name": name, "kind": kind.name()});
@@ -212,7 +212,7 @@ impl Auth {
             ],
         );
         if fields.disabled == Some(true) {
-            batch = self.raise_epoch(batch, tenant.id, tenant.id.to_string());
+            batch = self.raise_epoch(batch, &tenant, tenant.id);
         }
         let before = json!({"name": tenant.name, "disabled": tenant.disabled_at.is_some()});
         let after = json!({"name": name, "disabled": disabled_at.is_some()});

@@ -16,10 +16,10 @@ store::statements! {
 
     /// A client by its public id.
     CLIENT_BY_CLIENT_ID =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND client_id = ?2";
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND client_id = ?2";
     /// A client by its internal id.
     CLIENT_BY_ID =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND id = ?2";
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND id = ?2";
     /// Credentials of the client with a public id, in no order: sorting here would walk all of a tenant's credentials.
     CREDENTIALS_BY_CLIENT_ID =
         "SELECT c.id, c.client, c.label, c.kind, c.hash, c.root_version, c.hint, c.scopes, c.not_before, c.expires_at, c.revoked_at, c.last_used_at, c.created_at FROM client k JOIN credential c ON c.client = k.id WHERE k.tenant_id = ?1 AND k.client_id = ?2 AND c.tenant_id = ?1";
@@ -31,10 +31,10 @@ store::statements! {
         "SELECT c.id FROM credential c WHERE c.tenant_id = ?1 AND c.last_used_at IS NOT NULL AND NOT EXISTS (SELECT s.client FROM client_scope s WHERE s.tenant_id = ?1 AND s.scope = 'admin' AND s.client = c.client) LIMIT 1";
     /// A new client. Its versions begin at its time of creation, so that no later client of the same name repeats one.
     CLIENT_INSERT =
-        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, expiry_key, disabled_at, version, created_at, updated_at, limited_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, COALESCE(CAST(?7 AS {int}), 9223372036854775807), NULL, ?8, ?8, ?8, ?9)";
+        "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, expiry_key, disabled_at, version, created_at, updated_at, limited_key, customer_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, COALESCE(CAST(?7 AS {int}), 9223372036854775807), NULL, ?8, ?8, ?8, ?9, ?10)";
     /// A changed client, guarded by its version.
     CLIENT_UPDATE =
-        "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, expiry_key = COALESCE(CAST(?5 AS {int}), 9223372036854775807), disabled_at = ?6, disabled_key = CASE WHEN CAST(?6 AS {int}) IS NULL THEN 0 ELSE 1 END, limited_key = ?9, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";
+        "UPDATE client SET name_key = ?3, settings = ?4, expires_at = ?5, expiry_key = COALESCE(CAST(?5 AS {int}), 9223372036854775807), disabled_at = ?6, disabled_key = CASE WHEN CAST(?6 AS {int}) IS NULL THEN 0 ELSE 1 END, limited_key = ?9, customer_id = ?10, version = version + 1, updated_at = ?7 WHERE tenant_id = ?1 AND id = ?2 AND version = ?8";
     /// A deleted client, guarded by its version.
     CLIENT_DELETE = "DELETE FROM client WHERE tenant_id = ?1 AND id = ?2 AND version = ?3";
     /// The version of a client raised, so that concurrent changes of its credentials meet a guard.
@@ -86,10 +86,10 @@ store::statements! {
     /// The APIs of a tenant.
     APIS = "SELECT id, identifier, name, builtin, token_ttl_seconds, signing_alg, version, created_at, updated_at FROM api WHERE tenant_id = ?1 ORDER BY id LIMIT 10000";
     /// The scopes of a tenant.
-    SCOPES = "SELECT name, api, description, created_at FROM scope WHERE tenant_id = ?1 ORDER BY name LIMIT 100000";
+    SCOPES = "SELECT name, api, description, created_at, requires FROM scope WHERE tenant_id = ?1 ORDER BY name LIMIT 100000";
     /// Clients that may request a scope of an API, newest first.
     API_CLIENTS =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND id IN (SELECT u.client FROM scope s JOIN client_scope u ON u.tenant_id = s.tenant_id AND u.scope = s.name WHERE s.tenant_id = ?1 AND s.api = ?2) ORDER BY id DESC LIMIT ?3";
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND id IN (SELECT u.client FROM scope s JOIN client_scope u ON u.tenant_id = s.tenant_id AND u.scope = s.name WHERE s.tenant_id = ?1 AND s.api = ?2) ORDER BY id DESC LIMIT ?3";
     /// The scopes of an API that a client may request.
     API_SCOPES_USED =
         "SELECT s.name FROM scope s WHERE s.tenant_id = ?1 AND s.api = ?2 AND EXISTS (SELECT 1 FROM client_scope u WHERE u.tenant_id = ?1 AND u.scope = s.name) ORDER BY s.name LIMIT 100000";
@@ -102,9 +102,9 @@ store::statements! {
     /// A deleted API, guarded by its version.
     API_DELETE = "DELETE FROM api WHERE tenant_id = ?1 AND id = ?2 AND version = ?3";
     /// A new scope.
-    SCOPE_INSERT = "INSERT INTO scope (tenant_id, name, api, description, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    /// A scope described anew.
-    SCOPE_UPDATE = "UPDATE scope SET description = ?3 WHERE tenant_id = ?1 AND name = ?2 AND description = ?4";
+    SCOPE_INSERT = "INSERT INTO scope (tenant_id, name, api, description, created_at, requires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    /// A changed scope, guarded by what it was; a scope that requires nothing compares as an empty text.
+    SCOPE_UPDATE = "UPDATE scope SET description = ?3, requires = ?5 WHERE tenant_id = ?1 AND name = ?2 AND description = ?4 AND COALESCE(requires, '') = ?6";
     /// A deleted scope.
     SCOPE_DELETE = "DELETE FROM scope WHERE tenant_id = ?1 AND name = ?2";
     /// Whether a client may still request a scope.

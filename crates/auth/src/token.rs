@@ -6,8 +6,10 @@ use std::sync::Arc;
 use kernel::clock::Timestamp;
 use record::entry::Jti;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::client::Client;
+use crate::standing::Gate;
 use record::tenant::Tenant;
 
 /// Claims that a client's static claims may not replace (RFC 9068 §2.2, RFC 7519 §4.1 and ours).
@@ -49,6 +51,8 @@ pub struct Claims<'a> {
     pub issued_at: Timestamp,
     /// Seconds it lives.
     pub lifetime_seconds: u32,
+    /// What it says about the client's customer.
+    pub gate: Gate<'a>,
 }
 
 impl Claims<'_> {
@@ -82,6 +86,7 @@ impl Claims<'_> {
         push_string(&mut json, self.scope);
         json.push_str(",\"tenant\":");
         push_string(&mut json, &self.tenant.slug);
+        self.gate.push_claims(&mut json, &self.client.settings.claims);
         for (name, value) in &self.client.settings.static_claims {
             json.push(',');
             push_string(&mut json, name);
@@ -160,9 +165,18 @@ pub struct Presented {
     pub scope: String,
     /// Tenant slug.
     pub tenant: String,
+    plan: Option<IgnoredAny>,
+    ent: Option<IgnoredAny>,
+    ent_ver: Option<IgnoredAny>,
+    sub_status: Option<IgnoredAny>,
 }
 
 impl Presented {
+    /// Whether it says anything about the client's customer.
+    pub const fn tells_standing(&self) -> bool {
+        self.plan.is_some() || self.ent.is_some() || self.ent_ver.is_some() || self.sub_status.is_some()
+    }
+
     /// Reads a claims set and its `jti`; `None` when a member is missing, of another type or out of range.
     pub fn parse(payload: &[u8]) -> Option<(Self, Jti)> {
         let claims: Self = serde_json::from_slice(payload).ok()?;

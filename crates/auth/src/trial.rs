@@ -7,6 +7,7 @@ use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
+use kernel::standing::Standing;
 use record::action;
 use record::entry::Entry;
 use record::query::{JournalFilter, Outcome};
@@ -14,18 +15,24 @@ use serde_json::json;
 use store::Batch;
 
 use crate::client::CLIENT_CREDENTIALS;
-use crate::credential::{Place, Presented};
+use crate::credential::{Authenticated, Place, Presented};
 use crate::directory::Auth;
 use crate::error::OauthError;
-use crate::grant::{TokenAnswer, TokenRequest};
+use crate::grant::{self, TokenAnswer, TokenRequest};
 use record::plan::change_record;
 use record::tenant::Tenant;
 
 /// Entries of the journal that are searched for a token of one secret.
 const SEARCHED: u32 = 200;
 
+/// The credentials of a client that a person tries.
+pub fn trial_of(client_id: &str, secret: Secret<String>) -> Presented {
+    Presented { client_id: client_id.to_owned(), secret: Some(secret), raw_secret: None, place: Place::Basic }
+}
+
 impl Auth {
-    /// Gets a token as the client would, with the client credentials grant.
+    /// Gets a token as the client would, with the client credentials grant: for a client that [`Auth::identify`] knows by
+    /// [`trial_of`], under the standing of its customer as [`Auth::token`] wants it.
     ///
     /// # Errors
     /// Those of the token endpoint; [`OauthError::Unavailable`] also when the audit record could not be written, and
@@ -34,13 +41,10 @@ impl Auth {
         &self,
         who: &Principal,
         tenant: &Tenant,
-        client_id: &str,
-        secret: Secret<String>,
+        identified: grant::Outcome<Authenticated>,
+        standing: Option<&Standing>,
         scope: &str,
     ) -> Result<TokenAnswer, OauthError> {
-        let presented =
-            Presented { client_id: client_id.to_owned(), secret: Some(secret), raw_secret: None, place: Place::Basic };
-        let identified = self.identify(tenant, &presented, who.source).await;
         let client = identified.result?;
         let request = TokenRequest {
             grant_type: Some(CLIENT_CREDENTIALS),
@@ -50,9 +54,16 @@ impl Auth {
             source: who.source,
             request: who.request,
         };
-        let answer = self.token(tenant, &client, &request, identified.limits).await.result?;
+        let answer = self.token(tenant, &client, standing, &request, identified.limits).await.result?;
         let after = json!({"scope": &*answer.scope, "expires_in": answer.expires_in});
-        let record = change_record(self, who, tenant, action::TOKEN_TRIED, ("client", client_id), (None, Some(after)));
+        let record = change_record(
+            self,
+            who,
+            tenant,
+            action::TOKEN_TRIED,
+            ("client", &client.client.client_id),
+            (None, Some(after)),
+        );
         self.store.commit(Batch::new(), record).await?;
         Ok(answer)
     }

@@ -6,9 +6,9 @@ use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::principal::Principal;
 use kernel::standing::Standing;
-use record::action;
 use record::plan::{AdminError, Planned, change_record, difference, event};
 use record::tenant::Tenant;
+use record::{action, epoch};
 use serde_json::{Value, json};
 use store::{Batch, ChangeKind, params};
 
@@ -256,7 +256,7 @@ impl Billing {
             )
             .change(ChangeKind::Customer, text.as_str())
             .event(about(event(ground, Type::CustomerDeleted, (OBJECT, &text), json!({})), id));
-        batch = ground.raise_epoch(batch, tenant.id, text.clone());
+        batch = epoch::raise(batch, tenant.id, id, ground.clock.now());
         let before = (Some(current.customer.view()), None);
         let record = change_record(ground, who, tenant, action::CUSTOMER_DELETED, (OBJECT, &text), before);
         Ok(Planned { batch, record, value: () })
@@ -286,7 +286,7 @@ impl Billing {
         customer.standing_version = customer.standing_version.saturating_add(1);
         customer.not_before = new.not_before;
         if new.not_before > before.customer.not_before {
-            batch = ground.raise_epoch(batch, tenant.id, text.clone());
+            batch = epoch::raise(batch, tenant.id, customer.id, ground.clock.now());
         }
         if old.entitlements != new.entitlements || old.access != new.access {
             let facts = json!({

@@ -64,8 +64,6 @@ kinds! {
     Webhook = "whe";
     /// One event on its way to one endpoint.
     Delivery = "dlv";
-    /// Who pays.
-    Customer = "cus";
     /// A named ability that plans grant.
     Feature = "fea";
     /// One version of a meter.
@@ -74,6 +72,8 @@ kinds! {
     Plan = "pln";
     /// A customer's subscription to a plan.
     Subscription = "sub";
+    /// Who pays: subscriptions, and the clients that act for it.
+    Customer = "cus";
 }
 
 /// A typed 16-byte identifier.

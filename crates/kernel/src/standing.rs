@@ -174,6 +174,15 @@ pub struct Allowance {
     pub period: Option<(BusinessTime, BusinessTime)>,
 }
 
+/// Whether a text can be the key of a feature: `[a-z0-9][a-z0-9._-]{0,63}`.
+pub fn is_feature_key(text: &str) -> bool {
+    let first = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.len() <= 64
+        && bytes.first().is_some_and(first)
+        && bytes.iter().all(|byte| first(byte) || matches!(byte, b'.' | b'_' | b'-'))
+}
+
 /// A customer's right to a feature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entitlement {
@@ -323,6 +332,16 @@ mod tests {
         assert_eq!(none, "no_subscription: this customer has no subscription; subscribe to a plan");
         for text in [inactive(Status::Paused).to_string(), suspended.to_string(), none] {
             assert!(text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_feature_has_a_plain_key() {
+        for good in ["a", "0", "sso", "api.calls_2-x", &"k".repeat(64)] {
+            assert!(is_feature_key(good), "{good}");
+        }
+        for bad in ["", ".a", "-a", "_a", "A", "aB", "a b", "a/b", "ä", &"k".repeat(65)] {
+            assert!(!is_feature_key(bad), "{bad}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Commits write records and journal segments through `store`; this crate owns their formats, folds segments
 //! into blocks, numbers the leaves of each tenant's Merkle tree and signs its checkpoints. What all products stand on and
-//! share in their decisions is here too: [`ground`], [`plan`] and [`tenant`].
+//! share in their decisions is here too: [`ground`], [`plan`], [`tenant`] and [`epoch`].
 
 pub mod action;
 pub mod activity;
@@ -10,6 +10,7 @@ pub mod block;
 pub mod canonical;
 pub mod checkpoint;
 pub mod entry;
+pub mod epoch;
 pub mod error;
 pub mod fields;
 pub mod ground;

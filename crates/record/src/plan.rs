@@ -5,16 +5,11 @@ use kernel::error::FieldProblem;
 use kernel::event::{Event, MAX_DATA, Type};
 use kernel::id::Id;
 use kernel::principal::Principal;
-use kernel::tenant::TenantId;
 use serde_json::{Value, json};
-use store::{Batch, ChangeKind, Store, params};
+use store::Batch;
 
 use crate::ground::Ground;
-use crate::sql;
 use crate::tenant::Tenant;
-
-/// Seconds for which a not-before number matters: no access token lives longer.
-pub const EPOCH_SECONDS: i64 = 86_400 + 60;
 
 /// A decision: what to write, what to record, what to answer.
 pub struct Planned<T> {
@@ -87,16 +82,6 @@ impl Ground {
     pub async fn run_reserved<T>(&self, planned: Planned<T>) -> Result<T, AdminError> {
         self.store.commit_reserved(planned.batch, planned.record).await?;
         Ok(planned.value)
-    }
-}
-
-impl Ground {
-    /// Adds a not-before number to a batch, for the client, credential, customer or tenant whose id it is: tokens stamped
-    /// with a lower feed number than this commit's are dead.
-    pub fn raise_epoch(&self, batch: Batch, tenant: TenantId, key: String) -> Batch {
-        let until = self.clock.now().plus_seconds(EPOCH_SECONDS);
-        let ask = params![tenant, key.as_str(), until, Store::shard(tenant)];
-        batch.stamp(&sql::EPOCH_RAISE, ask).change_until(ChangeKind::Epoch, key, until.as_micros())
     }
 }
 

@@ -230,6 +230,7 @@ fn settings(config: &Config, issuer: String) -> Settings {
         issuer,
         auto_create_scopes: config.scopes_auto_create,
         hardened: config.hardened,
+        max_jwt_ttl_seconds: config.max_jwt_ttl_seconds,
         reject_weak_secrets: config.reject_weak_secrets,
         client_rate: Rate::per_second(limits.client_rate, limits.client_burst),
         source_rate: Rate::per_second(limits.source_rate, limits.source_burst),

@@ -46,6 +46,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0008_operator_scopes.sql"),
     },
     Migration { version: 9, name: "billing", min_reader: 9, sql: include_str!("../migrations/0009_billing.sql") },
+    // an older program would issue tokens without asking for the customer's standing
+    Migration {
+        version: 10,
+        name: "client customer",
+        min_reader: 10,
+        sql: include_str!("../migrations/0010_client_customer.sql"),
+    },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -197,7 +204,7 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth, fifth, sixth, seventh, eighth] = MIGRATIONS else {
+        let [first, second, third, fourth, fifth, sixth, seventh, eighth, tenth] = MIGRATIONS else {
             panic!("add the expansion of the new migration here")
         };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
@@ -216,5 +223,7 @@ mod tests {
         assert_eq!(seventh.text(Dialect::Postgres), include_str!("../tests/expanded/0007_postgres.sql"));
         assert_eq!(eighth.text(Dialect::Sqlite), include_str!("../tests/expanded/0008_sqlite.sql"));
         assert_eq!(eighth.text(Dialect::Postgres), include_str!("../tests/expanded/0008_postgres.sql"));
+        assert_eq!(tenth.text(Dialect::Sqlite), include_str!("../tests/expanded/0010_sqlite.sql"));
+        assert_eq!(tenth.text(Dialect::Postgres), include_str!("../tests/expanded/0010_postgres.sql"));
     }
 }

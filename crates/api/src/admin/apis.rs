@@ -22,6 +22,7 @@ fn view(api: &Api) -> Value {
 fn scope_view(name: &str, scope: &Scope) -> Value {
     json!({
         "name": name, "api_id": scope.api.to_string(), "description": scope.description,
+        "requires_feature": scope.requires.as_deref(),
         "created_at": scope.created_at.to_string(),
     })
 }
@@ -59,7 +60,8 @@ fn read_scope(body: &Value) -> ScopeFields {
         Err(problems) => return ScopeFields { problems, ..ScopeFields::default() },
     };
     let (name, description) = (reader.string("name").given(), reader.string("description").given());
-    ScopeFields { problems: reader.finish(), name, description, was: None }
+    let requires_feature = reader.string("requires_feature");
+    ScopeFields { problems: reader.finish(), name, description, requires_feature, was: None }
 }
 
 pub(super) async fn list(ask: &Ask) -> Result<Reply, Problem> {

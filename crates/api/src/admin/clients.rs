@@ -20,6 +20,7 @@ pub(crate) fn view(client: &Client, now: Timestamp) -> Value {
         let mut all = Map::new();
         all.insert("client_id".to_owned(), json!(&*client.client_id));
         all.append(members);
+        all.insert("customer_id".to_owned(), json!(client.customer.map(|id| id.to_string())));
         all.insert("expiry".to_owned(), json!(client.expires_at.map(|t| t.to_string())));
         all.insert("status".to_owned(), json!(client.status(now).name()));
         all.insert("created_at".to_owned(), json!(client.created_at.to_string()));
@@ -100,8 +101,8 @@ fn quota(reader: &mut Reader<'_>, problems: &mut Vec<FieldProblem>) -> Field<Tok
 }
 
 /// Fields that have a meaning in a later version; with a value they are refused, so that nobody counts on them.
-const RESERVED: [&str; 7] =
-    ["customer_id", "jwks", "jwks_uri", "assertion_audience", "assertion_max_lifetime", "require_dpop", "profile"];
+const RESERVED: &[&str] =
+    &["customer_id", "jwks", "jwks_uri", "assertion_audience", "assertion_max_lifetime", "require_dpop", "profile"];
 
 /// Reads a body; every problem of form is collected.
 pub(crate) fn read(body: &Value) -> ClientFields {
@@ -131,6 +132,8 @@ pub(crate) fn read(body: &Value) -> ClientFields {
         multi_audience: reader.boolean("multi_audience"),
         introspects: reader.strings("introspects"),
         static_claims: reader.object("static_claims"),
+        customer_id: reader.string("customer_id"),
+        claims: reader.strings("claims"),
         signing_alg: reader.string("signing_alg"),
         access_token_ttl_seconds: reader.integer("access_token_ttl_seconds"),
         access_token_format: reader.string("access_token_format"),

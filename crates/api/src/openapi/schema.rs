@@ -148,6 +148,13 @@ fn client_settings() -> Fields {
         ("multi_audience", described(flag(), "Whether one token may name several APIs.")),
         ("introspects", described(texts(), "Audiences whose tokens it may introspect.")),
         ("static_claims", described(free(), "Claims added to its tokens.")),
+        (
+            "claims",
+            described(
+                json!({"type": "array", "items": one_of(&["plan", "ent", "ent_ver", "sub_status"])}),
+                "What its tokens say about its customer.",
+            ),
+        ),
         ("signing_alg", or_null(refer("Algorithm"))),
         ("access_token_ttl_seconds", or_null(ranged(60, 86_400))),
         ("access_token_format", one_of(&["jwt", "opaque"])),
@@ -305,6 +312,10 @@ fn apis() -> Vec<(&'static str, Value)> {
         ("updated_at", time()),
     ]);
     let description = || json!({"type": "string", "maxLength": 1000});
+    let feature = || {
+        let key = json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"});
+        described(or_null(key), "The feature that a customer needs for its clients to get it.")
+    };
     vec![
         ("ApiCreate", request(&["identifier"], create)),
         ("ApiPatch", request(&[], decided().into_iter().map(|(name, schema)| (name, nullable(schema))).collect())),
@@ -316,13 +327,23 @@ fn apis() -> Vec<(&'static str, Value)> {
                 vec![
                     ("name", json!({"type": "string", "pattern": "^[!#-\\[\\]-~]{1,256}$"})),
                     ("description", description()),
+                    ("requires_feature", feature()),
                 ],
             ),
         ),
-        ("ScopePatch", request(&[], vec![("description", or_null(description()))])),
+        ("ScopePatch", request(&[], vec![("description", or_null(description())), ("requires_feature", feature())])),
         (
             "Scope",
-            answer(&[("name", text()), ("api_id", id("api")), ("description", text()), ("created_at", time())], &[]),
+            answer(
+                &[
+                    ("name", text()),
+                    ("api_id", id("api")),
+                    ("description", text()),
+                    ("requires_feature", feature()),
+                    ("created_at", time()),
+                ],
+                &[],
+            ),
         ),
     ]
 }
@@ -483,6 +504,10 @@ fn tokens() -> Vec<(&'static str, Value)> {
                     ("scope", text()),
                     ("token_type", text()),
                     ("tenant", text()),
+                    ("plan", described(text(), "The plan of the client's customer, when the token tells it.")),
+                    ("ent", described(free(), "Its features, when the token tells them.")),
+                    ("ent_ver", described(integer(0), "The version of its standing, when the token tells it.")),
+                    ("sub_status", described(text(), "Its status, when the token tells it or an invoice is overdue.")),
                 ],
             ),
         ),

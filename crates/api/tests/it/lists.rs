@@ -116,6 +116,7 @@ async fn fill(world: &World, rows: &[Row], a_commit: usize) {
         multi_audience: false,
         introspects: Vec::new(),
         static_claims: serde_json::Map::new(),
+        claims: Vec::new(),
         signing_alg: None,
         access_token_ttl_seconds: None,
         access_token_format: TokenFormat::Jwt,

@@ -123,9 +123,9 @@ on_both_engines! {
         fresh.load(&world.auth.store, world.auth.clock.now()).await.unwrap();
         let client = world.auth.read_client(DEFAULT, "again").await.unwrap().unwrap();
         let jti = |token: &str| record::entry::Jti::parse(claims(token).1["jti"].as_str().unwrap()).unwrap();
-        assert!(!fresh.allows(DEFAULT, client.id, &jti(&token)));
+        assert!(!fresh.allows(DEFAULT, &client, &jti(&token)));
         let next = access(&world, "again", &secret).await;
-        assert!(fresh.allows(DEFAULT, client.id, &jti(&next)));
+        assert!(fresh.allows(DEFAULT, &client, &jti(&next)));
         assert_eq!(world.introspect("again", &secret, &next).await["active"], true);
     }
 

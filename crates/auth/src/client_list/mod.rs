@@ -353,6 +353,23 @@ impl Auth {
         rows.iter().map(|row| Client::from_row(row, Vec::new())).collect()
     }
 
+    /// Clients that act for a customer, the newest first, from behind one on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn clients_of_customer(
+        &self,
+        tenant: TenantId,
+        customer: Id<id::Customer>,
+        behind: Option<Id<id::Client>>,
+        most: u32,
+    ) -> Result<Vec<Client>, store::Error> {
+        // no id is all ones
+        let behind = behind.unwrap_or(Id::from_bytes([0xff; 16]));
+        let rows = self.store.read_all(&sql::OF_CUSTOMER, params![tenant, customer, behind, i64::from(most)]).await?;
+        rows.iter().map(|row| Client::from_row(row, Vec::new())).collect()
+    }
+
     /// How many clients a filter finds, up to [`WINDOW`].
     ///
     /// # Errors
@@ -414,7 +431,7 @@ fn found(
             disabled: i64::from(client.disabled_at.is_some()),
             expiry: client.expires_at.map_or(i64::MAX, Timestamp::as_micros),
             id: *client.id.as_bytes(),
-            name: row.text(8)?.to_owned(),
+            name: row.text(9)?.to_owned(),
         };
         list.push((key, client));
     }

@@ -96,7 +96,7 @@ macro_rules! order {
 }
 macro_rules! columns {
     () => {
-        "k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at, k.name_key"
+        "k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at, k.customer_id, k.name_key"
     };
 }
 macro_rules! of_scope {
@@ -231,10 +231,10 @@ store::statements! {
 
     /// A page of the clients of a scope, oldest first.
     OF_SCOPE =
-        "SELECT k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at, k.name_key FROM client_scope s JOIN client k ON k.tenant_id = s.tenant_id AND k.id = s.client WHERE s.tenant_id = ?1 AND s.scope = ?3 AND s.client > ?4 AND s.client <= ?5 AND k.disabled_key >= ?6 AND k.disabled_key <= ?7 AND k.expiry_key > ?8 AND k.expiry_key <= ?9 ORDER BY s.client LIMIT ?2";
+        "SELECT k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at, k.customer_id, k.name_key FROM client_scope s JOIN client k ON k.tenant_id = s.tenant_id AND k.id = s.client WHERE s.tenant_id = ?1 AND s.scope = ?3 AND s.client > ?4 AND s.client <= ?5 AND k.disabled_key >= ?6 AND k.disabled_key <= ?7 AND k.expiry_key > ?8 AND k.expiry_key <= ?9 ORDER BY s.client LIMIT ?2";
     /// A page of the clients of a scope, newest first.
     OF_SCOPE_DOWN =
-        "SELECT k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at, k.name_key FROM client_scope s JOIN client k ON k.tenant_id = s.tenant_id AND k.id = s.client WHERE s.tenant_id = ?1 AND s.scope = ?3 AND s.client < ?4 AND s.client >= ?5 AND k.disabled_key >= ?6 AND k.disabled_key <= ?7 AND k.expiry_key > ?8 AND k.expiry_key <= ?9 ORDER BY s.client DESC LIMIT ?2";
+        "SELECT k.id, k.client_id, k.settings, k.expires_at, k.disabled_at, k.version, k.created_at, k.updated_at, k.customer_id, k.name_key FROM client_scope s JOIN client k ON k.tenant_id = s.tenant_id AND k.id = s.client WHERE s.tenant_id = ?1 AND s.scope = ?3 AND s.client < ?4 AND s.client >= ?5 AND k.disabled_key >= ?6 AND k.disabled_key <= ?7 AND k.expiry_key > ?8 AND k.expiry_key <= ?9 ORDER BY s.client DESC LIMIT ?2";
     /// Where a window of the clients of a scope ends, oldest first.
     EDGE_SCOPE =
         "SELECT client FROM client_scope WHERE tenant_id = ?1 AND scope = ?6 AND client > ?4 AND client <= ?5 ORDER BY client LIMIT ?2 OFFSET ?3";
@@ -244,14 +244,18 @@ store::statements! {
 
     /// Clients with a rate or a quota of their own, newest first.
     LIMITED =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND limited_key = 1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND limited_key = 1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+
+    /// Clients of a customer, newest first.
+    OF_CUSTOMER =
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND customer_id = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4";
 
     /// The first clients whose name begins with a prefix.
     FIRST_NAMES =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND name_key >= ?3 AND name_key < ?4 ORDER BY name_key, id LIMIT ?2";
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND name_key >= ?3 AND name_key < ?4 ORDER BY name_key, id LIMIT ?2";
     /// The first clients whose id begins with a prefix.
     FIRST_IDS =
-        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at FROM client WHERE tenant_id = ?1 AND client_id_key >= ?3 AND client_id_key < ?4 ORDER BY client_id_key LIMIT ?2";
+        "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND client_id_key >= ?3 AND client_id_key < ?4 ORDER BY client_id_key LIMIT ?2";
 
     /// How many clients there are, up to a bound.
     COUNT = "SELECT COUNT(*) FROM (SELECT 1 FROM client WHERE tenant_id = ?1 LIMIT ?2) c";

@@ -7,6 +7,7 @@ use auth::client_list::{Asked, Filter, Order, Place};
 use auth::family::Family;
 use auth::secret_change::SecretFields;
 use auth::sql::FAMILIES_OF_CLIENT;
+use auth::standing::Gate;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use kernel::clock::Timestamp;
@@ -141,7 +142,7 @@ pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Clie
     let (ask, settings) = (&seat.ask, &client.settings);
     let catalog = ask.auth.catalog(&ask.tenant).await?;
     let texts = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let scope = catalog.grantable(client).map(|granted| granted.scope.to_string()).unwrap_or_default();
+    let scope = catalog.grantable(client, Gate::OPEN).map(|granted| granted.scope.to_string()).unwrap_or_default();
     Ok(client::Client {
         client_id: client.client_id.to_string(),
         name: name(client),

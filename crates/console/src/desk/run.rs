@@ -1,5 +1,6 @@
 //! Getting a token from a client's page, and seeing that the first one came.
 
+use auth::trial::trial_of;
 use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,7 +25,8 @@ pub(super) async fn run(seat: Seat) -> Answer {
     let mut shown = page_of(&seat, &client).await?;
     let begun = ask.auth.clock.now();
     let secret = ask.secret("secret");
-    let tried = ask.auth.try_token(&seat.who, &ask.tenant, &client.client_id, secret, &shown.scope).await;
+    let identified = ask.auth.identify(&ask.tenant, &trial_of(&client.client_id, secret), seat.who.source).await;
+    let tried = ask.auth.try_token(&seat.who, &ask.tenant, identified, None, &shown.scope).await;
     let micros = ask.auth.clock.now().as_micros().saturating_sub(begun.as_micros());
     let outcome = match tried {
         Ok(answer) => {

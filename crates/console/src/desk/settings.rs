@@ -91,6 +91,11 @@ fn clients(seat: &Seat) -> Group {
         set("Weak chosen secrets are refused", yes(rules.reject_weak_secrets), "security.reject_weak_secrets"),
         set("A signing key is replaced after", format!("{} d", rules.key_rotation_days), "keys.rotation_days"),
         fact("A token lives, unless its client or API says", duration(i64::from(ACCESS_TTL_DEFAULT_SECONDS))),
+        set(
+            "A JWT of a client that acts for a customer lives at most",
+            duration(i64::from(rules.max_jwt_ttl_seconds)),
+            "billing.max_jwt_ttl_seconds",
+        ),
         fact("Live refresh families of a client", rules.max_families.to_string()),
     ];
     group("Clients and tokens", "", facts)

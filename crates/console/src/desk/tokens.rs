@@ -144,7 +144,7 @@ async fn live_tokens(seat: &Seat, client: &Client) -> Result<Vec<Token>, Refused
             scopes: issued.scope.split_whitespace().map(str::to_owned).collect(),
             issued_at: issued.at,
             ends_at: end_of(issued),
-            is_revoked: ask.auth.denials.denial(ask.tenant.id, client.id, &jti).is_some(),
+            is_revoked: ask.auth.denials.denial(ask.tenant.id, client, &jti).is_some(),
         }
     });
     Ok(shown.filter(|token| token.ends_at > ask.now).collect())
@@ -289,6 +289,7 @@ fn reason(fault: &Fault) -> Reason {
                 Denial::Token => "The token itself was revoked.",
                 Denial::Origin => "What it came from was ended, its secret or its refresh family.",
                 Denial::Client => "All tokens of its client from before were revoked.",
+                Denial::Customer => "What its customer may do became less.",
                 Denial::Tenant => "All tokens of the tenant from before were revoked.",
             };
             (what.to_owned(), *at)

@@ -48,9 +48,11 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         title: "The client may not use this grant",
         what: "The client is known, but this request is not open to it.",
         why: "The grant is not in the client's `grant_types`, or the client is public \
-               (`token_endpoint_auth_method` is `none`) and asked for `client_credentials`, which needs a secret.",
+               (`token_endpoint_auth_method` is `none`) and asked for `client_credentials`, which needs a secret. Or the \
+               client acts for a customer without access at present: then `error_description` begins with \
+               `subscription_inactive` or `no_subscription`.",
         fix: "Add the grant to `grant_types` with `PATCH /api/clients/{client_id}`, or use a grant that the client \
-               has.",
+               has. Where a subscription is named, bring it in order; the next request then succeeds.",
     },
     ErrorPage {
         code: "unsupported_grant_type",
@@ -73,8 +75,9 @@ pub const ERROR_CODES: &[ErrorPage] = &[
                that was sent stays good.",
         why: "The scope does not exist, is spelled in another letter case, is not among the client's scopes, is \
                not owned by the API that `resource` names, goes beyond the first grant of a refresh, or contains a \
-               character outside RFC 6749 section 3.3. A request without `scope` gets this answer when the client \
-               has scopes but no default scopes.",
+               character outside RFC 6749 section 3.3. Or the client acts for a customer that lacks the feature which \
+               the scope requires, or that is left with a few scopes until it pays. A request without `scope` gets \
+               this answer when the client has scopes but no default scopes.",
         fix: "Read `error_description`: it names the scope. Ask for fewer scopes, or add the scope to the client \
                with `PATCH /api/clients/{client_id}`.",
     },
@@ -489,9 +492,10 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         status: None,
         title: "The token life was shortened",
         what: "The client was saved, but its tokens live shorter than `access_token_ttl_seconds` says.",
-        why: "An upper limit of the server is below the requested life. A token also never lives longer than the \
-               client's own `expiry`.",
-        fix: "Rely on `expires_in` of each token answer, or ask for a life below the limit.",
+        why: "The client acts for a customer. An API that verifies a JWT by itself accepts it until it expires, so \
+               `billing.max_jwt_ttl_seconds` bounds for how long a customer has access after losing it.",
+        fix: "Rely on `expires_in` of each token answer, ask for a life below the limit, or choose \
+               `access_token_format` `opaque`, which the limit does not concern.",
     },
     ErrorPage {
         code: "store_unreachable",

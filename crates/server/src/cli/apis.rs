@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure};
 use crate::outbound::encoded;
 
 const COLUMNS: [&str; 5] = ["id", "identifier", "name", "token_ttl_seconds", "signing_alg"];
-const SCOPE_COLUMNS: [&str; 2] = ["name", "description"];
+const SCOPE_COLUMNS: [&str; 3] = ["name", "description", "requires_feature"];
 
 /// APIs and their scopes
 #[derive(clap::Args)]
@@ -85,6 +85,9 @@ enum Verb {
         /// For people
         #[arg(long)]
         description: Option<String>,
+        /// The feature that a customer needs for its clients to get it
+        #[arg(long, value_name = "KEY")]
+        requires_feature: Option<String>,
     },
     /// Delete a scope that no client uses
     #[command(after_help = "Example:\n  bastionary apis delete-scope api_01j… invoices:read --yes")]
@@ -153,8 +156,10 @@ impl Apis {
                 consent.obtain(&format!("deleting the API {id}"))?;
                 (Method::DELETE, path(&id, ""), None)
             }
-            Verb::AddScope { id, name, description } => {
-                let body = serde_json::json!({"name": name, "description": description.unwrap_or_default()});
+            Verb::AddScope { id, name, description, requires_feature } => {
+                let body = serde_json::json!({
+                    "name": name, "description": description.unwrap_or_default(), "requires_feature": requires_feature,
+                });
                 (Method::POST, path(&id, "/scopes"), Some(body))
             }
             Verb::DeleteScope { id, name, consent } => {

@@ -125,6 +125,12 @@ struct Fields {
     /// Grant it may use; may be repeated
     #[arg(long)]
     grant_type: Vec<String>,
+    /// Customer that it acts for
+    #[arg(long, value_name = "ID")]
+    customer_id: Option<String>,
+    /// What its tokens say about its customer: `plan`, `ent`, `ent_ver`, `sub_status`; may be repeated
+    #[arg(long)]
+    claim: Vec<String>,
     /// When it ends, RFC 3339
     #[arg(long, value_name = "TIME")]
     expiry: Option<String>,
@@ -146,6 +152,8 @@ impl Fields {
         body.set_list("default_scopes", &self.default_scope);
         body.set_list("audiences", &self.audience);
         body.set_list("grant_types", &self.grant_type);
+        body.set_or_null("customer_id", self.customer_id);
+        body.set_list("claims", &self.claim);
         body.set_or_null("expiry", self.expiry);
         body.set("access_token_ttl_seconds", self.access_token_ttl_seconds);
         body.set("access_token_format", self.access_token_format);

@@ -81,6 +81,8 @@ pub struct Config {
     pub hardened: bool,
     /// `security.reject_weak_secrets`: refuse chosen client secrets estimated under 128 bit. Default false.
     pub reject_weak_secrets: bool,
+    /// `billing.max_jwt_ttl_seconds`: longest life of a JWT of a client that acts for a customer, 60 to 3600. Default 900.
+    pub max_jwt_ttl_seconds: u32,
     /// `security.contact`: where to report a weakness, as `mailto:`, `https:` or `tel:` URIs (RFC 9116). Default none.
     pub security_contact: Vec<String>,
     /// `keys.rotation_days`: days between rotations of the signing key, 1 to 3650. Default 90.
@@ -204,6 +206,7 @@ impl Config {
             scopes_auto_create: source.flag("scopes.auto_create", !hardened),
             hardened,
             reject_weak_secrets: source.flag("security.reject_weak_secrets", false),
+            max_jwt_ttl_seconds: source.number("billing.max_jwt_ttl_seconds", 900, 60..=3600),
             security_contact: contacts(&mut source),
             is_development: false,
             key_rotation_days: source.number("keys.rotation_days", 90, 1..=3650),

@@ -363,6 +363,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a sign-in keeps the session that the browser came with",
         "console::a_session_is_new_at_sign_in_and_goes_nowhere_but_home::embedded",
     ),
+    // The standing of customers
+    people(
+        "S-22-refused",
+        "a customer without access gets tokens",
+        "standing::the_standing_decides_what_a_client_gets_by_either_grant::embedded",
+    ),
+    people(
+        "S-22-restricted",
+        "a customer that does not pay keeps every scope",
+        "standing::the_standing_decides_what_a_client_gets_by_either_grant::embedded",
+    ),
+    people(
+        "S-22-feature",
+        "a scope requires no feature",
+        "standing::the_standing_decides_what_a_client_gets_by_either_grant::embedded",
+    ),
+    people(
+        "S-22-epoch",
+        "tokens from before a loss of access come back",
+        "standing::a_token_from_before_a_loss_of_access_never_comes_back::embedded",
+    ),
+    people(
+        "S-36-stamp",
+        "a token is stamped when it is issued and not when its client was read",
+        "standing::a_token_from_before_a_loss_of_access_never_comes_back::embedded",
+    ),
     people(
         "S-24-device",
         "strangers' failures count for a browser that signed in before",
