@@ -26,6 +26,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
+use access::Access;
 use auth::Auth;
 use auth::client::Client;
 use axum::Router;
@@ -56,6 +57,8 @@ pub struct Reach {
     pub auth: Arc<Auth>,
     /// Who pays, and what for.
     pub billing: Arc<Billing>,
+    /// What needs both.
+    pub access: Arc<Access>,
     /// Where error pages live.
     pub error_pages: ErrorPages,
     /// What `/readyz` says.
@@ -88,6 +91,8 @@ impl App {
     /// The same with a bound on the requests that are carried out at the same time, and with the URIs at which a
     /// weakness is to be reported (RFC 9116 §2.5.3).
     pub fn configured(auth: Arc<Auth>, bound: u32, contacts: Vec<String>) -> Self {
+        let access = Access::open(auth);
+        let auth = &access.auth;
         Self(Arc::new(Reach {
             error_pages: ErrorPages(Arc::from(auth.settings.issuer.as_str())),
             readiness: readiness::Readiness::default(),
@@ -97,8 +102,9 @@ impl App {
             traffic: metrics::Traffic::default(),
             contacts,
             in_flight: Mutex::default(),
-            billing: Billing::open(Arc::clone(&auth.ground)),
-            auth,
+            billing: Arc::clone(&access.billing),
+            auth: Arc::clone(auth),
+            access: Arc::clone(&access),
         }))
     }
 
@@ -112,21 +118,6 @@ impl App {
             .tenant(slug_of(&parts.uri))
             .await?
             .filter(|tenant| tenant.disabled_at.is_none() || mutant::is("C04-tenant")))
-    }
-
-    /// The principal behind a bearer token of the admin API, with its client; `None` for a token that is not good here.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn principal(
-        &self,
-        tenant: &Tenant,
-        token: &str,
-        source: Option<IpAddr>,
-        request: Id<id::Request>,
-    ) -> Result<Option<(Principal, Arc<Client>)>, store::Error> {
-        let bearer = self.auth.bearer(tenant, token).await?;
-        Ok(bearer.and_then(|bearer| bearer.principal(None, source, request)))
     }
 }
 
@@ -159,7 +150,7 @@ pub fn router(app: App) -> Router {
         .route("/.well-known/security.txt", get(metadata::security))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
         .merge(console::router(protection(&app)))
-        .merge(console::desk(Arc::clone(&app.auth), protection(&app)).layer(middleware::from_fn(introduce)))
+        .merge(console::desk(Arc::clone(&app.access), protection(&app)).layer(middleware::from_fn(introduce)))
         .merge(health::public())
         .fallback(missing)
         .method_not_allowed_fallback(wrong_method)

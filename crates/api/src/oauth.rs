@@ -161,7 +161,7 @@ pub async fn token(State(app): State<App>, request: Request) -> Response {
         source: parsed.source,
         request: parsed.request.id,
     };
-    let outcome = app.auth.token(&parsed.tenant, &who, None, &ask, identified.limits).await;
+    let outcome = app.access.token(&parsed.tenant, &who, &ask, identified.limits).await;
     match outcome.result {
         Ok(answer) => {
             let mut text = String::with_capacity(1_024);
@@ -232,10 +232,7 @@ async fn introspected(
     token: Option<&str>,
 ) -> Result<Response, OauthError> {
     let token = token.ok_or(OauthError::InvalidRequest("token is missing".into()))?;
-    let members = match app.auth.look(&parsed.tenant, caller, token).await? {
-        Some(seen) => seen.answer(None)?,
-        None => INACTIVE.to_owned(),
-    };
+    let members = app.access.introspect(&parsed.tenant, caller, token).await?;
     let wants_signature = parsed.headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).any(|list| {
         let name = |range: &str| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(SIGNED_ANSWER);
         list.split(',').any(name)
@@ -264,7 +261,7 @@ pub async fn introspect(State(app): State<App>, request: Request) -> Response {
         .and_then(|a| if let Authorization::Bearer(token) = a { Some(token) } else { None });
     let mut limits = LimitState::default();
     let answer = if let Some(bearer) = bearer {
-        let found = app.principal(&parsed.tenant, &bearer, parsed.source, parsed.request.id).await;
+        let found = app.access.principal(&parsed.tenant, &bearer, parsed.source, parsed.request.id).await;
         match found {
             Ok(Some((principal, _))) if principal.holds("tokens:introspect") => {
                 introspected(&app, &parsed, &Caller::Bearer(&principal), parsed.form.get("token")).await

@@ -183,6 +183,11 @@ store::statements! {
     SESSION_FORGET_ALL across_tenants("a restore concerns every tenant") = "DELETE FROM operator_session";
     /// No link that was made before a restore may work again.
     LINK_FORGET_ALL across_tenants("a restore concerns every tenant") = "DELETE FROM operator_link";
+    /// A client that acts for a customer.
+    CLIENT_OF_CUSTOMER = "SELECT client_id FROM client WHERE tenant_id = ?1 AND customer_id = ?2 LIMIT 1";
+    /// Restates that no client acts for a customer.
+    CUSTOMER_WITHOUT_CLIENT = "UPDATE tenant SET updated_at = updated_at WHERE tenant_id = ?1 \
+        AND NOT EXISTS (SELECT 1 FROM client c WHERE c.tenant_id = ?1 AND c.customer_id = ?2)";
     /// The epochs that can still matter.
     EPOCH_ALL across_tenants("read once at start") = "SELECT tenant_id, key, not_before_seq FROM epoch WHERE expires_at > ?1";
 

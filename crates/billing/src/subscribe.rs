@@ -68,6 +68,8 @@ pub enum Wish {
         /// From the next period on.
         at_period_end: bool,
     },
+    /// The first use of a trial that waits for it.
+    FirstUse,
     /// What was heard of its payment.
     Payment {
         /// The due date of what is overdue; `None` when nothing is.
@@ -85,6 +87,7 @@ impl Wish {
             Self::Cancel { .. } => action::SUBSCRIPTION_CANCELED,
             Self::Uncancel => action::SUBSCRIPTION_UNCANCELED,
             Self::Change { .. } => action::SUBSCRIPTION_CHANGED,
+            Self::FirstUse => action::SUBSCRIPTION_TRIAL_STARTED,
             Self::Payment { .. } => action::SUBSCRIPTION_PAYMENT_TOLD,
         }
     }
@@ -484,6 +487,7 @@ impl Billing {
             Wish::Cancel { at_period_end: false } => Event::Cancel,
             Wish::Cancel { at_period_end: true } => Event::CancelAtPeriodEnd,
             Wish::Uncancel => Event::UndoCancel,
+            Wish::FirstUse => Event::FirstUse,
             Wish::Payment { overdue_since: Some(since), .. } => Event::Overdue { since: *since },
             Wish::Payment { overdue_since: None, .. } => Event::Settled,
             Wish::Change { plan, quantity, at_period_end } => {
@@ -576,6 +580,27 @@ impl Billing {
         let object = (crate::customer_change::OBJECT, text.as_str());
         let record = change_record(ground, who, tenant, action::SUBSCRIPTION_TIME_RECORDED, object, facts);
         Ok(Some(Planned { batch, record, value: () }))
+    }
+
+    /// Starts the trials of a customer that wait for their first use; `None` when there are none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn plan_first_use(
+        &self,
+        who: &Principal,
+        tenant: &Tenant,
+        customer: Id<id::Customer>,
+    ) -> Result<Option<Planned<()>>, AdminError> {
+        let Some(current) = self.current(tenant, customer).await? else { return Ok(None) };
+        let waiting = current.kept.iter().find(|kept| kept.subscription.awaits_first_use());
+        let Some(waiting) = waiting.map(|kept| kept.subscription.id) else { return Ok(None) };
+        match self.change_subscription(who, tenant, (waiting, None), &Wish::FirstUse).await {
+            Ok(Planned { batch, record, .. }) => Ok(Some(Planned { batch, record, value: () })),
+            // what is held in memory was older: it waits no more
+            Err(AdminError::Illegal { .. } | AdminError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Customers of all tenants for whom something holds by time that is not recorded: the slug of the tenant, and the id.

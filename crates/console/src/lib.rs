@@ -23,7 +23,7 @@ mod snippet;
 
 use std::sync::Arc;
 
-use auth::Auth;
+use access::Access;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -43,11 +43,11 @@ pub use shell::{Document, Done, Environment, Theme, Viewer, Visit};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Routes of the console over a product, behind [`protect`]. Each request must carry a [`Caller`] among its extensions.
-pub fn desk<S>(auth: Arc<Auth>, protection: Protection) -> Router<S>
+pub fn desk<S>(access: Arc<Access>, protection: Protection) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    desk::routes(auth).layer(middleware::from_fn_with_state(protection, protect))
+    desk::routes(access).layer(middleware::from_fn_with_state(protection, protect))
 }
 
 /// Routes of the book, the error pages and all assets, behind [`protect`]; all answer GET and HEAD.

@@ -99,6 +99,8 @@ actions! {
     SUBSCRIPTION_UNCANCELED = "subscription.uncanceled";
     /// A subscription has another plan or quantity, or will have.
     SUBSCRIPTION_CHANGED = "subscription.changed";
+    /// The first use of a trial started its clock.
+    SUBSCRIPTION_TRIAL_STARTED = "subscription.trial_started";
     /// Somebody said what is overdue or settled for a subscription.
     SUBSCRIPTION_PAYMENT_TOLD = "subscription.payment_told";
     /// What time has done to the subscriptions of a customer was recorded.

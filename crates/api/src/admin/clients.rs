@@ -102,7 +102,7 @@ fn quota(reader: &mut Reader<'_>, problems: &mut Vec<FieldProblem>) -> Field<Tok
 
 /// Fields that have a meaning in a later version; with a value they are refused, so that nobody counts on them.
 const RESERVED: &[&str] =
-    &["customer_id", "jwks", "jwks_uri", "assertion_audience", "assertion_max_lifetime", "require_dpop", "profile"];
+    &["jwks", "jwks_uri", "assertion_audience", "assertion_max_lifetime", "require_dpop", "profile"];
 
 /// Reads a body; every problem of form is collected.
 pub(crate) fn read(body: &Value) -> ClientFields {
@@ -196,10 +196,11 @@ pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
 
 pub(super) async fn create(ask: &Ask) -> Result<Reply, Problem> {
     let auth = &ask.app.auth;
-    let reply = change!(ask, auth.create_client(&ask.who, &ask.tenant, read(&ask.body)), |view: ClientView| {
-        let location = format!("{}/api/clients/{}", ask.tenant.issuer, view.client.client_id);
-        Reply::created(location, created(&view, auth.clock.now())).version(view.client.version)
-    })?;
+    let reply =
+        change!(ask, ask.app.access.create_client(&ask.who, &ask.tenant, read(&ask.body)), |view: ClientView| {
+            let location = format!("{}/api/clients/{}", ask.tenant.issuer, view.client.client_id);
+            Reply::created(location, created(&view, auth.clock.now())).version(view.client.version)
+        })?;
     select_key(ask, reply).await
 }
 
@@ -262,7 +263,7 @@ pub(super) async fn update(ask: &Ask) -> Result<Reply, Problem> {
         let current = auth.read_client(ask.tenant.id, id).await?.ok_or(AdminError::NotFound("client"))?;
         let fields = read(&merged(&ask.body, &current));
         let based_on = version.or(Some(current.version));
-        match auth.patch_client(&ask.who, &ask.tenant, id, based_on, fields).await {
+        match ask.app.access.patch_client(&ask.who, &ask.tenant, id, based_on, fields).await {
             // Nobody named a version, so a change in between is a reason to merge again.
             Err(AdminError::Stale) if version.is_none() => Err(store::Error::Conflict("CLIENT_UPDATE").into()),
             other => other,

@@ -297,7 +297,7 @@ async fn authorize(
     let Some(Ok(Authorization::Bearer(token))) = header.map(basic::parse) else {
         return Err(Problem::unauthorized(challenge("")));
     };
-    let found = app.principal(tenant, &token, source, request.id).await.map_err(|e| from_admin(&e.into()))?;
+    let found = app.access.principal(tenant, &token, source, request.id).await.map_err(|e| from_admin(&e.into()))?;
     let Some((who, client)) = found else {
         return Err(Problem::unauthorized(challenge("error=\"invalid_token\", ")));
     };

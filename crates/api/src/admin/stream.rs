@@ -207,7 +207,7 @@ impl Reader {
             return true;
         }
         let Ok(Some(tenant)) = auth.tenant(&self.tenant.slug).await else { return false };
-        let found = self.app.principal(&tenant, self.token.reveal(), self.who.source, self.who.request).await;
+        let found = self.app.access.principal(&tenant, self.token.reveal(), self.who.source, self.who.request).await;
         matches!(found, Ok(Some((who, _))) if self.route.scope.is_none_or(|scope| who.holds(scope)))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use access::Access;
 use auth::Auth;
 use auth::operator::browser::Browser;
 use auth::operator::session::{Live, Method as SignInMethod};
@@ -43,6 +44,8 @@ const BODY_MAX: usize = 64 * 1024;
 /// A request.
 pub(crate) struct Ask {
     pub(crate) auth: Arc<Auth>,
+    /// What needs more products than one.
+    pub(crate) access: Arc<Access>,
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) browser: Browser,
     pub(crate) nonce: Nonce,
@@ -82,7 +85,8 @@ impl FromRequest<Desk> for Ask {
 impl Ask {
     async fn read(request: Request, desk: &Desk) -> Result<Self, Refused> {
         let (mut parts, body) = request.into_parts();
-        let auth = Arc::clone(&desk.auth);
+        let access = Arc::clone(&desk.access);
+        let auth = Arc::clone(&access.auth);
         let params: Vec<(String, String)> = match RawPathParams::from_request_parts(&mut parts, desk).await {
             Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             Err(_) => return Err(Refused::not_found()),
@@ -108,6 +112,7 @@ impl Ask {
             request: caller.request,
         };
         let mut ask = Self {
+            access,
             now: auth.clock.now(),
             nonce: parts.extensions.get::<Nonce>().cloned().unwrap_or_else(|| Nonce::new([0; 16])),
             address: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),

@@ -39,7 +39,7 @@ pub(super) fn table(catalog: &Catalog, settings: &Settings) -> Vec<Api> {
 pub(super) async fn says(seat: &Seat, client: &Client, scope: Option<&str>) -> Result<Says, Refused> {
     let ask = &seat.ask;
     let asked = Ask { scope: scope.filter(|scope| !scope.is_empty()), resources: Vec::new() };
-    match ask.auth.preview(&ask.tenant, client, None, &asked, ask.browser.request).await {
+    match ask.access.preview(&ask.tenant, client, &asked, ask.browser.request).await {
         Ok(preview) => {
             let claims: Value = serde_json::from_str(&preview.claims).map_err(|_| store::Error::RowCorrupt)?;
             Ok(Says::Token {

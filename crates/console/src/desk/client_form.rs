@@ -121,7 +121,7 @@ pub(super) async fn create(seat: Seat) -> Answer {
         ..ClientFields::default()
     };
     let fields = ClientFields { problems: found, ..fields };
-    let made = match ask.auth.create_client(&seat.who, &ask.tenant, fields).await {
+    let made = match ask.access.create_client(&seat.who, &ask.tenant, fields).await {
         Ok(planned) => {
             // What deserves a second thought is said before it is done.
             let accepted = ask.fields("accepted");
@@ -210,7 +210,8 @@ pub(super) async fn save(seat: &Seat, tab: Tab) -> Answer {
     let ask = &seat.ask;
     let is_preview = tab == Tab::Access && !ask.field("preview").is_empty();
     let version = ask.field("etag").parse().ok().filter(|_| !is_preview);
-    let planned = ask.auth.patch_client(&seat.who, &ask.tenant, ask.param("client"), version, changes(seat, tab)).await;
+    let planned =
+        ask.access.patch_client(&seat.who, &ask.tenant, ask.param("client"), version, changes(seat, tab)).await;
     let done = match planned {
         Ok(planned) if is_preview => {
             let stored = read(seat).await?;

@@ -190,7 +190,7 @@ pub(super) async fn set_mode(seat: Seat) -> Answer {
         ..ClientFields::default()
     };
     let version = ask.field("version").parse().ok();
-    let planned = ask.auth.patch_client(&seat.who, &ask.tenant, client_id, version, fields).await?;
+    let planned = ask.access.patch_client(&seat.who, &ask.tenant, client_id, version, fields).await?;
     ask.auth.run(planned).await?;
     Ok(to(&format!("{}/identity/limits", ask.root)))
 }

@@ -39,7 +39,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use auth::Auth;
+use access::Access;
 use axum::Router;
 use axum::routing::{get, post};
 use kernel::clock::Timestamp;
@@ -60,7 +60,7 @@ pub struct Caller {
 /// What the handlers reach.
 #[derive(Clone)]
 pub(crate) struct Desk {
-    pub(crate) auth: Arc<Auth>,
+    pub(crate) access: Arc<Access>,
     /// Forms that were sent, with their time: a double click or a reload sends one again.
     sent: Arc<Mutex<HashMap<String, Timestamp>>>,
     /// What people did in the last seconds, for the page that comes after.
@@ -75,7 +75,7 @@ pub(crate) fn unavailable() -> refused::Refused {
 }
 
 /// Routes of the console for `default` and, below `/t/{tenant}`, for every tenant.
-pub(crate) fn routes<S>(auth: Arc<Auth>) -> Router<S>
+pub(crate) fn routes<S>(access: Arc<Access>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -155,5 +155,5 @@ where
             .route(&at("/identity/clients/{client}/secrets/{secret}/end"), post(clients::end_secret));
     }
     let watchers = Arc::new(Semaphore::new(watch::WATCHERS));
-    router.with_state(Desk { auth, sent: Arc::default(), done: Arc::default(), watchers })
+    router.with_state(Desk { access, sent: Arc::default(), done: Arc::default(), watchers })
 }

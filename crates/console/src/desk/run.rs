@@ -26,7 +26,7 @@ pub(super) async fn run(seat: Seat) -> Answer {
     let begun = ask.auth.clock.now();
     let secret = ask.secret("secret");
     let identified = ask.auth.identify(&ask.tenant, &trial_of(&client.client_id, secret), seat.who.source).await;
-    let tried = ask.auth.try_token(&seat.who, &ask.tenant, identified, None, &shown.scope).await;
+    let tried = ask.access.try_token(&seat.who, &ask.tenant, identified, &shown.scope).await;
     let micros = ask.auth.clock.now().as_micros().saturating_sub(begun.as_micros());
     let outcome = match tried {
         Ok(answer) => {
