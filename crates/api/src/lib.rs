@@ -22,13 +22,11 @@ pub mod request_id;
 pub mod route;
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use access::Access;
 use auth::Auth;
-use auth::client::Client;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
@@ -37,9 +35,7 @@ use axum::routing::{any, get};
 use billing::Billing;
 use http::request::Parts;
 use http::{StatusCode, Uri};
-use kernel::id::{self, Id};
 use kernel::mutant;
-use kernel::principal::Principal;
 use record::tenant::Tenant;
 
 use oauth_error::ErrorPages;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use auth::credential::{Place, Presented};
 use auth::error::OauthError;
 use auth::grant::TokenRequest;
-use auth::introspect::{Caller, INACTIVE};
+use auth::introspect::Caller;
 use auth::limit::{LimitState, source_key};
 use axum::body::Body;
 use axum::extract::{Request, State};

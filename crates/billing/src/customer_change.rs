@@ -175,11 +175,12 @@ impl Billing {
             .event(about(event(ground, Type::CustomerUpdated, (OBJECT, &text), facts), id));
         // What has held by time so far did so under what was known before.
         let mut kept = current.kept.clone();
+        let mut has_lost = false;
         if customer.payer()? != current.payer {
-            batch = self.record_due(batch, tenant, &current, &mut kept)?;
+            (batch, has_lost) = self.record_due(batch, tenant, &current, &mut kept)?;
         }
         let mut after = customer.clone();
-        batch = self.restate(batch, tenant, &current, (&mut after, &kept))?;
+        batch = self.restate(batch, tenant, &current, (&mut after, &kept), has_lost)?;
         let changed = (Some(previous), Some(changed));
         let record = change_record(ground, who, tenant, action::CUSTOMER_UPDATED, (OBJECT, &text), changed);
         after.version = after.version.saturating_add(1);
@@ -218,7 +219,7 @@ impl Billing {
             .expect(1, &sql::CUSTOMER_SUSPEND, params![tenant.id, id, at, now, customer.version])
             .change(ChangeKind::Customer, text.as_str())
             .event(about(event(ground, kind, (OBJECT, &text), json!({})), id));
-        batch = self.restate(batch, tenant, &current, (&mut customer, &current.kept))?;
+        batch = self.restate(batch, tenant, &current, (&mut customer, &current.kept), is_suspended)?;
         let states = (Some(json!({"suspended": !is_suspended})), Some(json!({"suspended": is_suspended})));
         let record = change_record(ground, who, tenant, action, (OBJECT, &text), states);
         customer.version = customer.version.saturating_add(1);
@@ -263,13 +264,14 @@ impl Billing {
     }
 
     /// Adds to a batch that the standing is another one, when it is: its number, the tokens that ended, and what others
-    /// hear. Whoever lost access has what was issued until now ended.
+    /// hear. What was issued until now ends when access was lost, also when it was lost and came back in one instant.
     pub(crate) fn restate(
         &self,
         batch: Batch,
         tenant: &Tenant,
         before: &Current,
         (customer, kept): (&mut Customer, &[Kept]),
+        has_lost: bool,
     ) -> Result<Batch, AdminError> {
         let ground = &self.ground;
         let now = tenant.business(ground.clock.now());
@@ -285,7 +287,7 @@ impl Billing {
         let mut batch = batch.expect(1, &sql::CUSTOMER_STANDING, ask).change(ChangeKind::Customer, text.as_str());
         customer.standing_version = customer.standing_version.saturating_add(1);
         customer.not_before = new.not_before;
-        if new.not_before > before.customer.not_before {
+        if has_lost || new.not_before > before.customer.not_before {
             batch = epoch::raise(batch, tenant.id, customer.id, ground.clock.now());
         }
         if old.entitlements != new.entitlements || old.access != new.access {

@@ -398,7 +398,7 @@ impl Billing {
         let mut all = current.kept.clone();
         all.insert(0, kept.clone());
         let mut after = current.customer.clone();
-        batch = self.restate(batch, tenant, &current, (&mut after, &all))?;
+        batch = self.restate(batch, tenant, &current, (&mut after, &all), false)?;
         let text = id.to_string();
         let view = Some(audit_view(&kept.subscription));
         let record = change_record(ground, who, tenant, action::SUBSCRIPTION_CREATED, (OBJECT, &text), (None, view));
@@ -454,6 +454,7 @@ impl Billing {
             batch = batch.expect(1, &sql::PLAN_HOLD, params![tenant.id, change.item.plan]);
         }
         batch = self.tell(batch, customer, &after, &transition.steps);
+        let has_lost = loses(&after, &transition.steps);
         let version = before.version.saturating_add(1);
         let kept = Kept { customer, subscription: after, updated_at: machine_now, version };
         let mut all = current.kept.clone();
@@ -461,7 +462,7 @@ impl Billing {
             *slot = kept.clone();
         }
         let mut payer = current.customer.clone();
-        batch = self.restate(batch, tenant, &current, (&mut payer, &all))?;
+        batch = self.restate(batch, tenant, &current, (&mut payer, &all), has_lost)?;
         let (from, mut to) = difference(&audit_view(&before.subscription), &audit_view(&kept.subscription));
         if let (Value::Object(to), Wish::Payment { reference: Some(reference), .. }) = (&mut to, wish) {
             to.insert("reference".to_owned(), Value::from(reference.as_str()));
@@ -506,14 +507,16 @@ impl Billing {
         })
     }
 
-    /// Adds to a batch what time has done to the subscriptions of a customer; `kept` is as they are then.
+    /// Adds to a batch what time has done to the subscriptions of a customer; `kept` is as they are then. Also says whether
+    /// access was lost by it.
     pub(crate) fn record_due(
         &self,
         mut batch: Batch,
         tenant: &Tenant,
         current: &Current,
         kept: &mut [Kept],
-    ) -> Result<Batch, AdminError> {
+    ) -> Result<(Batch, bool), AdminError> {
+        let mut has_lost = false;
         let machine_now = self.ground.clock.now();
         let now = tenant.business(machine_now);
         for one in kept {
@@ -538,6 +541,7 @@ impl Billing {
                 ],
             );
             batch = self.tell(batch, one.customer, &after, &computed.due);
+            has_lost |= loses(&after, &computed.due);
             *one = Kept {
                 subscription: after,
                 updated_at: machine_now,
@@ -545,7 +549,7 @@ impl Billing {
                 ..one.clone()
             };
         }
-        Ok(batch)
+        Ok((batch, has_lost))
     }
 
     /// Records what time has done to a customer; `None` when that is nothing.
@@ -561,12 +565,12 @@ impl Billing {
         let ground = &self.ground;
         let Some(current) = read(&ground.store, tenant.id, customer).await? else { return Ok(None) };
         let mut kept = current.kept.clone();
-        let mut batch = self.record_due(Batch::new(), tenant, &current, &mut kept)?;
+        let (mut batch, has_lost) = self.record_due(Batch::new(), tenant, &current, &mut kept)?;
         if batch.steps.is_empty() {
             return Ok(None);
         }
         let mut after = current.customer.clone();
-        batch = self.restate(batch, tenant, &current, (&mut after, &kept))?;
+        batch = self.restate(batch, tenant, &current, (&mut after, &kept), has_lost)?;
         let changed: Vec<Value> = kept
             .iter()
             .zip(&current.kept)
@@ -631,6 +635,11 @@ impl Billing {
         }
         batch.change(ChangeKind::Customer, customer.to_string())
     }
+}
+
+/// Whether one of these steps took access away.
+fn loses(after: &Subscription, steps: &[Step]) -> bool {
+    after.lost_access_at.is_some_and(|lost| steps.iter().any(|step| step.at == lost))
 }
 
 fn refused(refused: Refused) -> AdminError {
