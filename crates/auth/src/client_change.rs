@@ -481,10 +481,12 @@ impl Auth {
         warnings.extend(self.capped(&client));
         let after = audit_view(&client);
         // A public id that is taken again must not revive tokens of its former holder.
-        let batch = self
-            .raise_epoch(batch, tenant, id)
-            .change(ChangeKind::Client, client_id.as_str())
-            .event(event(self, Type::ClientCreated, ("client", &client_id), json!({})));
+        let batch = self.raise_epoch(batch, tenant, id).change(ChangeKind::Client, client_id.as_str()).event(event(
+            self,
+            Type::ClientCreated,
+            ("client", &client_id),
+            json!({}),
+        ));
         let record =
             change_record(self, who, tenant, action::CLIENT_CREATED, ("client", &client_id), (None, Some(after)));
         Ok(Planned { batch, record, value: ClientView { client, secret, warnings, joins } })

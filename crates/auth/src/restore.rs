@@ -8,8 +8,8 @@ use store::{Batch, Store, params};
 
 use crate::directory::Auth;
 use crate::error::AdminError;
-use record::epoch::MEMORY_SECONDS;
 use crate::sql;
+use record::epoch::MEMORY_SECONDS;
 use record::plan::{Planned, change_record};
 use record::tenant::Tenant;
 
@@ -40,7 +40,8 @@ impl Auth {
         let mut batch = Batch::new().run(&store::sql::HEADS_RAISE, params![LEAP]);
         for tenant in self.all_tenants().await? {
             let key = tenant.id.to_string();
-            batch = batch.run(&record::sql::EPOCH_RAISE, params![tenant.id, key.as_str(), until, Store::shard(tenant.id)]);
+            batch =
+                batch.run(&record::sql::EPOCH_RAISE, params![tenant.id, key.as_str(), until, Store::shard(tenant.id)]);
         }
         batch = batch
             .run(&sql::FAMILY_END_ALL, params![now, "restored"])

@@ -44,24 +44,26 @@ impl<'a> Gate<'a> {
         }
         let standing = standing.ok_or(Refusal::NoSubscription)?;
         match standing.refusal() {
-            Some(refusal) if !mutant::is("S-22-refused") => Err(refusal),
-            _ => Ok(Self(Some(standing))),
+            Some(_) if mutant::is("S-22-refused") => Ok(Self::OPEN),
+            Some(refusal) => Err(refusal),
+            None => Ok(Self(Some(standing))),
         }
     }
 
-    /// Why a scope is not granted, with the feature that it requires; `None` when nothing stands against it.
-    pub fn withholds<'f>(self, scope: &str, requires: Option<&'f str>) -> Option<Withheld<'f>> {
+    /// Why a scope is not granted, with the feature that it requires; `None` when nothing stands against it. The feature
+    /// is not asked for when it does not matter.
+    pub fn withholds<'f>(self, scope: &str, requires: impl FnOnce() -> Option<&'f str>) -> Option<Withheld<'f>> {
         let standing = self.0?;
         let is_restricted = standing.access != Access::Full && !standing.restricted_scopes.contains(scope);
         if is_restricted && !mutant::is("S-22-restricted") {
             return Some(Withheld::Restricted);
         }
-        let lacked = requires.filter(|feature| !standing.entitlements.contains_key(*feature));
+        let lacked = requires().filter(|feature| !standing.entitlements.contains_key(*feature));
         lacked.filter(|_| !mutant::is("S-22-feature")).map(Withheld::Lacks)
     }
 
     /// Whether a scope is granted.
-    pub fn leaves(self, scope: &str, requires: Option<&str>) -> bool {
+    pub fn leaves<'f>(self, scope: &str, requires: impl FnOnce() -> Option<&'f str>) -> bool {
         self.withholds(scope, requires).is_none()
     }
 
@@ -69,7 +71,9 @@ impl<'a> Gate<'a> {
     pub fn refused(self, scope: &str, withheld: Withheld<'_>) -> OauthError {
         OauthError::InvalidScope(match withheld {
             Withheld::Lacks(feature) => {
-                format!("scope_not_entitled: the scope {scope} requires the feature {feature}, which this customer lacks")
+                format!(
+                    "scope_not_entitled: the scope {scope} requires the feature {feature}, which this customer lacks"
+                )
             }
             Withheld::Restricted => {
                 let source = self.0.and_then(|standing| standing.source);
@@ -88,7 +92,8 @@ impl<'a> Gate<'a> {
         let Some(standing) = self.0 else { return Ok(ttl) };
         let ttl = ttl.min(longest);
         let Some(end) = standing.access_until.into_iter().chain(standing.narrows_at).min() else { return Ok(ttl) };
-        let left = u32::try_from(end.micros_since(now).div_euclid(MICROS)).unwrap_or(if end > now { u32::MAX } else { 0 });
+        let left =
+            u32::try_from(end.micros_since(now).div_euclid(MICROS)).unwrap_or(if end > now { u32::MAX } else { 0 });
         match ttl.min(left) {
             0 => Err(OauthError::UnauthorizedClient(
                 format!("subscription_inactive: what this customer may do changes at {end}; ask again after it").into(),

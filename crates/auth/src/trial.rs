@@ -56,7 +56,14 @@ impl Auth {
         };
         let answer = self.token(tenant, &client, standing, &request, identified.limits).await.result?;
         let after = json!({"scope": &*answer.scope, "expires_in": answer.expires_in});
-        let record = change_record(self, who, tenant, action::TOKEN_TRIED, ("client", &client.client.client_id), (None, Some(after)));
+        let record = change_record(
+            self,
+            who,
+            tenant,
+            action::TOKEN_TRIED,
+            ("client", &client.client.client_id),
+            (None, Some(after)),
+        );
         self.store.commit(Batch::new(), record).await?;
         Ok(answer)
     }

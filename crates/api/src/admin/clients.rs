@@ -101,15 +101,8 @@ fn quota(reader: &mut Reader<'_>, problems: &mut Vec<FieldProblem>) -> Field<Tok
 }
 
 /// Fields that have a meaning in a later version; with a value they are refused, so that nobody counts on them.
-const RESERVED: &[&str] = &[
-    "customer_id",
-    "jwks",
-    "jwks_uri",
-    "assertion_audience",
-    "assertion_max_lifetime",
-    "require_dpop",
-    "profile",
-];
+const RESERVED: &[&str] =
+    &["customer_id", "jwks", "jwks_uri", "assertion_audience", "assertion_max_lifetime", "require_dpop", "profile"];
 
 /// Reads a body; every problem of form is collected.
 pub(crate) fn read(body: &Value) -> ClientFields {

@@ -76,7 +76,12 @@ fn claims(token: &str) -> Value {
 
 impl World {
     /// A client with scopes, two of which nothing requires and one that requires the feature `reports`.
-    async fn served(&self, id: &str, customer: Option<Id<Customer>>, fields: ClientFields) -> (ClientView, Secret<String>) {
+    async fn served(
+        &self,
+        id: &str,
+        customer: Option<Id<Customer>>,
+        fields: ClientFields,
+    ) -> (ClientView, Secret<String>) {
         let who = self.local();
         let catalog = self.auth.read_catalog(&self.tenant).await.unwrap();
         if !catalog.scopes.contains_key("reports") {
@@ -283,7 +288,8 @@ on_both_engines! {
         let batch = Batch::new().expect(1, &auth::sql::TENANT_UPDATE, ahead).change(ChangeKind::Tenant, "default");
         let record = change_record(&world.auth, &world.local(), &world.tenant, "test.clock", ("tenant", "default"), (None, None));
         world.auth.store.commit(batch, record).await.unwrap();
-        let world = World { tenant: world.auth.tenant("default").await.unwrap().unwrap(), ..world };
+        let mut world = world;
+        world.tenant = world.auth.tenant("default").await.unwrap().unwrap();
         assert_eq!(world.tenant.clock_ahead_micros, 864_000 * SECOND);
 
         let until = |micros| Standing { access_until: world.business_in(micros), ..active() };
@@ -468,6 +474,7 @@ on_both_engines! {
 
     async fn a_client_joins_leaves_and_changes_its_customer(world: World) {
         let (_, secret) = world.served("acme", Some(customer(1)), ClientFields::default()).await;
+        world.pass(1);
         world.served("second", Some(customer(1)), ClientFields::default()).await;
         world.served("own", None, ClientFields::default()).await;
         let of = async |number| -> Vec<String> {
