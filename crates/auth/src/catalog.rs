@@ -254,7 +254,7 @@ impl Catalog {
                 .map(|s| &**s)
                 .filter(|s| allowed(s))
                 .filter(|s| targets.is_empty() || self.owner(s).is_some_and(|o| targets.iter().any(|t| t.id == o.id)))
-                .filter(|s| gate.leaves(s, self.requires(s)))
+                .filter(|s| gate.leaves(s, || self.requires(s)))
                 .collect(),
         };
         if !explicit && scopes.is_empty() && !client.settings.scopes.is_empty() {
@@ -292,7 +292,7 @@ impl Catalog {
         };
         check_number(client, &audience)?;
         for scope in &scopes {
-            if let Some(withheld) = gate.withholds(scope, self.requires(scope)) {
+            if let Some(withheld) = gate.withholds(scope, || self.requires(scope)) {
                 return Err(gate.refused(scope, withheld));
             }
         }

@@ -623,13 +623,12 @@ impl Auth {
         let original: Vec<Arc<str>> = family.scope.split(' ').filter(|s| !s.is_empty()).map(Arc::from).collect();
         let audiences: Vec<&str> = family.audience.split(' ').filter(|a| !a.is_empty()).collect();
         let catalog = self.catalog(tenant).await?;
-        let asked = match request.scope {
-            Some(scope) => scope.to_owned(),
+        let asked = if let Some(scope) = request.scope {
+            scope.to_owned()
+        } else {
             // Scopes the client or its customer has lost since then fall away; none may be added.
-            None => {
-                let left = original.iter().filter(|s| client.holds(s) && gate.leaves(s, catalog.requires(s)));
-                left.map(|s| &**s).collect::<Vec<_>>().join(" ")
-            }
+            let left = original.iter().filter(|s| client.holds(s) && gate.leaves(s, || catalog.requires(s)));
+            left.map(|s| &**s).collect::<Vec<_>>().join(" ")
         };
         if asked.is_empty() && !original.is_empty() {
             return Err(OauthError::InvalidScope(

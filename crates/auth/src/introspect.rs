@@ -304,7 +304,7 @@ impl Seen {
         let token = match &self.what {
             What::Access(token) => token,
             What::Refresh(answer) => {
-                let kept = |scope: &&str| gate.leaves(scope, requires(scope));
+                let kept = |scope: &&str| gate.leaves(scope, || requires(scope));
                 let left: Vec<&str> = answer.family.scope.split(' ').filter(kept).collect();
                 let mut members = answer.members(&self.client, &left.join(" "));
                 if let Value::Object(members) = &mut members {
@@ -313,7 +313,7 @@ impl Seen {
                 return Ok(members.to_string());
             }
         };
-        let kept = |scope: &&str| self.client.holds(scope) && gate.leaves(scope, requires(scope));
+        let kept = |scope: &&str| self.client.holds(scope) && gate.leaves(scope, || requires(scope));
         let is_whole = token.claims.scope.split(' ').filter(|scope| !scope.is_empty()).all(|scope| kept(&scope));
         if is_whole && !gate.speaks(token.claims.tells_standing()) {
             return Ok(token.answer.to_string());
@@ -354,7 +354,7 @@ impl Bearer {
         let gate = Gate::of(&client, standing).ok()?;
         // A scope that was taken from the client or its customer is gone from live tokens too. Those of the admin API
         // require no feature.
-        let kept = |scope: &&str| client.holds(scope) && gate.leaves(scope, None);
+        let kept = |scope: &&str| client.holds(scope) && gate.leaves(scope, || None);
         let scopes: Vec<Arc<str>> = token.claims.scope.split(' ').filter(kept).map(Arc::from).collect();
         let credential = match &token.jti.origin {
             Origin::Credential(id) => Some(*id),

@@ -1,6 +1,6 @@
 //! Machine authentication: tenants, clients, dated secrets, scopes and APIs, keys, tokens, refresh families, limits.
 //!
-//! Decisions are pure or end in a [`plan::Planned`] batch; HTTP lives in `api`, SQL engines in `store`.
+//! Decisions are pure or end in a [`record::plan::Planned`] batch; HTTP lives in `api`, SQL engines in `store`.
 
 pub mod api_change;
 pub mod attention;

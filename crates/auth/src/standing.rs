@@ -44,24 +44,26 @@ impl<'a> Gate<'a> {
         }
         let standing = standing.ok_or(Refusal::NoSubscription)?;
         match standing.refusal() {
-            Some(refusal) if !mutant::is("S-22-refused") => Err(refusal),
-            _ => Ok(Self(Some(standing))),
+            Some(_) if mutant::is("S-22-refused") => Ok(Self::OPEN),
+            Some(refusal) => Err(refusal),
+            None => Ok(Self(Some(standing))),
         }
     }
 
-    /// Why a scope is not granted, with the feature that it requires; `None` when nothing stands against it.
-    pub fn withholds<'f>(self, scope: &str, requires: Option<&'f str>) -> Option<Withheld<'f>> {
+    /// Why a scope is not granted, with the feature that it requires; `None` when nothing stands against it. The feature
+    /// is not asked for when it does not matter.
+    pub fn withholds<'f>(self, scope: &str, requires: impl FnOnce() -> Option<&'f str>) -> Option<Withheld<'f>> {
         let standing = self.0?;
         let is_restricted = standing.access != Access::Full && !standing.restricted_scopes.contains(scope);
         if is_restricted && !mutant::is("S-22-restricted") {
             return Some(Withheld::Restricted);
         }
-        let lacked = requires.filter(|feature| !standing.entitlements.contains_key(*feature));
+        let lacked = requires().filter(|feature| !standing.entitlements.contains_key(*feature));
         lacked.filter(|_| !mutant::is("S-22-feature")).map(Withheld::Lacks)
     }
 
     /// Whether a scope is granted.
-    pub fn leaves(self, scope: &str, requires: Option<&str>) -> bool {
+    pub fn leaves<'f>(self, scope: &str, requires: impl FnOnce() -> Option<&'f str>) -> bool {
         self.withholds(scope, requires).is_none()
     }
 

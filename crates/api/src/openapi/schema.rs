@@ -189,6 +189,7 @@ fn clients() -> Vec<(&'static str, Value)> {
     let shown = || {
         let mut fields = vec![
             ("client_id", text()),
+            ("customer_id", described(or_null(id("cus")), "The customer that it acts for; null: internal.")),
             ("scopes", texts()),
             ("expiry", expiry()),
             ("status", one_of(&["active", "expired", "disabled"])),

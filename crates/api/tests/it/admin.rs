@@ -618,6 +618,30 @@ on_both_engines! {
         world.admin(Method::GET, "/api/clients/del", Value::Null).await.expect(404);
     }
 
+    async fn a_scope_says_which_feature_it_requires_and_a_client_what_its_tokens_tell(world: World) {
+        let api = world.admin(Method::POST, "/api/apis", json!({"identifier": "https://a.example"})).await.expect(201).json();
+        let scopes = format!("/api/apis/{}/scopes", api["id"].as_str().unwrap());
+        let made = world.admin(Method::POST, &scopes, json!({"name": "a:read", "requires_feature": "reports"})).await.expect(201);
+        assert_eq!(made.json()["requires_feature"], "reports");
+        let path = format!("{scopes}/a:read");
+        let kept = world.admin(Method::PATCH, &path, json!({"description": "Read"})).await.expect(200).json();
+        assert_eq!((&kept["description"], &kept["requires_feature"]), (&json!("Read"), &json!("reports")));
+        for (bad, code) in [(json!("No Key"), "bad_value"), (json!(7), "wrong_type")] {
+            let refused = world.admin(Method::PATCH, &path, json!({"requires_feature": bad})).await.expect(422);
+            assert_eq!((pointers(&refused), &refused.json()["errors"][0]["code"]), (vec!["/requires_feature".to_owned()], &json!(code)));
+        }
+        let free = world.admin(Method::PATCH, &path, json!({"requires_feature": null})).await.expect(200).json();
+        assert_eq!((&free["description"], &free["requires_feature"]), (&json!("Read"), &Value::Null));
+
+        world.client("teller", json!({"claims": ["plan", "sub_status", "plan"]})).await;
+        let told = get(&world, "/api/clients/teller").await;
+        assert_eq!((&told["claims"], &told["customer_id"]), (&json!(["plan", "sub_status"]), &Value::Null));
+        let refused = world.admin(Method::PATCH, "/api/clients/teller", json!({"claims": ["flags"]})).await.expect(422);
+        assert_eq!(pointers(&refused), ["/claims/0"]);
+        let none = world.admin(Method::PATCH, "/api/clients/teller", json!({"claims": null})).await.expect(200).json();
+        assert_eq!(none["claims"], json!([]));
+    }
+
     async fn apis_and_scopes_have_one_owner_and_are_kept_while_used(world: World) {
         for bad in ["relative", "https://a.example/#f", "", "not a uri"] {
             world.admin(Method::POST, "/api/apis", json!({"identifier": bad})).await.expect(422);

@@ -133,6 +133,7 @@ fn client_body() -> impl Strategy<Value = Vec<u8>> {
         "default_scopes",
         "introspects",
         "static_claims",
+        "claims",
         "signing_alg",
         "refresh_token_ttl_seconds",
         "refresh_token_idle_seconds",

@@ -522,7 +522,7 @@ async fn hostile(engine: Engine, seed: u64, counts: Counts) -> (usize, usize) {
 }
 
 /// Few enough for every run, enough for each operation to be met in every way it can be damaged.
-const FEW: Counts = Counts { operation: 16, form: 60, basic: 80, token: 150 };
+const FEW: Counts = Counts { operation: 24, form: 60, basic: 80, token: 150 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_input_gets_a_500_or_an_undeclared_answer_embedded() {

@@ -344,8 +344,10 @@ fn value_for(stmt: &Stmt, number: usize) -> store::Value {
     let text = store::Value::Text(format!("blue {value:02}"));
     match (stmt.name, number) {
         (_, 1) => store::Value::from(DEFAULT),
-        ("LIMITED", 2) | ("OF_SCOPE" | "OF_SCOPE_DOWN" | "EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 4 | 5) => bytes(),
-        ("LIMITED", 3) | ("COUNT_SEARCH", 10) | (_, 2) => int,
+        ("LIMITED", 2)
+        | ("OF_CUSTOMER", 2 | 3)
+        | ("OF_SCOPE" | "OF_SCOPE_DOWN" | "EDGE_SCOPE" | "EDGE_SCOPE_DOWN", 4 | 5) => bytes(),
+        ("LIMITED", 3) | ("OF_CUSTOMER", 4) | ("COUNT_SEARCH", 10) | (_, 2) => int,
         (name, 3) if name.starts_with("EDGE") || name == "COUNT_STATUS" => int,
         (_, 3)
         | ("WIDTHS" | "FIRST_NAMES" | "FIRST_IDS", _)

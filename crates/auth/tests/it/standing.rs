@@ -160,9 +160,9 @@ impl World {
         self.auth.store.commit(batch, record).await.unwrap();
     }
 
-    fn business_in(&self, micros: i64) -> Option<BusinessTime> {
+    fn business_in(&self, micros: i64) -> BusinessTime {
         let now = self.tenant.business(self.auth.clock.now());
-        Some(BusinessTime::from_micros(now.as_micros() + micros))
+        BusinessTime::from_micros(now.as_micros() + micros)
     }
 }
 
@@ -288,11 +288,12 @@ on_both_engines! {
         let batch = Batch::new().expect(1, &auth::sql::TENANT_UPDATE, ahead).change(ChangeKind::Tenant, "default");
         let record = change_record(&world.auth, &world.local(), &world.tenant, "test.clock", ("tenant", "default"), (None, None));
         world.auth.store.commit(batch, record).await.unwrap();
-        let world = World { tenant: world.auth.tenant("default").await.unwrap().unwrap(), ..world };
+        let mut world = world;
+        world.tenant = world.auth.tenant("default").await.unwrap().unwrap();
         assert_eq!(world.tenant.clock_ahead_micros, 864_000 * SECOND);
 
-        let until = |micros| Standing { access_until: world.business_in(micros), ..active() };
-        let narrowing = |micros| Standing { narrows_at: world.business_in(micros), ..until(7_200 * SECOND) };
+        let until = |micros| Standing { access_until: Some(world.business_in(micros)), ..active() };
+        let narrowing = |micros| Standing { narrows_at: Some(world.business_in(micros)), ..until(7_200 * SECOND) };
         for (standing, as_jwt, as_opaque) in [
             (active(), 900, 3_600),
             (until(7_200 * SECOND), 900, 3_600),
@@ -321,7 +322,7 @@ on_both_engines! {
         let fields = ClientFields { token_quota: Field::Value(quota), ..ClientFields::default() };
         let (_, secret) = world.served("acme", Some(customer(1)), fields).await;
         let who = world.proven("acme", &secret).await;
-        let over = Standing { access_until: world.business_in(10), ..active() };
+        let over = Standing { access_until: Some(world.business_in(10)), ..active() };
         for standing in [standing(Status::Paused, Access::None), restricted(&[]), over] {
             assert!(world.get(&who, Some(&standing), None, None).await.is_err());
         }
@@ -390,7 +391,7 @@ on_both_engines! {
         let issued = world.token("acme", &secret, Some(&all)).await;
         let (access, refresh) = (&issued.access_token, issued.refresh_token.as_ref().unwrap());
         let inactive = json!({"active": false});
-        for gone in [None, Some(standing(Status::Unpaid, Access::None)), Some(Standing { suspended_at: world.business_in(0), ..active() })] {
+        for gone in [None, Some(standing(Status::Unpaid, Access::None)), Some(Standing { suspended_at: Some(world.business_in(0)), ..active() })] {
             assert_eq!(world.told("acme", access, gone.as_ref()).await, inactive);
             assert_eq!(world.told("acme", refresh, gone.as_ref()).await, inactive);
         }
@@ -473,6 +474,7 @@ on_both_engines! {
 
     async fn a_client_joins_leaves_and_changes_its_customer(world: World) {
         let (_, secret) = world.served("acme", Some(customer(1)), ClientFields::default()).await;
+        world.pass(1);
         world.served("second", Some(customer(1)), ClientFields::default()).await;
         world.served("own", None, ClientFields::default()).await;
         let of = async |number| -> Vec<String> {
