@@ -389,6 +389,7 @@ on_both_engines! {
         assert_eq!(shop.told(&id).await, ["customer.created", "customer.updated", "customer.suspended", "customer.reinstated"]);
 
         for name in ["Northern Lights", "northwest", "Ostwind"] {
+            shop.world.clock.advance_seconds(1);
             shop.post("/api/customers", json!({"name": name})).await.expect(201);
         }
         let names = |page: &Value| page["data"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
@@ -426,7 +427,7 @@ on_both_engines! {
             "status": "trialing", "status_since": "2026-06-01T12:00:00Z", "access": "full", "access_until": made["access_until"],
             "anchor": made["anchor"], "period_start": "2026-06-01T12:00:00Z", "period_end": "2026-06-15T12:00:00Z",
             "trial_end": "2026-06-15T12:00:00Z", "cancel_at": null, "term_end": null, "overdue_since": null, "scheduled_change": null,
-            "allowed": ["pause", "cancel", "cancel_at_period_end", "change", "change_at_period_end", "overdue"],
+            "allowed": ["pause", "cancel", "cancel_at_period_end", "change", "change_at_period_end", "overdue", "settled"],
             "created_at": "2026-06-01T12:00:00Z", "updated_at": "2026-06-01T12:00:00Z",
         });
         assert_eq!(made, whole);
@@ -538,9 +539,11 @@ on_both_engines! {
         let termed = shop.post("/api/subscriptions", body).await.expect(201).json();
         assert_eq!((&termed["term_end"], &termed["status"]), (&json!(end), &json!("active")));
         shop.later(DAY).await;
-        let termed = shop.get(&format!("/api/subscriptions/{}", termed["id"].as_str().unwrap())).await;
+        let path = format!("/api/subscriptions/{}", termed["id"].as_str().unwrap());
+        let termed = shop.get(&path).await;
         assert_eq!((&termed["status"], &termed["access"]), (&json!("ended"), &json!("none")));
         shop.record().await;
+        let termed = shop.get(&path).await;
         assert_eq!(shop.told(&id).await.iter().filter(|kind| *kind == "subscription.ended").count(), 1);
         let page = shop.get(&format!("/api/subscriptions?customer_id={id}&limit=1")).await;
         let rest = shop.get(&format!("/api/subscriptions?customer_id={id}&limit=1&cursor={}", page["next_cursor"].as_str().unwrap())).await;
