@@ -649,9 +649,13 @@ pub static ROUTES: &[Route] = &[
     Route::wish("/api/subscriptions/{subscription_id}/change", "changeSubscription", "Take another plan or quantity")
         .takes("SubscriptionChange")
         .audits(action::SUBSCRIPTION_CHANGED),
-    Route::wish("/api/subscriptions/{subscription_id}/payment-status", "tellPayment", "Tell what was heard of a payment")
-        .takes("PaymentStatus")
-        .audits(action::SUBSCRIPTION_PAYMENT_TOLD),
+    Route::wish(
+        "/api/subscriptions/{subscription_id}/payment-status",
+        "tellPayment",
+        "Tell what was heard of a payment",
+    )
+    .takes("PaymentStatus")
+    .audits(action::SUBSCRIPTION_PAYMENT_TOLD),
     // About itself
     Route::get("/api/whoami", "whoami", "Tell what the presented token is and may do").answers(200, "Whoami"),
     Route::get("/api/openapi.json", "getOpenapi", "Read this document").public().answers(200, "OpenapiDocument"),

@@ -135,7 +135,9 @@ fn merged(body: &Value, customer: &Customer) -> Value {
     let mut whole = body.clone();
     let mut present = customer.view();
     for name in ["address", "metadata"] {
-        if let (Some(patch), Some(value)) = (whole.get_mut(name).filter(|patch| patch.is_object()), present.get_mut(name)) {
+        if let (Some(patch), Some(value)) =
+            (whole.get_mut(name).filter(|patch| patch.is_object()), present.get_mut(name))
+        {
             merge(value, patch);
             *patch = value.take();
         }

@@ -8,8 +8,8 @@ use kernel::clock::Clock as _;
 use kernel::tenant::DEFAULT;
 use serde_json::{Value, json};
 
-use crate::console::member;
 use crate::billing::Sold;
+use crate::console::member;
 use crate::on_both_engines;
 use crate::world::{Answer, Engine, World};
 

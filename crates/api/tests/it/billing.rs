@@ -113,7 +113,9 @@ impl Shop {
 
     /// The features `sso` and `calls`, and the plans `pro`, `team` and `free`.
     async fn stock(&self) {
-        self.post("/api/meters", json!({"key": "calls", "event_type": "call", "aggregation": "count"})).await.expect(201);
+        self.post("/api/meters", json!({"key": "calls", "event_type": "call", "aggregation": "count"}))
+            .await
+            .expect(201);
         self.post("/api/features", json!({"key": "sso", "kind": "boolean"})).await.expect(201);
         self.post("/api/features", json!({"key": "calls", "kind": "metered", "meter": "calls"})).await.expect(201);
         self.plan(pro()).await;
@@ -121,11 +123,13 @@ impl Shop {
             "key": "team", "name": "Team", "cadence": "month",
             "prices": [{"model": "per_unit", "unit_amount": "9.5", "currency": "EUR", "timing": "advance"}],
             "entitlements": [{"feature": "calls", "limit": null}],
-        })).await;
+        }))
+        .await;
         self.plan(json!({
             "key": "free", "name": "Free", "cadence": "month",
             "entitlements": [{"feature": "calls", "limit": "10", "reset": "day"}],
-        })).await;
+        }))
+        .await;
     }
 
     async fn customer(&self, own: &str) -> String {

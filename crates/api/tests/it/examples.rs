@@ -80,7 +80,10 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
             let session = first(world, &format!("/api/operators/{id}/sessions"), "id").await;
             path = path.replace("{id}", &session);
         }
-    } else if ["{customer_id}", "{feature_id}", "{meter_id}", "{plan_id}", "{subscription_id}"].iter().any(|name| path.contains(name)) {
+    } else if ["{customer_id}", "{feature_id}", "{meter_id}", "{plan_id}", "{subscription_id}"]
+        .iter()
+        .any(|name| path.contains(name))
+    {
         let made = async |path: String, body| world.admin(Method::POST, &path, body).await.json();
         let sold = Sold::new(&format!("subscriber-{number}"), made).await;
         let plan = if path.ends_with("/archive") { &sold.plan } else { &sold.draft };

@@ -42,7 +42,9 @@ enum Verb {
         id: String,
     },
     /// Create a customer
-    #[command(after_help = "Example:\n  bastionary customers create --name 'Northwind Traders' --external-id crm-1042 --currency EUR --country DE")]
+    #[command(
+        after_help = "Example:\n  bastionary customers create --name 'Northwind Traders' --external-id crm-1042 --currency EUR --country DE"
+    )]
     Create {
         #[command(flatten)]
         fields: Fields,

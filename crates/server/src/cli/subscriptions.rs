@@ -171,7 +171,11 @@ impl Subscriptions {
             }
             Verb::Uncancel { id } => (Method::POST, path(&id, "/uncancel"), None),
             Verb::Change { id, plan, quantity, at } => {
-                let flags = [("plan", plan.map(Value::from)), ("quantity", quantity.map(|n| json!(n))), ("at", at.map(Value::from))];
+                let flags = [
+                    ("plan", plan.map(Value::from)),
+                    ("quantity", quantity.map(|n| json!(n))),
+                    ("at", at.map(Value::from)),
+                ];
                 (Method::POST, path(&id, "/change"), given(flags))
             }
             Verb::PaymentStatus { id, overdue_since, settled_at, reference } => {

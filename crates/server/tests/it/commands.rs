@@ -283,7 +283,18 @@ fn json_of(output: &Output) -> Value {
 fn what_is_sold_and_who_has_it_live_through_the_shell() {
     let world = World::new();
     let id = |output: &Output| out(output).trim().to_owned();
-    let meter = id(&world.admin(&["meters", "create", "--key", "calls", "--event-type", "call", "--aggregation", "count", "-o", "id"]));
+    let meter = id(&world.admin(&[
+        "meters",
+        "create",
+        "--key",
+        "calls",
+        "--event-type",
+        "call",
+        "--aggregation",
+        "count",
+        "-o",
+        "id",
+    ]));
     let feature = ["features", "create", "--key", "calls", "--kind", "metered", "--meter", "calls", "-o", "id"];
     let feature = id(&world.admin(&feature));
     assert_eq!(code(&world.admin(&["features", "create", "--key", "calls", "--kind", "boolean"])), Some(5));
@@ -292,7 +303,8 @@ fn what_is_sold_and_who_has_it_live_through_the_shell() {
     assert_eq!(summed["combine"], "sum");
 
     let file = world.data.parent().unwrap().join("plan.json");
-    let plan = r#"{"key": "pro", "name": "Pro", "cadence": "month", "entitlements": [{"feature": "calls", "limit": "10"}]}"#;
+    let plan =
+        r#"{"key": "pro", "name": "Pro", "cadence": "month", "entitlements": [{"feature": "calls", "limit": "10"}]}"#;
     std::fs::write(&file, plan).unwrap();
     let file = file.to_str().unwrap();
     let plan = id(&world.admin(&["plans", "create", "-f", file, "-o", "id"]));
@@ -302,7 +314,8 @@ fn what_is_sold_and_who_has_it_live_through_the_shell() {
     assert_eq!(code(&world.admin(&["plans", "delete", &plan, "--yes"])), Some(5), "it is published");
     assert_eq!(code(&world.admin(&["features", "delete", &feature, "--yes"])), Some(5), "a plan grants it");
 
-    let made = ["customers", "create", "--name", "Northwind", "--external-id", "crm-1", "--country", "DE", "-o", "json"];
+    let made =
+        ["customers", "create", "--name", "Northwind", "--external-id", "crm-1", "--country", "DE", "-o", "json"];
     let customer = json(&world.admin(&made));
     assert_eq!(code(&world.admin(&made)), Some(5));
     assert_eq!(customer["address"]["country"], "DE");
@@ -331,12 +344,22 @@ fn what_is_sold_and_who_has_it_live_through_the_shell() {
     assert!(standing.contains("status: unpaid\n") && standing.contains("access: none\n"), "{standing}");
     verb(&["payment-status", "--settled-at", "2026-01-01T00:00:00Z"], "active");
     assert_eq!(code(&world.admin(&["subscriptions", "resume", subscription])), Some(5));
-    assert_eq!(code(&world.admin(&["subscriptions", "cancel", subscription])), Some(2), "there is no terminal to ask on");
+    assert_eq!(
+        code(&world.admin(&["subscriptions", "cancel", subscription])),
+        Some(2),
+        "there is no terminal to ask on"
+    );
     assert_eq!(code(&world.admin(&["customers", "delete", "crm-1", "--yes"])), Some(5));
     verb(&["cancel", "--yes"], "canceled");
 
     // the server records what holds by time, without being asked
-    let end = json(&world.admin(&["token", "inspect", &id(&world.admin(&["token", "get", "--scope", "admin"])), "-o", "json"]));
+    let end = json(&world.admin(&[
+        "token",
+        "inspect",
+        &id(&world.admin(&["token", "get", "--scope", "admin"])),
+        "-o",
+        "json",
+    ]));
     let now = kernel::clock::Timestamp::from_seconds(end["claims"]["iat"].as_i64().unwrap());
     let end = now.plus_seconds(5).to_string();
     let termed = ["subscriptions", "create", "--customer", "crm-1", "--plan", "pro", "--term-end", &end, "-o", "id"];

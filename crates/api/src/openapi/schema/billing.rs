@@ -9,7 +9,8 @@ use kernel::standing::{Overage, Reset, Status};
 use serde_json::{Value, json};
 
 use super::{
-    Fields, answer, described, flag, free, id, integer, nullable, one_of, or_null, ranged, refer, request, text, texts, time,
+    Fields, answer, described, flag, free, id, integer, nullable, one_of, or_null, ranged, refer, request, text, texts,
+    time,
 };
 
 fn short() -> Value {
@@ -45,10 +46,13 @@ fn made() -> Fields {
 }
 
 fn with(first: Fields, more: impl IntoIterator<Item = Fields>) -> Value {
-    answer(&more.into_iter().fold(first, |mut all, more| {
-        all.extend(more);
-        all
-    }), &[])
+    answer(
+        &more.into_iter().fold(first, |mut all, more| {
+            all.extend(more);
+            all
+        }),
+        &[],
+    )
 }
 
 fn patch(fields: Fields) -> Value {
@@ -81,7 +85,13 @@ fn customers() -> Vec<(&'static str, Value)> {
     let line = || json!({"type": "string", "maxLength": 200, "default": ""});
     let status = || described(or_null(statuses()), "That of the best subscription; null: there is none.");
     vec![
-        ("CustomerCreate", request(&["name"], customer().into_iter().map(|(name, schema)| (name, nullable_but(name, schema))).collect())),
+        (
+            "CustomerCreate",
+            request(
+                &["name"],
+                customer().into_iter().map(|(name, schema)| (name, nullable_but(name, schema))).collect(),
+            ),
+        ),
         ("CustomerPatch", patch(customer())),
         (
             "Customer",
@@ -89,11 +99,7 @@ fn customers() -> Vec<(&'static str, Value)> {
                 vec![("id", id("cus"))],
                 [
                     customer(),
-                    vec![
-                        ("status", status()),
-                        ("access", accesses()),
-                        ("suspended_at", or_null(time())),
-                    ],
+                    vec![("status", status()), ("access", accesses()), ("suspended_at", or_null(time()))],
                     made(),
                 ],
             ),
@@ -172,15 +178,17 @@ fn catalog() -> Vec<(&'static str, Value)> {
             ("combine", combine()),
         ]
     };
-    let required = || vec![("key", key()), ("event_type", short()), ("aggregation", one_of(&Aggregation::ALL.map(Aggregation::name)))];
+    let required = || {
+        vec![("key", key()), ("event_type", short()), ("aggregation", one_of(&Aggregation::ALL.map(Aggregation::name)))]
+    };
     let optional = || {
         vec![
             ("value_path", described(path(), "What is added up, in `data` of an event; not for `count`.")),
-            ("group_by", described(json!({"type": "object", "additionalProperties": text()}), "Dimensions, each with its path.")),
             (
-                "filter",
-                described(array(refer("MeterCondition")), "Only events that fulfil every one of these."),
+                "group_by",
+                described(json!({"type": "object", "additionalProperties": text()}), "Dimensions, each with its path."),
             ),
+            ("filter", described(array(refer("MeterCondition")), "Only events that fulfil every one of these.")),
             ("unit", json!({"type": "string", "maxLength": 64})),
             ("rounding", refer("MeterRounding")),
             ("carry_over", described(flag(), "Whether a period begins with what the last one ended with.")),
@@ -188,7 +196,12 @@ fn catalog() -> Vec<(&'static str, Value)> {
             ("operation_path", described(path(), "Where an event of `unique` says `add` or `remove`.")),
         ]
     };
-    let shown = [vec![("id", id("mtr")), ("version", integer(1)), ("state", one_of(&["active", "archived"]))], required(), made()].concat();
+    let shown = [
+        vec![("id", id("mtr")), ("version", integer(1)), ("state", one_of(&["active", "archived"]))],
+        required(),
+        made(),
+    ]
+    .concat();
     vec![
         ("FeatureCreate", request(&["key", "kind"], feature())),
         ("FeaturePatch", request(&[], vec![("name", short()), ("combine", or_null(combine()))])),
@@ -204,7 +217,10 @@ fn catalog() -> Vec<(&'static str, Value)> {
         ("MeterCondition", request(&["path", "equals"], vec![("path", path()), ("equals", text())])),
         (
             "MeterRounding",
-            request(&["mode", "precision"], vec![("mode", one_of(&["round", "ceil", "floor"])), ("precision", ranged(-12, 12))]),
+            request(
+                &["mode", "precision"],
+                vec![("mode", one_of(&["round", "ceil", "floor"])), ("precision", ranged(-12, 12))],
+            ),
         ),
     ]
 }
@@ -218,9 +234,21 @@ fn plan() -> Fields {
         ("billing", described(choice(&["anniversary", "calendar"], "anniversary"), "Where periods begin.")),
         ("trial_days", ranged(0, 730)),
         ("trial_start", choice(&["on_create", "first_use"], "on_create")),
-        ("after_trial", described(choice(&["pause", "end"], "pause"), "What becomes of a trial that nobody will pay for.")),
-        ("grace_days", described(json!({"type": "integer", "minimum": 0, "maximum": 365, "default": 14}), "From the due date to `unpaid`.")),
-        ("on_unpaid", described(choice(&["deny", "restrict"], "deny"), "What is left when unpaid: nothing, or what is listed.")),
+        (
+            "after_trial",
+            described(choice(&["pause", "end"], "pause"), "What becomes of a trial that nobody will pay for."),
+        ),
+        (
+            "grace_days",
+            described(
+                json!({"type": "integer", "minimum": 0, "maximum": 365, "default": 14}),
+                "From the due date to `unpaid`.",
+            ),
+        ),
+        (
+            "on_unpaid",
+            described(choice(&["deny", "restrict"], "deny"), "What is left when unpaid: nothing, or what is listed."),
+        ),
         ("restricted_scopes", texts()),
         ("restricted_features", texts()),
         ("credits_pause", flag()),
@@ -288,7 +316,8 @@ fn plans() -> Vec<(&'static str, Value)> {
 
 fn subscriptions() -> Vec<(&'static str, Value)> {
     let quantity = || json!({"type": "integer", "minimum": 0, "maximum": 1_000_000_000, "default": 1});
-    let at = || described(json!({"type": "string", "enum": ["now", "period_end"], "default": "now"}), "When it happens.");
+    let at =
+        || described(json!({"type": "string", "enum": ["now", "period_end"], "default": "now"}), "When it happens.");
     let plan = || described(text(), "Key of the plan, for its newest active version, or the id of an active version.");
     let scheduled = answer(&[("plan_id", id("pln")), ("quantity", integer(0)), ("at", or_null(time()))], &[]);
     vec![
