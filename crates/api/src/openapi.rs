@@ -55,6 +55,11 @@ fn tags() -> Value {
         {"name": "audit", "description": "What was changed, issued and refused, with proofs"},
         {"name": "events", "description": "What others hear of"},
         {"name": "webhooks", "description": "Endpoints that events are posted to, and their deliveries"},
+        {"name": "customers", "description": "Who pays, and what it may do"},
+        {"name": "features", "description": "What plans grant"},
+        {"name": "meters", "description": "How usage is counted"},
+        {"name": "plans", "description": "Versions of plans: terms, prices, what they grant"},
+        {"name": "subscriptions", "description": "Who has which plan, and what became of it"},
         {"name": "about", "description": "The server about itself"}
     ])
 }
@@ -68,8 +73,23 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
-    const TAGS: [&str; 10] =
-        ["clients", "secrets", "apis", "keys", "tenants", "operators", "limits", "audit", "events", "webhooks"];
+    const TAGS: [&str; 15] = [
+        "clients",
+        "secrets",
+        "apis",
+        "keys",
+        "tenants",
+        "operators",
+        "limits",
+        "audit",
+        "events",
+        "webhooks",
+        "customers",
+        "features",
+        "meters",
+        "plans",
+        "subscriptions",
+    ];
     route.path.split('/').nth(2).filter(|segment| TAGS.contains(segment)).unwrap_or("about")
 }
 
@@ -182,7 +202,9 @@ fn success(route: &Route, description: &str) -> Value {
     if route.status == 201 {
         headers.insert("Location".to_owned(), header("Location"));
     }
-    if (route.conditional || route.operation_id == "getWebhook") && route.response.is_some() {
+    // these say more than their version does, and are never left out of an answer for it
+    let is_tagged = ["getWebhook", "getCustomer", "getSubscription"].contains(&route.operation_id);
+    if (route.conditional || is_tagged) && route.response.is_some() {
         headers.insert("ETag".to_owned(), header("ETag"));
     }
     if route.idempotent {

@@ -119,6 +119,11 @@ impl Route {
         Self::new(Verb::Delete, path, operation_id, summary)
     }
 
+    /// Asks something of a subscription, and answers with it.
+    const fn wish(path: &'static str, operation_id: &'static str, summary: &'static str) -> Self {
+        Self::post(path, operation_id, summary).scope("billing:write").conditional().answers(200, "Subscription")
+    }
+
     const fn scope(mut self, scope: &'static str) -> Self {
         self.scope = Some(scope);
         self
@@ -182,6 +187,14 @@ const TENANT: &str = "/api/tenants/{slug}";
 const WEBHOOKS: &str = "/api/webhooks";
 const WEBHOOK: &str = "/api/webhooks/{webhook_id}";
 const DELIVERIES: &str = "/api/webhooks/{webhook_id}/deliveries";
+const CUSTOMERS: &str = "/api/customers";
+const CUSTOMER: &str = "/api/customers/{customer_id}";
+const FEATURES: &str = "/api/features";
+const FEATURE: &str = "/api/features/{feature_id}";
+const METERS: &str = "/api/meters";
+const PLANS: &str = "/api/plans";
+const PLAN: &str = "/api/plans/{plan_id}";
+const SUBSCRIPTIONS: &str = "/api/subscriptions";
 const OPERATORS: &str = "/api/operators";
 const OPERATOR: &str = "/api/operators/{operator_id}";
 const SESSIONS: &str = "/api/operators/{operator_id}/sessions";
@@ -507,6 +520,142 @@ pub static ROUTES: &[Route] = &[
         .takes("WebhookResend")
         .answers(202, "ResendCount")
         .audits(action::WEBHOOK_RESENT),
+    // Customers
+    Route::get(CUSTOMERS, "listCustomers", "List customers, the newest first; with q by name")
+        .scope("customers:read")
+        .query(&["limit", "cursor", "q"])
+        .answers(200, "CustomerList"),
+    Route::post(CUSTOMERS, "createCustomer", "Create a customer")
+        .scope("customers:write")
+        .takes("CustomerCreate")
+        .answers(201, "Customer")
+        .audits(action::CUSTOMER_CREATED),
+    Route::get(CUSTOMER, "getCustomer", "Read a customer").scope("customers:read").answers(200, "Customer"),
+    Route::patch(CUSTOMER, "updateCustomer", "Change a customer")
+        .scope("customers:write")
+        .conditional()
+        .takes("CustomerPatch")
+        .answers(200, "Customer")
+        .audits(action::CUSTOMER_UPDATED),
+    Route::delete(CUSTOMER, "deleteCustomer", "Delete a customer whose subscriptions have ended")
+        .scope("customers:write")
+        .conditional()
+        .audits(action::CUSTOMER_DELETED),
+    Route::post("/api/customers/{customer_id}/suspend", "suspendCustomer", "Suspend a customer, whatever it pays")
+        .scope("customers:write")
+        .conditional()
+        .answers(200, "Customer")
+        .audits(action::CUSTOMER_SUSPENDED),
+    Route::post("/api/customers/{customer_id}/reinstate", "reinstateCustomer", "Lift the suspension of a customer")
+        .scope("customers:write")
+        .conditional()
+        .answers(200, "Customer")
+        .audits(action::CUSTOMER_REINSTATED),
+    Route::get("/api/customers/{customer_id}/standing", "getStanding", "Read what a customer may do now, and why")
+        .scope("customers:read")
+        .answers(200, "Standing"),
+    // What is sold
+    Route::get(FEATURES, "listFeatures", "List features by key")
+        .scope("billing:read")
+        .query(PAGE)
+        .answers(200, "FeatureList"),
+    Route::post(FEATURES, "createFeature", "Create a feature")
+        .scope("billing:write")
+        .takes("FeatureCreate")
+        .answers(201, "Feature")
+        .audits(action::FEATURE_CREATED),
+    Route::get(FEATURE, "getFeature", "Read a feature").scope("billing:read").conditional().answers(200, "Feature"),
+    Route::patch(FEATURE, "updateFeature", "Change the name of a feature, or how its rights add up")
+        .scope("billing:write")
+        .conditional()
+        .takes("FeaturePatch")
+        .answers(200, "Feature")
+        .audits(action::FEATURE_UPDATED),
+    Route::delete(FEATURE, "deleteFeature", "Delete a feature that no plan grants")
+        .scope("billing:write")
+        .conditional()
+        .audits(action::FEATURE_DELETED),
+    Route::get(METERS, "listMeters", "List the newest version of each meter by key")
+        .scope("billing:read")
+        .query(PAGE)
+        .answers(200, "MeterList"),
+    Route::post(METERS, "createMeter", "Create a meter, or the next version of one")
+        .scope("billing:write")
+        .takes("MeterCreate")
+        .answers(201, "Meter")
+        .audits(action::METER_CREATED),
+    Route::get("/api/meters/{meter_id}", "getMeter", "Read a version of a meter")
+        .scope("billing:read")
+        .conditional()
+        .answers(200, "Meter"),
+    Route::post("/api/meters/{meter_id}/archive", "archiveMeter", "Count no more events by a meter")
+        .scope("billing:write")
+        .conditional()
+        .answers(200, "Meter")
+        .audits(action::METER_ARCHIVED),
+    Route::get(PLANS, "listPlans", "List the versions of plans by key and version")
+        .scope("billing:read")
+        .query(PAGE)
+        .answers(200, "PlanList"),
+    Route::post(PLANS, "createPlan", "Create a plan, or the next version of one, as a draft")
+        .scope("billing:write")
+        .takes("PlanCreate")
+        .answers(201, "Plan")
+        .audits(action::PLAN_CREATED),
+    Route::get(PLAN, "getPlan", "Read a version of a plan").scope("billing:read").conditional().answers(200, "Plan"),
+    Route::patch(PLAN, "updatePlan", "Change a draft")
+        .scope("billing:write")
+        .conditional()
+        .takes("PlanPatch")
+        .answers(200, "Plan")
+        .audits(action::PLAN_UPDATED),
+    Route::delete(PLAN, "deletePlan", "Delete a draft")
+        .scope("billing:write")
+        .conditional()
+        .audits(action::PLAN_DELETED),
+    Route::post("/api/plans/{plan_id}/publish", "publishPlan", "Let customers subscribe to a version of a plan")
+        .scope("billing:write")
+        .conditional()
+        .answers(200, "Plan")
+        .audits(action::PLAN_PUBLISHED),
+    Route::post("/api/plans/{plan_id}/archive", "archivePlan", "Let nobody subscribe to a version of a plan any more")
+        .scope("billing:write")
+        .conditional()
+        .answers(200, "Plan")
+        .audits(action::PLAN_ARCHIVED),
+    // Subscriptions
+    Route::get(SUBSCRIPTIONS, "listSubscriptions", "List subscriptions, the newest first")
+        .scope("billing:read")
+        .query(&["limit", "cursor", "customer_id"])
+        .answers(200, "SubscriptionList"),
+    Route::post(SUBSCRIPTIONS, "createSubscription", "Subscribe a customer to a plan")
+        .scope("billing:write")
+        .takes("SubscriptionCreate")
+        .answers(201, "Subscription")
+        .audits(action::SUBSCRIPTION_CREATED),
+    Route::get("/api/subscriptions/{subscription_id}", "getSubscription", "Read a subscription as it stands now")
+        .scope("billing:read")
+        .answers(200, "Subscription"),
+    Route::wish("/api/subscriptions/{subscription_id}/pause", "pauseSubscription", "Stop until resumed")
+        .audits(action::SUBSCRIPTION_PAUSED),
+    Route::wish("/api/subscriptions/{subscription_id}/resume", "resumeSubscription", "Go on after a pause")
+        .takes("SubscriptionResume")
+        .audits(action::SUBSCRIPTION_RESUMED),
+    Route::wish("/api/subscriptions/{subscription_id}/cancel", "cancelSubscription", "End, at once or with the period")
+        .takes("SubscriptionCancel")
+        .audits(action::SUBSCRIPTION_CANCELED),
+    Route::wish("/api/subscriptions/{subscription_id}/uncancel", "uncancelSubscription", "Do not end with the period")
+        .audits(action::SUBSCRIPTION_UNCANCELED),
+    Route::wish("/api/subscriptions/{subscription_id}/change", "changeSubscription", "Take another plan or quantity")
+        .takes("SubscriptionChange")
+        .audits(action::SUBSCRIPTION_CHANGED),
+    Route::wish(
+        "/api/subscriptions/{subscription_id}/payment-status",
+        "tellPayment",
+        "Tell what was heard of a payment",
+    )
+    .takes("PaymentStatus")
+    .audits(action::SUBSCRIPTION_PAYMENT_TOLD),
     // About itself
     Route::get("/api/whoami", "whoami", "Tell what the presented token is and may do").answers(200, "Whoami"),
     Route::get("/api/openapi.json", "getOpenapi", "Read this document").public().answers(200, "OpenapiDocument"),
@@ -523,90 +672,4 @@ pub fn methods_of(path: &str) -> Vec<Method> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn each_route_and_each_operation_id_is_listed_once() {
-        let mut seen = HashSet::new();
-        let mut names = HashSet::new();
-        for route in ROUTES {
-            assert!(seen.insert((route.method, route.path)), "{} {}", route.method.key(), route.path);
-            assert!(names.insert(route.operation_id), "{}", route.operation_id);
-        }
-    }
-
-    #[test]
-    fn every_scope_of_a_route_is_placed_in_the_table_of_roles() {
-        for scope in ROUTES.iter().filter_map(|route| route.scope) {
-            let places = auth::operator::role::PLACES.iter().filter(|(placed, _)| *placed == scope);
-            assert_eq!(places.count(), 1, "{scope}");
-        }
-    }
-
-    #[test]
-    fn whatever_changes_something_is_audited_idempotent_and_needs_a_write_scope() {
-        for route in ROUTES {
-            let changes = route.method != Verb::Get;
-            assert_eq!(route.audit.is_some(), changes, "{}", route.operation_id);
-            assert_eq!(route.idempotent, changes, "{}", route.operation_id);
-            let is_write = route.scope.is_some_and(|s| s.ends_with(":write") || s == "tokens:revoke");
-            assert_eq!(is_write, changes, "{}", route.operation_id);
-        }
-    }
-
-    #[test]
-    fn every_scope_and_audited_action_exists() {
-        for route in ROUTES {
-            if let Some(action) = route.audit {
-                assert!(action::ALL.contains(&action), "{action}");
-            }
-            if let Some(scope) = route.scope {
-                assert!(auth::catalog::MANAGEMENT_SCOPES.iter().any(|(name, _)| *name == scope), "{scope}");
-            }
-        }
-    }
-
-    #[test]
-    fn only_the_openapi_document_is_public() {
-        let public: Vec<_> = ROUTES.iter().filter(|r| r.public).map(|r| r.path).collect();
-        assert_eq!(public, ["/api/openapi.json"]);
-        let any_token: Vec<_> = ROUTES.iter().filter(|r| !r.public && r.scope.is_none()).map(|r| r.path).collect();
-        assert_eq!(any_token, ["/api/whoami"]);
-    }
-
-    #[test]
-    fn tenants_are_managed_at_the_default_tenant_alone() {
-        for route in ROUTES {
-            assert_eq!(route.default_tenant_only, route.path.starts_with("/api/tenants"), "{}", route.path);
-        }
-    }
-
-    #[test]
-    fn a_body_has_a_status_with_a_body_and_204_has_none() {
-        for route in ROUTES {
-            assert_eq!(route.status == 204, route.response.is_none(), "{}", route.operation_id);
-            assert!(matches!(route.status, 200 | 201 | 202 | 204), "{}", route.operation_id);
-        }
-    }
-
-    #[test]
-    fn the_router_takes_every_path() {
-        let mut router = axum::Router::<()>::new();
-        let paths: HashSet<_> = ROUTES.iter().map(|route| route.path).collect();
-        for path in paths {
-            router = router.route(path, axum::routing::any(|| async {}));
-        }
-        assert!(router.has_routes());
-    }
-
-    #[test]
-    fn the_methods_of_a_path_are_known() {
-        assert_eq!(methods_of("/api/clients"), [Method::GET, Method::POST, Method::HEAD]);
-        assert_eq!(methods_of("/api/nothing"), Vec::<Method>::new());
-        let route = ROUTES.iter().find(|r| r.operation_id == "deleteSecret").unwrap();
-        assert_eq!(route.path_parameters().collect::<Vec<_>>(), ["client_id", "id"]);
-    }
-}
+mod tests;

@@ -498,7 +498,8 @@ impl Billing {
         if let Value::Object(members) = &mut merged {
             for (name, value) in patch {
                 match value {
-                    Value::Null => drop(members.remove(name)),
+                    // what no definition has is left to the reader, which refuses it
+                    Value::Null if members.contains_key(name) => drop(members.remove(name)),
                     value => drop(members.insert(name.clone(), value.clone())),
                 }
             }

@@ -97,7 +97,10 @@ impl Current {
     }
 
     /// The standing that a customer with these subscriptions would have at an instant; without one, as recorded.
-    pub(crate) fn derive(
+    ///
+    /// # Errors
+    /// [`store::Error::RowCorrupt`] when the plan of a subscription is not there.
+    pub fn derive(
         &self,
         customer: &Customer,
         kept: &[Kept],

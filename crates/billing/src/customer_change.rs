@@ -1,11 +1,12 @@
 //! Creating, changing, suspending and deleting customers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernel::event::Type;
 use kernel::id::{self, Id};
 use kernel::principal::Principal;
-use kernel::standing::Standing;
+use kernel::standing::{Allowance, Entitlement, Standing};
 use record::plan::{AdminError, Planned, change_record, difference, event};
 use record::tenant::Tenant;
 use record::{action, epoch};
@@ -290,7 +291,7 @@ impl Billing {
         if has_lost || new.not_before > before.customer.not_before {
             batch = epoch::raise(batch, tenant.id, customer.id, ground.clock.now());
         }
-        if old.entitlements != new.entitlements || old.access != new.access {
+        if rights(&old) != rights(&new) || old.access != new.access {
             let facts = json!({
                 "version": customer.standing_version, "access": new.access.name(),
                 "plans": new.plans, "features": new.entitlements.keys().collect::<Vec<_>>(),
@@ -299,6 +300,15 @@ impl Billing {
         }
         Ok(batch)
     }
+}
+
+/// What a standing entitles to, whichever billing period is open.
+fn rights(standing: &Standing) -> BTreeMap<&str, Entitlement> {
+    let without = |right: &Entitlement| match right {
+        Entitlement::Metered(allowance) => Entitlement::Metered(Allowance { period: None, ..*allowance }),
+        other => other.clone(),
+    };
+    standing.entitlements.iter().map(|(feature, right)| (feature.as_str(), without(right))).collect()
 }
 
 /// An event that concerns a customer.
@@ -317,7 +327,6 @@ fn details(customer: &Customer) -> Result<String, AdminError> {
 
 /// Members of the answer that follow the standing.
 pub fn standing_view(standing: &Arc<Standing>) -> Value {
-    use kernel::standing::Entitlement;
     let at = |at: Option<kernel::clock::BusinessTime>| at.map(|at| at.to_string());
     let entitlements: Vec<Value> = standing
         .entitlements

@@ -351,17 +351,20 @@ impl Billing {
         if customer.is_none() && fields.customer.is_some() {
             refuse("customer_id", "bad_value", "there is no customer of this id");
         }
-        let (Some(customer), Some(plan)) = (customer, fields.plan) else { return Err(AdminError::Invalid(problems)) };
-        let plan = match self.subscribable(tenant, &plan).await {
-            Err(AdminError::Invalid(more)) => {
-                problems.extend(more);
-                return Err(AdminError::Invalid(problems));
-            }
-            other => other?,
+        let plan = match &fields.plan {
+            Some(name) => match self.subscribable(tenant, name).await {
+                Ok(plan) => Some(plan),
+                Err(AdminError::Invalid(more)) => {
+                    problems.extend(more);
+                    None
+                }
+                Err(other) => return Err(other),
+            },
+            None => None,
         };
-        if !problems.is_empty() {
+        let (Some(customer), Some(plan), true) = (customer, plan, problems.is_empty()) else {
             return Err(AdminError::Invalid(problems));
-        }
+        };
         let mut current = self.present(tenant, customer.id, None).await?;
         let lasting = current.kept.iter().filter(|kept| !kept.subscription.status.is_final()).count();
         if i64::try_from(lasting).unwrap_or(i64::MAX) >= MAX_SUBSCRIPTIONS / 2 {
@@ -450,7 +453,10 @@ impl Billing {
                 before.version,
             ],
         );
-        if let Event::Change(change) | Event::ChangeAtPeriodEnd(change) = event {
+        // another quantity of an archived version is fine, to come to it is not
+        if let Event::Change(change) | Event::ChangeAtPeriodEnd(change) = event
+            && change.item.plan != before.subscription.item.plan
+        {
             batch = batch.expect(1, &sql::PLAN_HOLD, params![tenant.id, change.item.plan]);
         }
         batch = self.tell(batch, customer, &after, &transition.steps);

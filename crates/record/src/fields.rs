@@ -288,7 +288,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_body_is_read_without_a_panic(text in r#"[\[\]{}",:\\0-9an.e\-]{0,48}"#, name: String) {
-            let body = crate::json::parse(text.as_bytes()).unwrap_or_else(|_| json!({ name: text }));
+            let body = serde_json::from_str(&text).unwrap_or_else(|_| json!({ name: text }));
             if let Ok(mut reader) = Reader::new(&body) {
                 for member in body.as_object().unwrap().keys() {
                     let _ = (reader.string(member), reader.scopes(member), reader.strings(member));

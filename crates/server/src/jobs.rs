@@ -15,6 +15,7 @@ use kernel::error::Fault;
 use kernel::tenant::TenantId;
 use record::checkpoint::{NoteError, origin_of};
 use record::entry::Refusal;
+use record::plan::AdminError;
 use record::tenant::Tenant;
 use record::{CheckpointSigner, ENTRIES_PER_ROUND, Extent, Sequencer};
 use tokio::sync::watch;
@@ -32,6 +33,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
 const SECRETS_EVERY: Duration = Duration::from_hours(1);
 /// How often it is asked what has ended by its time.
 const ENDED_EVERY: Duration = Duration::from_secs(20);
+/// Customers for whom time is recorded at once, and how many times that in a round.
+const DUE_BATCH: i64 = 200;
+const DUE_BATCHES: usize = 50;
 /// How often everything stored is looked at.
 const CHECK_EVERY: Duration = Duration::from_hours(24);
 /// When a check that could not be carried out is tried again.
@@ -82,8 +86,8 @@ impl Jobs {
             move || Arc::clone(&sender).round()
         };
         let ended = {
-            let auth = Arc::clone(auth);
-            move || ended(Arc::clone(&auth))
+            let app = app.clone();
+            move || ended(app.clone())
         };
         let check = {
             let auth = Arc::clone(auth);
@@ -287,13 +291,45 @@ async fn secrets(auth: Arc<Auth>) {
     }
 }
 
-async fn ended(auth: Arc<Auth>) {
-    if must_wait(&auth) {
+async fn ended(app: App) {
+    if must_wait(&app.auth) {
         return;
     }
-    if let Err(error) = auth.announce_expired().await {
+    if let Err(error) = app.auth.announce_expired().await {
         tracing::warn!(%error, "what has ended was not told; the next round tries again");
     }
+    if let Err(error) = record_time(&app).await {
+        tracing::warn!(%error, "what time did to subscriptions was not recorded; the next round tries again");
+    }
+}
+
+/// Records what holds for subscriptions by time. Nobody waits for it: answers follow the time without a record.
+async fn record_time(app: &App) -> Result<(), store::Error> {
+    for _ in 0..DUE_BATCHES {
+        let due = app.billing.due(DUE_BATCH).await?;
+        let mut recorded = 0_usize;
+        for (slug, customer) in &due {
+            let Some(tenant) = app.auth.tenant(slug).await? else { continue };
+            let who = app.auth.system(&tenant, "billing");
+            let done = match app.billing.plan_recording(&who, &tenant, *customer).await {
+                // it narrows access, as an operator's change would
+                Ok(Some(planned)) => app.auth.run_reserved(planned).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(()) => recorded = recorded.saturating_add(1),
+                // another process or a person came first
+                Err(AdminError::Store(store::Error::Conflict(_))) => {}
+                Err(error) => tracing::warn!(%error, tenant = slug, %customer, "time was not recorded for a customer"),
+            }
+        }
+        let is_last = i64::try_from(due.len()).unwrap_or(DUE_BATCH) < DUE_BATCH;
+        if is_last || recorded == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn check(auth: Arc<Auth>) {

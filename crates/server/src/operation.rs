@@ -148,7 +148,11 @@ pub fn admin_failure(what: &str, error: &AdminError) -> Failure {
         AdminError::NotFound(_) => Exit::Missing,
         AdminError::Forbidden(_) => Exit::Denied,
         AdminError::Invalid(_) => Exit::Usage,
-        AdminError::Taken(..) | AdminError::TooMany(..) | AdminError::State(_) | AdminError::Stale => Exit::Conflict,
+        AdminError::Taken(..)
+        | AdminError::TooMany(..)
+        | AdminError::State(_)
+        | AdminError::Illegal { .. }
+        | AdminError::Stale => Exit::Conflict,
         AdminError::Store(error) if error.fault() == Fault::Caller => Exit::Conflict,
         AdminError::Store(_) | AdminError::Jose(_) => Exit::Failed,
     };

@@ -23,7 +23,7 @@ code has a [page](error-codes.md).
 ";
 
 /// Chapters that say more about the operations of a tag.
-const MORE: [(&str, &str); 10] = [
+const MORE: [(&str, &str); 15] = [
     (
         "oauth",
         "[Client credentials](client-credentials.md), [Refresh tokens](refresh-tokens.md), [Revocation and introspection](revocation-introspection.md)",
@@ -37,6 +37,11 @@ const MORE: [(&str, &str); 10] = [
     ("limits", "[Rate limits and quotas](limits.md)"),
     ("audit", "[Audit log](audit.md)"),
     ("webhooks", "[Webhooks](webhooks.md)"),
+    ("customers", "[Customers](customers.md)"),
+    ("features", "[Plans](plans.md#features)"),
+    ("meters", "[Plans](plans.md#meters)"),
+    ("plans", "[Plans](plans.md)"),
+    ("subscriptions", "[Subscriptions](subscriptions.md)"),
 ];
 
 /// Parameters that the head of the chapter speaks of.

@@ -130,7 +130,12 @@ async fn no_answer_after_an_acknowledged_change_shows_the_old_state() {
 
 /// 10,000 changes on each engine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes"]
+#[expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a proof is asked for by a variable and prints its result"
+)]
+#[ignore = "the long proof; BASTIONARY_PROOF=full makes it 10,000 changes"]
 async fn proof_interleavings() {
     let rounds = if std::env::var("BASTIONARY_PROOF").is_ok_and(|value| value == "full") { 10_000 } else { 64 };
     for engine in [Engine::Embedded, Engine::Server] {

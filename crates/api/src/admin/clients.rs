@@ -222,7 +222,7 @@ fn changed(ask: &Ask, view: &ClientView) -> Reply {
 }
 
 /// Applies a merge patch (RFC 7396 §2). Depth is bounded by the reader of the body.
-fn merge(target: &mut Value, patch: &Value) {
+pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(members) = patch else {
         *target = patch.clone();
         return;

@@ -2,12 +2,15 @@
 
 mod apis;
 mod audit;
+mod catalog;
 mod clients;
+mod customers;
 mod events;
 mod keys;
 mod operators;
 mod secrets;
 pub(crate) mod stream;
+mod subscriptions;
 mod tenants;
 mod webhooks;
 
@@ -24,6 +27,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
+use billing::plan::PlanState;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
@@ -419,6 +423,39 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         "getDelivery" => webhooks::delivery(ask).await,
         "resendDelivery" => webhooks::resend(ask).await,
         "resendDeliveries" => webhooks::resend_range(ask).await,
+        "listCustomers" => customers::list(ask).await,
+        "createCustomer" => customers::create(ask).await,
+        "getCustomer" => customers::get(ask).await,
+        "updateCustomer" => customers::update(ask).await,
+        "deleteCustomer" => customers::delete(ask).await,
+        "suspendCustomer" => customers::suspend(ask, true).await,
+        "reinstateCustomer" => customers::suspend(ask, false).await,
+        "getStanding" => customers::standing(ask).await,
+        "listFeatures" => catalog::features(ask).await,
+        "createFeature" => catalog::create_feature(ask).await,
+        "getFeature" => catalog::feature(ask).await,
+        "updateFeature" => catalog::update_feature(ask).await,
+        "deleteFeature" => catalog::delete_feature(ask).await,
+        "listMeters" => catalog::meters(ask).await,
+        "createMeter" => catalog::create_meter(ask).await,
+        "getMeter" => catalog::meter(ask).await,
+        "archiveMeter" => catalog::archive_meter(ask).await,
+        "listPlans" => catalog::plans(ask).await,
+        "createPlan" => catalog::create_plan(ask).await,
+        "getPlan" => catalog::plan(ask).await,
+        "updatePlan" => catalog::update_plan(ask).await,
+        "deletePlan" => catalog::delete_plan(ask).await,
+        "publishPlan" => catalog::set_plan_state(ask, PlanState::Active).await,
+        "archivePlan" => catalog::set_plan_state(ask, PlanState::Archived).await,
+        "listSubscriptions" => subscriptions::list(ask).await,
+        "createSubscription" => subscriptions::create(ask).await,
+        "getSubscription" => subscriptions::get(ask).await,
+        "pauseSubscription" => subscriptions::wish(ask, "pause").await,
+        "resumeSubscription" => subscriptions::wish(ask, "resume").await,
+        "cancelSubscription" => subscriptions::wish(ask, "cancel").await,
+        "uncancelSubscription" => subscriptions::wish(ask, "uncancel").await,
+        "changeSubscription" => subscriptions::wish(ask, "change").await,
+        "tellPayment" => subscriptions::wish(ask, "payment-status").await,
         "whoami" => Ok(ask.whoami()),
         "getOpenapi" => Ok(Reply::ok(crate::openapi::document(&ask.tenant.issuer))),
         _ => Err(Problem::internal()),

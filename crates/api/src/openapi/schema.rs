@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::component::id;
 
+mod billing;
 mod webhook;
 
 /// A text.
@@ -101,6 +102,7 @@ pub(super) fn all() -> Value {
         .chain(tokens())
         .chain(records())
         .chain(webhook::all())
+        .chain(billing::all())
         .chain(errors())
         .chain(documents())
     {
@@ -124,6 +126,11 @@ pub(super) fn all() -> Value {
         "Event",
         "Webhook",
         "Delivery",
+        "Customer",
+        "Feature",
+        "Meter",
+        "Plan",
+        "Subscription",
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }
@@ -660,6 +667,9 @@ fn errors() -> Vec<(&'static str, Value)> {
                         described(text(), "The name under which the log and the audit log know the request."),
                     ),
                     ("errors", json!({"type": "array", "items": refer("FieldError")})),
+                    ("from", described(text(), "With `illegal_transition`: where the object stands.")),
+                    ("event", described(text(), "What was asked of it.")),
+                    ("allowed", described(texts(), "What may follow.")),
                 ],
             ),
         ),

@@ -8,6 +8,7 @@ use kernel::clock::Clock as _;
 use kernel::tenant::DEFAULT;
 use serde_json::{Value, json};
 
+use crate::billing::Sold;
 use crate::console::member;
 use crate::on_both_engines;
 use crate::world::{Answer, Engine, World};
@@ -49,6 +50,7 @@ struct Objects {
     event: String,
     webhook: String,
     delivery: String,
+    sold: Sold,
 }
 
 async fn objects(world: &World) -> Objects {
@@ -73,8 +75,10 @@ async fn objects(world: &World) -> Objects {
     let webhook = webhook["id"].as_str().unwrap().to_owned();
     let test =
         world.admin(Method::POST, &format!("/api/webhooks/{webhook}/test"), Value::Null).await.expect(202).json();
+    let made = async |path: String, body| world.admin(Method::POST, &path, body).await.json();
     Objects {
         api,
+        sold: Sold::new("subscriber", made).await,
         delivery: test["delivery_id"].as_str().unwrap().to_owned(),
         webhook,
         secret: first(&get(world, "/api/clients/target/secrets").await, "id"),
@@ -106,6 +110,11 @@ fn path_of(route: &Route, with: &Objects) -> String {
         .replace("{webhook_id}", &with.webhook)
         .replace("{delivery_id}", &with.delivery)
         .replace("{operator_id}", &with.operator)
+        .replace("{customer_id}", &with.sold.customer)
+        .replace("{feature_id}", &with.sold.feature)
+        .replace("{meter_id}", &with.sold.meter)
+        .replace("{plan_id}", with.sold.plan_of(route.operation_id))
+        .replace("{subscription_id}", &with.sold.subscription)
         .replace("{id}", id)
 }
 
@@ -122,6 +131,14 @@ pub(crate) fn body_of(route: &Route) -> Value {
         "updateLimits" => json!({"client": {"limit": 500, "window_s": 1, "burst": 1_000}}),
         "rotateKey" => json!({"force": true}),
         "createWebhook" => json!({"url": "https://hooks.example.com", "types": ["client.*"]}),
+        "createCustomer" | "updateCustomer" | "updateFeature" | "updatePlan" => json!({"name": "New"}),
+        "createFeature" => json!({"key": "new", "kind": "boolean"}),
+        "createMeter" => json!({"key": "new", "event_type": "new", "aggregation": "count"}),
+        "createPlan" => json!({"key": "new", "name": "New", "cadence": "month"}),
+        "createSubscription" => json!({"customer_id": "subscriber", "plan": "basic"}),
+        "cancelSubscription" => json!({"at": "period_end"}),
+        "changeSubscription" => json!({"quantity": 2}),
+        "tellPayment" => json!({"overdue_since": "2026-06-01T11:00:00Z"}),
         "resendDeliveries" => json!({"from": "2026-06-01T00:00:00Z", "to": "2026-06-02T00:00:00Z"}),
         _ if route.request.is_some() => json!({}),
         _ => Value::Null,
@@ -186,6 +203,8 @@ on_both_engines! {
                 "events:read",
                 "limits:read",
                 "webhooks:read",
+                "customers:read",
+                "billing:read",
             ],
         ).await;
         for route in ROUTES.iter().filter(|r| !r.public) {
@@ -236,7 +255,7 @@ on_both_engines! {
         let with = objects(&world).await;
         let mut changes: Vec<&Route> = ROUTES.iter().filter(|r| r.audit.is_some()).collect();
         // A family must still live when it is ended; what others still need goes last.
-        let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient", "deleteWebhook"];
+        let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient", "deleteWebhook", "deleteFeature", "deleteCustomer"];
         changes.sort_by_key(|r| order.iter().position(|name| *name == r.operation_id).unwrap_or(1));
         for route in changes {
             let mut before = actions(&world).await;

@@ -8,6 +8,7 @@ use futures_util::stream;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
+use crate::billing::Sold;
 use crate::on_both_engines;
 use crate::transport::{granted, refused};
 use crate::world::{Answer, World, basic, claims};
@@ -104,6 +105,7 @@ on_both_engines! {
         world.admin(Method::POST, &scopes, json!({"name": "one:read"})).await.expect(201);
         let hook = json!({"url": "https://hooks.example/", "types": ["*"]});
         let hook = world.admin(Method::POST, "/api/webhooks", hook).await.expect(201).json();
+        let sold = Sold::new("subscriber", async |path: String, body| world.admin(Method::POST, &path, body).await.json()).await;
         let mut asked = 0;
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
@@ -111,6 +113,7 @@ on_both_engines! {
                     continue;
                 }
                 let path = path.replace("{client_id}", "target").replace("{slug}", "default").replace("{id}", api["id"].as_str().unwrap()).replace("{name}", "one:read").replace("{webhook_id}", hook["id"].as_str().unwrap());
+                let path = path.replace("{customer_id}", &sold.customer).replace("{feature_id}", &sold.feature).replace("{plan_id}", &sold.draft).replace("{subscription_id}", &sold.subscription);
                 let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
                 let schema = schema["$ref"].as_str().map_or(schema, |name| document.pointer(&name[1..]).unwrap());
                 for field in ["tenant_id", "role", "balance", "secret_hash", "verified", "version", "status", "created_at", "disabled_at", "hash", "builtin"] {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::admin::scheduled;
 use crate::audit::fold;
+use crate::billing::Sold;
 use crate::console::{member_of, owner, relaxed};
 use crate::on_both_engines;
 use crate::world::{Answer, World, basic};
@@ -78,6 +79,29 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
         if path.contains("{id}") {
             let session = first(world, &format!("/api/operators/{id}/sessions"), "id").await;
             path = path.replace("{id}", &session);
+        }
+    } else if ["{customer_id}", "{feature_id}", "{meter_id}", "{plan_id}", "{subscription_id}"]
+        .iter()
+        .any(|name| path.contains(name))
+    {
+        let made = async |path: String, body| world.admin(Method::POST, &path, body).await.json();
+        let sold = Sold::new(&format!("subscriber-{number}"), made).await;
+        let plan = if path.ends_with("/archive") { &sold.plan } else { &sold.draft };
+        path = path
+            .replace("{customer_id}", &sold.customer)
+            .replace("{feature_id}", &sold.feature)
+            .replace("{meter_id}", &sold.meter)
+            .replace("{plan_id}", plan)
+            .replace("{subscription_id}", &sold.subscription);
+        let (object, verb) = path.rsplit_once('/').unwrap();
+        let before = match verb {
+            "reinstate" => Some(("suspend", Value::Null)),
+            "resume" => Some(("pause", Value::Null)),
+            "uncancel" => Some(("cancel", json!({"at": "period_end"}))),
+            _ => None,
+        };
+        if let Some((verb, body)) = before {
+            world.admin(Method::POST, &format!("{object}/{verb}"), body).await.expect(200);
         }
     } else if path.contains("/invitations/{id}") {
         let body = json!({"email": format!("invited-{number}@example.com"), "role": "support"});
@@ -156,6 +180,8 @@ on_both_engines! {
         let document = api::openapi::document("https://id.example");
         fold(&world).await;
         let all = operations(&document);
+        let plan = made(&world, "/api/plans", json!({"key": "pro", "name": "Pro", "cadence": "month"})).await;
+        world.admin(Method::POST, &format!("/api/plans/{}/publish", plan["id"].as_str().unwrap()), Value::Null).await.expect(200);
         let secret = world.client("example", json!({"scopes": ["invoices:read"]})).await;
         let token = world.token("example", &secret, "&scope=invoices:read").await.json();
         let token = token["access_token"].as_str().unwrap();

@@ -11,6 +11,7 @@ use kernel::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::audit::fold;
+use crate::billing::Sold;
 use crate::console::member_of;
 use crate::mutation::{Mutator, percent};
 use crate::world::{Answer, Engine, World, basic};
@@ -153,6 +154,12 @@ impl Surface {
         let webhook = id(&list("/api/webhooks").await, "id");
         self.admin(Method::POST, &format!("/api/webhooks/{webhook}/test"), "").await;
         let deliveries = list(&format!("/api/webhooks/{webhook}/deliveries")).await;
+        let tag = format!("subscriber-{round}");
+        let sold = Sold::new(&tag, async |path: String, body: Value| {
+            let text = if body.is_null() { String::new() } else { body.to_string() };
+            self.admin(Method::POST, &path, &text).await.json()
+        });
+        let sold = sold.await;
         let mut keys = list("/api/keys").await;
         keys.retain(|key| key["purpose"] == "token" && key["state"] == "staged");
         self.names = BTreeMap::from([
@@ -165,6 +172,11 @@ impl Surface {
             ("kid", id(&keys, "kid")),
             ("event_id", id(&list("/api/events").await, "id")),
             ("webhook_id", webhook),
+            ("customer_id", sold.customer),
+            ("feature_id", sold.feature),
+            ("meter_id", sold.meter),
+            ("plan_id", sold.draft),
+            ("subscription_id", sold.subscription),
             ("delivery_id", id(&deliveries, "id")),
             ("operator_id", operator),
             ("session", session),

@@ -7,6 +7,7 @@ mod admin;
 mod attacks;
 mod audit;
 mod authentication;
+mod billing;
 mod client_credentials;
 mod console;
 mod console_activity;

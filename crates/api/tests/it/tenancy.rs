@@ -10,6 +10,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::admin::body_of;
+use crate::billing::Sold;
 use crate::console::member_of;
 use crate::on_both_engines;
 use crate::tenants::{acme, token_at};
@@ -52,7 +53,16 @@ impl<'a> Side<'a> {
         let webhook = side.make("/api/webhooks", webhook).await["id"].as_str().unwrap().to_owned();
         let test = side.send(&side.admin, Method::POST, &format!("/api/webhooks/{webhook}/test"), &Value::Null).await;
         let delivery = test.expect(202).json()["delivery_id"].as_str().unwrap().to_owned();
+        let sold = Sold::new("subscriber", async |path: String, body| {
+            side.send(&side.admin, Method::POST, &path, &body).await.json()
+        });
+        let sold = sold.await;
         side.ids = BTreeMap::from([
+            ("customer", sold.customer),
+            ("feature", sold.feature),
+            ("meter", sold.meter),
+            ("plan", sold.draft),
+            ("subscription", sold.subscription),
             ("webhook", webhook),
             ("delivery", delivery),
             ("client_id", client),
@@ -136,6 +146,11 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         ("event_id", "event"),
         ("webhook_id", "webhook"),
         ("delivery_id", "delivery"),
+        ("customer_id", "customer"),
+        ("feature_id", "feature"),
+        ("meter_id", "meter"),
+        ("plan_id", "plan"),
+        ("subscription_id", "subscription"),
     ];
     for (name, kind) in names {
         let braced = format!("{{{name}}}");

@@ -53,6 +53,15 @@ impl Body {
         self.set(name, value.map(|text| if text == "none" { Value::Null } else { Value::String(text) }));
     }
 
+    /// The same for a number; a word that is no number is the server's to refuse.
+    pub(crate) fn set_number_or_null(&mut self, name: &str, value: Option<String>) {
+        match value.as_deref().map(str::parse::<i64>) {
+            Some(Ok(number)) => self.set(name, Some(number)),
+            Some(Err(_)) => self.set_or_null(name, value),
+            None => {}
+        }
+    }
+
     /// Sets a list from a repeated flag whose values may also be separated by spaces.
     pub(crate) fn set_list(&mut self, name: &str, values: &[String]) {
         if !values.is_empty() {

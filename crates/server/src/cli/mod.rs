@@ -7,18 +7,23 @@ mod backup;
 mod body;
 mod clients;
 mod consent;
+mod customers;
 mod doctor;
 mod events;
+mod features;
 mod follow;
 mod keys;
 mod listen;
+mod meters;
 mod migrate;
 mod onsite;
 mod operators;
+mod plans;
 mod raw;
 mod remote;
 mod secrets;
 mod shape;
+mod subscriptions;
 mod token;
 mod trigger;
 mod webhooks;
@@ -83,6 +88,16 @@ enum Command {
     Trigger(trigger::Trigger),
     /// Endpoints that events are posted to, and their deliveries
     Webhooks(webhooks::Webhooks),
+    /// Who pays, and what it may do
+    Customers(customers::Customers),
+    /// What plans grant
+    Features(features::Features),
+    /// How usage is counted
+    Meters(meters::Meters),
+    /// Plans and their versions
+    Plans(plans::Plans),
+    /// Who has which plan
+    Subscriptions(subscriptions::Subscriptions),
     /// Backups
     Backup(backup::Backup),
     /// Versions of the schema
@@ -190,6 +205,11 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Listen(command) => command.carry_out().await,
         Command::Trigger(command) => command.carry_out().await,
         Command::Webhooks(command) => command.carry_out().await,
+        Command::Customers(command) => command.carry_out().await,
+        Command::Features(command) => command.carry_out().await,
+        Command::Meters(command) => command.carry_out().await,
+        Command::Plans(command) => command.carry_out().await,
+        Command::Subscriptions(command) => command.carry_out().await,
         Command::Backup(command) => command.carry_out().await,
         Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,

@@ -169,12 +169,7 @@ impl Fields {
         body.set("types", self.types.as_deref().map(names));
         body.set("description", self.description);
         body.set("signing", self.signing);
-        match self.rate_per_second.as_deref().map(str::parse::<i64>) {
-            Some(Ok(rate)) => body.set("rate_per_second", Some(rate)),
-            // a word that is no number is the server's to refuse
-            Some(Err(_)) => body.set_or_null("rate_per_second", self.rate_per_second),
-            None => {}
-        }
+        body.set_number_or_null("rate_per_second", self.rate_per_second);
         Ok(body)
     }
 }

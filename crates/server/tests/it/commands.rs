@@ -278,3 +278,108 @@ fn with_json_asked_for_an_error_is_the_problem_as_json_on_standard_error() {
 fn json_of(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(output)))
 }
+
+#[test]
+fn what_is_sold_and_who_has_it_live_through_the_shell() {
+    let world = World::new();
+    let id = |output: &Output| out(output).trim().to_owned();
+    let meter = id(&world.admin(&[
+        "meters",
+        "create",
+        "--key",
+        "calls",
+        "--event-type",
+        "call",
+        "--aggregation",
+        "count",
+        "-o",
+        "id",
+    ]));
+    let feature = ["features", "create", "--key", "calls", "--kind", "metered", "--meter", "calls", "-o", "id"];
+    let feature = id(&world.admin(&feature));
+    assert_eq!(code(&world.admin(&["features", "create", "--key", "calls", "--kind", "boolean"])), Some(5));
+    assert_eq!(code(&world.admin(&["features", "create", "--key", "calls", "--kind", "rich"])), Some(2));
+    let summed = json(&world.admin(&["features", "update", &feature, "--combine", "sum", "-o", "json"]));
+    assert_eq!(summed["combine"], "sum");
+
+    let file = world.data.parent().unwrap().join("plan.json");
+    let plan =
+        r#"{"key": "pro", "name": "Pro", "cadence": "month", "entitlements": [{"feature": "calls", "limit": "10"}]}"#;
+    std::fs::write(&file, plan).unwrap();
+    let file = file.to_str().unwrap();
+    let plan = id(&world.admin(&["plans", "create", "-f", file, "-o", "id"]));
+    assert_eq!(code(&world.admin(&["plans", "create", "-f", file])), Some(5), "there is a draft");
+    assert_eq!(json(&world.admin(&["plans", "update", &plan, "--name", "Pro 1", "-o", "json"]))["name"], "Pro 1");
+    assert_eq!(json(&world.admin(&["plans", "publish", &plan, "-o", "json"]))["state"], "active");
+    assert_eq!(code(&world.admin(&["plans", "delete", &plan, "--yes"])), Some(5), "it is published");
+    assert_eq!(code(&world.admin(&["features", "delete", &feature, "--yes"])), Some(5), "a plan grants it");
+
+    let made =
+        ["customers", "create", "--name", "Northwind", "--external-id", "crm-1", "--country", "DE", "-o", "json"];
+    let customer = json(&world.admin(&made));
+    assert_eq!(code(&world.admin(&made)), Some(5));
+    assert_eq!(customer["address"]["country"], "DE");
+    let changed = ["customers", "update", "crm-1", "--payment-terms-days", "30", "--currency", "EUR", "-o", "json"];
+    assert_eq!(json(&world.admin(&changed))["payment_terms_days"], 30);
+    let cleared = ["customers", "update", "crm-1", "--payment-terms-days", "none", "-o", "json"];
+    assert_eq!(json(&world.admin(&cleared))["payment_terms_days"], Value::Null);
+    assert_eq!(code(&world.admin(&["customers", "update", "crm-1", "--payment-terms-days", "soon"])), Some(2));
+    assert_eq!(code(&world.admin(&["customers", "get", "crm-2"])), Some(4));
+
+    let create = ["subscriptions", "create", "--customer", "crm-1", "--plan", "pro", "--quantity", "3", "-o", "json"];
+    let made = json(&world.admin(&create));
+    assert_eq!((&made["status"], &made["quantity"]), (&serde_json::json!("active"), &serde_json::json!(3)));
+    let subscription = made["id"].as_str().unwrap();
+    let verb = |words: &[&str], expected: &str| {
+        let arguments = [&["subscriptions", words[0], subscription], &words[1..], &["-o", "json"]].concat();
+        assert_eq!(json(&world.admin(&arguments))["status"], expected, "{words:?}");
+    };
+    verb(&["pause"], "paused");
+    verb(&["resume", "--anchor", "kept"], "active");
+    verb(&["change", "--quantity", "2"], "active");
+    verb(&["cancel", "--at", "period_end"], "active");
+    verb(&["uncancel"], "active");
+    verb(&["payment-status", "--overdue-since", "2026-01-01T00:00:00Z", "--reference", "inv-1"], "unpaid");
+    let standing = out(&world.admin(&["customers", "standing", "crm-1", "-o", "yaml"]));
+    assert!(standing.contains("status: unpaid\n") && standing.contains("access: none\n"), "{standing}");
+    verb(&["payment-status", "--settled-at", "2026-01-01T00:00:00Z"], "active");
+    assert_eq!(code(&world.admin(&["subscriptions", "resume", subscription])), Some(5));
+    assert_eq!(
+        code(&world.admin(&["subscriptions", "cancel", subscription])),
+        Some(2),
+        "there is no terminal to ask on"
+    );
+    assert_eq!(code(&world.admin(&["customers", "delete", "crm-1", "--yes"])), Some(5));
+    verb(&["cancel", "--yes"], "canceled");
+
+    // the server records what holds by time, without being asked
+    let end = json(&world.admin(&[
+        "token",
+        "inspect",
+        &id(&world.admin(&["token", "get", "--scope", "admin"])),
+        "-o",
+        "json",
+    ]));
+    let now = kernel::clock::Timestamp::from_seconds(end["claims"]["iat"].as_i64().unwrap());
+    let end = now.plus_seconds(5).to_string();
+    let termed = ["subscriptions", "create", "--customer", "crm-1", "--plan", "pro", "--term-end", &end, "-o", "id"];
+    assert_eq!(code(&world.admin(&termed)), Some(0));
+    assert_eq!(out(&world.admin(&["subscriptions", "list", "--customer", "crm-1", "-o", "id"])).lines().count(), 2);
+    let list = ["events", "list", "--types", "subscription.ended", "-o", "json"];
+    let started = std::time::Instant::now();
+    while json(&world.admin(&list))["data"].as_array().unwrap().is_empty() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "the end was not recorded");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    assert_eq!(code(&world.admin(&["customers", "suspend", "crm-1"])), Some(0));
+    assert_eq!(code(&world.admin(&["customers", "suspend", "crm-1"])), Some(5));
+    assert_eq!(code(&world.admin(&["customers", "reinstate", "crm-1"])), Some(0));
+    let found = out(&world.admin(&["customers", "list", "--q", "north"]));
+    assert!(found.starts_with("ID ") && found.contains("crm-1"), "{found}");
+    assert_eq!(code(&world.admin(&["customers", "delete", "crm-1", "--yes"])), Some(0));
+    assert_eq!(code(&world.admin(&["plans", "archive", &plan, "--yes"])), Some(0));
+    assert_eq!(code(&world.admin(&["meters", "archive", &meter, "--yes"])), Some(0));
+    for noun in ["plans", "features", "meters"] {
+        assert!(out(&world.admin(&[noun, "list"])).starts_with("ID "), "{noun}");
+    }
+}
