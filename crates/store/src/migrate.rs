@@ -204,7 +204,7 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth, fifth, sixth, seventh, eighth, tenth] = MIGRATIONS else {
+        let [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth] = MIGRATIONS else {
             panic!("add the expansion of the new migration here")
         };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
@@ -223,6 +223,8 @@ mod tests {
         assert_eq!(seventh.text(Dialect::Postgres), include_str!("../tests/expanded/0007_postgres.sql"));
         assert_eq!(eighth.text(Dialect::Sqlite), include_str!("../tests/expanded/0008_sqlite.sql"));
         assert_eq!(eighth.text(Dialect::Postgres), include_str!("../tests/expanded/0008_postgres.sql"));
+        assert_eq!(ninth.text(Dialect::Sqlite), include_str!("../tests/expanded/0009_sqlite.sql"));
+        assert_eq!(ninth.text(Dialect::Postgres), include_str!("../tests/expanded/0009_postgres.sql"));
         assert_eq!(tenth.text(Dialect::Sqlite), include_str!("../tests/expanded/0010_sqlite.sql"));
         assert_eq!(tenth.text(Dialect::Postgres), include_str!("../tests/expanded/0010_postgres.sql"));
     }

@@ -165,7 +165,7 @@ pub(super) async fn update(ask: &Ask) -> Result<Reply, Problem> {
 
 pub(super) async fn delete(ask: &Ask) -> Result<Reply, Problem> {
     let which = (held(ask).await?.id, ask.if_version()?);
-    change!(ask, ask.app.billing.delete_customer(&ask.who, &ask.tenant, which), |()| Reply::empty())
+    change!(ask, ask.app.access.delete_customer(&ask.who, &ask.tenant, which), |()| Reply::empty())
 }
 
 pub(super) async fn suspend(ask: &Ask, is_suspended: bool) -> Result<Reply, Problem> {

@@ -155,6 +155,7 @@ fn client_settings() -> Fields {
         ("multi_audience", described(flag(), "Whether one token may name several APIs.")),
         ("introspects", described(texts(), "Audiences whose tokens it may introspect.")),
         ("static_claims", described(free(), "Claims added to its tokens.")),
+        ("customer_id", described(or_null(id("cus")), "The customer that it acts for; null: internal.")),
         (
             "claims",
             described(
@@ -196,7 +197,6 @@ fn clients() -> Vec<(&'static str, Value)> {
     let shown = || {
         let mut fields = vec![
             ("client_id", text()),
-            ("customer_id", described(or_null(id("cus")), "The customer that it acts for; null: internal.")),
             ("scopes", texts()),
             ("expiry", expiry()),
             ("status", one_of(&["active", "expired", "disabled"])),

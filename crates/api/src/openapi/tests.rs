@@ -130,7 +130,7 @@ fn a_client_is_described_with_the_fields_that_were_promised() {
     for field in ["client_id", "client_secret", "scopes", "expiry", "name", "grant_types", "introspects", "metadata"] {
         assert!(create.contains_key(field), "{field}");
     }
-    for later in ["jwks", "jwks_uri", "assertion_audience", "require_dpop", "profile", "customer_id"] {
+    for later in ["jwks", "jwks_uri", "assertion_audience", "require_dpop", "profile"] {
         assert!(!create.contains_key(later), "{later}");
     }
     assert!(!fields("Client").contains_key("client_secret"));
