@@ -39,11 +39,11 @@ pub struct Problem {
     /// The refused parameter of the query, or header in its place.
     pub parameter: Option<String>,
     /// Members of its own, which programs read.
-    pub facts: Option<Value>,
+    pub facts: Option<Box<Value>>,
     /// Seconds after which a retry can succeed.
     pub retry_after: Option<u32>,
     /// The value of `WWW-Authenticate`.
-    pub challenge: Option<String>,
+    pub challenge: Option<Box<str>>,
 }
 
 impl Problem {
@@ -161,7 +161,7 @@ impl Problem {
     /// The same with `WWW-Authenticate`.
     #[must_use]
     pub fn with_challenge(mut self, challenge: impl Into<String>) -> Self {
-        self.challenge = Some(challenge.into());
+        self.challenge = Some(challenge.into().into_boxed_str());
         self
     }
 
@@ -199,7 +199,7 @@ impl Problem {
             let error = json!({"parameter": name, "code": self.code, "detail": self.detail});
             members.insert("errors".to_owned(), json!([error]));
         }
-        if let Some(Value::Object(facts)) = &self.facts {
+        if let Some(Value::Object(facts)) = self.facts.as_deref() {
             members.extend(facts.clone());
         }
         members
@@ -224,7 +224,7 @@ pub fn from_admin(error: &AdminError) -> Problem {
         AdminError::Taken(code, detail) | AdminError::TooMany(code, detail) => Problem::conflict(code, detail.as_str()),
         AdminError::Illegal { detail, from, event, allowed } => {
             let facts = json!({"from": from, "event": event, "allowed": allowed});
-            Problem { facts: Some(facts), ..Problem::conflict("illegal_transition", detail.as_str()) }
+            Problem { facts: Some(Box::new(facts)), ..Problem::conflict("illegal_transition", detail.as_str()) }
         }
         AdminError::State(detail) => Problem::conflict("conflict", detail.as_str()),
         AdminError::Stale => Problem::precondition_failed(),
