@@ -37,7 +37,7 @@ pub struct Problem {
     /// The refused fields, all of them.
     pub errors: Vec<FieldProblem>,
     /// The refused parameter of the query, or header in its place.
-    pub parameter: Option<String>,
+    pub parameter: Option<Box<str>>,
     /// Members of its own, which programs read.
     pub facts: Option<Box<Value>>,
     /// Seconds after which a retry can succeed.
