@@ -375,7 +375,7 @@ impl Billing {
             }
             match plans.last() {
                 Some(last) if i64::try_from(plans.len()).unwrap_or(0) == PAGE => {
-                    place = (last.key.clone(), last.number)
+                    place = (last.key.clone(), last.number);
                 }
                 _ => break,
             }

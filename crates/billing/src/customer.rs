@@ -223,7 +223,7 @@ impl Customer {
                 self.external_id = Some(own);
             }
             Field::Value(_) => {
-                refuse("external_id", "external_id takes 1 to 200 characters and does not begin with cus_")
+                refuse("external_id", "external_id takes 1 to 200 characters and does not begin with cus_");
             }
             Field::Null => self.external_id = None,
             Field::Absent => {}

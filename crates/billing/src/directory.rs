@@ -25,7 +25,9 @@ impl Billing {
         let listener = Arc::downgrade(&billing);
         billing.ground.store.on_change(Arc::new(move |changes: &[Change]| {
             if let Some(billing) = listener.upgrade() {
-                changes.iter().for_each(|change| billing.currents.apply(change));
+                for change in changes {
+                    billing.currents.apply(change);
+                }
             }
         }));
         let starter = Arc::downgrade(&billing);

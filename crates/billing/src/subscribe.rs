@@ -436,7 +436,8 @@ impl Billing {
         let event = self.event_of(tenant, &mut current, &before, wish).await?;
         let terms = current.plans.get(before.subscription.item.plan.as_bytes()).ok_or(store::Error::RowCorrupt)?;
         let terms = terms.definition.terms;
-        let transition = before.subscription.apply(event, &terms, &current.payer, now).map_err(refused)?;
+        let transition =
+            before.subscription.apply(event, &terms, &current.payer, now).map_err(|error| refused(&error))?;
         let after = transition.subscription;
         let next_at = after.at(&transition.terms, &current.payer, now).next_boundary.map(BusinessTime::as_micros);
         let mut batch = Batch::new().expect(
@@ -648,9 +649,9 @@ fn loses(after: &Subscription, steps: &[Step]) -> bool {
     after.lost_access_at.is_some_and(|lost| steps.iter().any(|step| step.at == lost))
 }
 
-fn refused(refused: Refused) -> AdminError {
+fn refused(refused: &Refused) -> AdminError {
     match refused {
-        Refused::Illegal { from, event, ref allowed } => AdminError::Illegal {
+        Refused::Illegal { from, event, allowed } => AdminError::Illegal {
             detail: refused.to_string(),
             from: from.name(),
             event: event.name(),

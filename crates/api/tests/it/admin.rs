@@ -122,7 +122,8 @@ fn path_of(route: &Route, with: &Objects) -> String {
 pub(crate) fn body_of(route: &Route) -> Value {
     match route.operation_id {
         "createClient" => json!({"client_id": "fresh"}),
-        "updateClient" | "updateApi" | "updateTenant" | "updateOperator" => json!({"name": "New"}),
+        "updateClient" | "updateApi" | "updateTenant" | "updateOperator" | "createCustomer" | "updateCustomer"
+        | "updateFeature" | "updatePlan" => json!({"name": "New"}),
         "createApi" => json!({"identifier": "https://two.example"}),
         "createScope" => json!({"name": "one:write"}),
         "updateScope" => json!({"description": "New"}),
@@ -131,7 +132,6 @@ pub(crate) fn body_of(route: &Route) -> Value {
         "updateLimits" => json!({"client": {"limit": 500, "window_s": 1, "burst": 1_000}}),
         "rotateKey" => json!({"force": true}),
         "createWebhook" => json!({"url": "https://hooks.example.com", "types": ["client.*"]}),
-        "createCustomer" | "updateCustomer" | "updateFeature" | "updatePlan" => json!({"name": "New"}),
         "createFeature" => json!({"key": "new", "kind": "boolean"}),
         "createMeter" => json!({"key": "new", "event_type": "new", "aggregation": "count"}),
         "createPlan" => json!({"key": "new", "name": "New", "cadence": "month"}),

@@ -142,11 +142,11 @@ mod tests {
             covered,
             [
                 "owner: owner admin developer billing support read_only",
-                "admin: admin developer billing support read_only",
-                "developer: developer billing",
+                "admin: admin developer support read_only",
+                "developer: developer",
                 "billing: billing",
-                "support: billing support",
-                "read_only: billing read_only",
+                "support: support",
+                "read_only: read_only",
             ]
         );
     }

@@ -134,8 +134,8 @@ fn path(id: &str, rest: &str) -> String {
 }
 
 /// A body of the flags that were given.
-fn given<const N: usize>(flags: [(&str, Option<Value>); N]) -> Option<Value> {
-    Some(Value::Object(flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()))
+fn given<const N: usize>(flags: [(&str, Option<Value>); N]) -> Value {
+    Value::Object(flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
 }
 
 impl Subscriptions {
@@ -160,14 +160,14 @@ impl Subscriptions {
             }
             Verb::Pause { id } => (Method::POST, path(&id, "/pause"), None),
             Verb::Resume { id, anchor } => {
-                (Method::POST, path(&id, "/resume"), given([("anchor", anchor.map(Value::from))]))
+                (Method::POST, path(&id, "/resume"), Some(given([("anchor", anchor.map(Value::from))])))
             }
             Verb::Cancel { id, at, consent } => {
                 // what ends with the period can be taken back until then
                 if at.as_deref() != Some("period_end") {
                     consent.obtain(&format!("canceling the subscription {id}"))?;
                 }
-                (Method::POST, path(&id, "/cancel"), given([("at", at.map(Value::from))]))
+                (Method::POST, path(&id, "/cancel"), Some(given([("at", at.map(Value::from))])))
             }
             Verb::Uncancel { id } => (Method::POST, path(&id, "/uncancel"), None),
             Verb::Change { id, plan, quantity, at } => {
@@ -176,12 +176,12 @@ impl Subscriptions {
                     ("quantity", quantity.map(|n| json!(n))),
                     ("at", at.map(Value::from)),
                 ];
-                (Method::POST, path(&id, "/change"), given(flags))
+                (Method::POST, path(&id, "/change"), Some(given(flags)))
             }
             Verb::PaymentStatus { id, overdue_since, settled_at, reference } => {
                 let flags = [("overdue_since", overdue_since), ("settled_at", settled_at), ("reference", reference)];
                 let body = given(flags.map(|(name, value)| (name, value.map(Value::from))));
-                (Method::POST, path(&id, "/payment-status"), body)
+                (Method::POST, path(&id, "/payment-status"), Some(body))
             }
         };
         let session = self.remote.session(if is_read { "billing:read" } else { "billing:write" }).await?;

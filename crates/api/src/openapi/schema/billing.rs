@@ -29,7 +29,7 @@ fn path() -> Value {
     described(short(), "A path of JSONPath into `data`, such as `$.tokens`.")
 }
 
-fn array(item: Value) -> Value {
+fn array(item: &Value) -> Value {
     json!({"type": "array", "items": item})
 }
 
@@ -128,7 +128,7 @@ fn customers() -> Vec<(&'static str, Value)> {
                     ("access", accesses()),
                     ("plans", described(texts(), "Keys of the plans that grant something, the best first.")),
                     ("suspended_at", or_null(time())),
-                    ("entitlements", array(refer("EntitlementHeld"))),
+                    ("entitlements", array(&refer("EntitlementHeld"))),
                     ("restricted_scopes", texts()),
                     ("not_before", described(or_null(time()), "Tokens issued before are void.")),
                     ("access_until", or_null(time())),
@@ -188,7 +188,7 @@ fn catalog() -> Vec<(&'static str, Value)> {
                 "group_by",
                 described(json!({"type": "object", "additionalProperties": text()}), "Dimensions, each with its path."),
             ),
-            ("filter", described(array(refer("MeterCondition")), "Only events that fulfil every one of these.")),
+            ("filter", described(array(&refer("MeterCondition")), "Only events that fulfil every one of these.")),
             ("unit", json!({"type": "string", "maxLength": 64})),
             ("rounding", refer("MeterRounding")),
             ("carry_over", described(flag(), "Whether a period begins with what the last one ended with.")),
@@ -254,8 +254,8 @@ fn plan() -> Fields {
         ("credits_pause", flag()),
         ("credits_cancel", flag()),
         ("proration", choice(&["second", "day", "day_30_360", "none"], "second")),
-        ("prices", described(array(refer("Price")), "What has to be paid; a plan without a price is free.")),
-        ("entitlements", described(array(refer("Entitlement")), "What it grants.")),
+        ("prices", described(array(&refer("Price")), "What has to be paid; a plan without a price is free.")),
+        ("entitlements", described(array(&refer("Entitlement")), "What it grants.")),
     ]
 }
 
@@ -388,7 +388,10 @@ fn subscriptions() -> Vec<(&'static str, Value)> {
                     ("term_end", or_null(time())),
                     ("overdue_since", or_null(time())),
                     ("scheduled_change", or_null(scheduled)),
-                    ("allowed", described(array(one_of(&EventKind::ALL.map(EventKind::name))), "What may follow now.")),
+                    (
+                        "allowed",
+                        described(array(&one_of(&EventKind::ALL.map(EventKind::name))), "What may follow now."),
+                    ),
                     ("created_at", time()),
                     ("updated_at", time()),
                 ],
