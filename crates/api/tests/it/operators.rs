@@ -90,10 +90,10 @@ on_both_engines! {
         world.admin(Method::PATCH, &path, json!({"role": "king"})).await.expect(422);
         world.admin(Method::PATCH, &path, json!({"email": "x@example.com"})).await.expect(422);
         let told = events(&world, "operator.role_changed").await;
-        assert_eq!((told.len(), &told[0]["data"]["role"], &told[0]["data"]["previous"]["role"]), (1, &json!("billing"), &json!("developer")));
+        assert_eq!((told.len(), &told[0]["data"]["role"], &told[0]["data"]["previous"]["role"]), (1, &json!("developer"), &json!("admin")));
         let records = audited(&world, "operator.updated").await;
         assert_eq!(records.len(), 1);
-        assert_eq!((&records[0]["actor"], &records[0]["before"]["role"], &records[0]["after"]["role"]), (&json!("client:ops"), &json!("developer"), &json!("billing")));
+        assert_eq!((&records[0]["actor"], &records[0]["before"]["role"], &records[0]["after"]["role"]), (&json!("client:ops"), &json!("admin"), &json!("developer")));
     }
 
     async fn sessions_are_listed_and_end_at_once(world: World) {
