@@ -76,13 +76,13 @@ on_both_engines! {
 
     async fn a_role_that_is_changed_holds_from_the_next_request_and_an_older_version_changes_nothing(world: World) {
         let world = relaxed(world.engine).await;
-        let mut sam = member(&world, Role::Developer).await;
+        let mut sam = member(&world, Role::Admin).await;
         let path = format!("{OPERATORS}/{}", id_of(&world, "sam@example.com").await);
         let tag = world.admin(Method::GET, &path, Value::Null).await.expect(200).header("etag").to_owned();
-        sam.get("/console/identity/limits").await.expect(200);
-        let lower = world.admin(Method::PATCH, &path, json!({"role": "billing", "name": "Samuel"})).await.expect(200).json();
-        assert_eq!((&lower["role"], &lower["name"]), (&json!("billing"), &json!("Samuel")));
-        assert_eq!(sam.get("/console/identity/limits").await.status, StatusCode::FORBIDDEN);
+        sam.get("/console/identity/keys").await.expect(200);
+        let lower = world.admin(Method::PATCH, &path, json!({"role": "developer", "name": "Samuel"})).await.expect(200).json();
+        assert_eq!((&lower["role"], &lower["name"]), (&json!("developer"), &json!("Samuel")));
+        assert_eq!(sam.get("/console/identity/keys").await.status, StatusCode::FORBIDDEN);
         for (method, tail) in [(Method::PATCH, ""), (Method::POST, "/disable"), (Method::DELETE, "")] {
             let body = if method == Method::PATCH { json!({"role": "support"}) } else { Value::Null };
             world.admin_with(method, &format!("{path}{tail}"), &[("if-match", &tag)], body).await.expect(412);
@@ -90,10 +90,10 @@ on_both_engines! {
         world.admin(Method::PATCH, &path, json!({"role": "king"})).await.expect(422);
         world.admin(Method::PATCH, &path, json!({"email": "x@example.com"})).await.expect(422);
         let told = events(&world, "operator.role_changed").await;
-        assert_eq!((told.len(), &told[0]["data"]["role"], &told[0]["data"]["previous"]["role"]), (1, &json!("billing"), &json!("developer")));
+        assert_eq!((told.len(), &told[0]["data"]["role"], &told[0]["data"]["previous"]["role"]), (1, &json!("developer"), &json!("admin")));
         let records = audited(&world, "operator.updated").await;
         assert_eq!(records.len(), 1);
-        assert_eq!((&records[0]["actor"], &records[0]["before"]["role"], &records[0]["after"]["role"]), (&json!("client:ops"), &json!("developer"), &json!("billing")));
+        assert_eq!((&records[0]["actor"], &records[0]["before"]["role"], &records[0]["after"]["role"]), (&json!("client:ops"), &json!("admin"), &json!("developer")));
     }
 
     async fn sessions_are_listed_and_end_at_once(world: World) {
@@ -139,7 +139,7 @@ on_both_engines! {
         let invite = |role: &str| json!({"email": format!("{role}@example.com"), "role": role});
         let weak = ["operators:read", "operators:write"];
         assert_eq!(with_scopes(&world, &weak, Method::POST, INVITATIONS, invite("developer")).await.status, StatusCode::FORBIDDEN);
-        let developer = ["operators:write", "clients:read", "clients:write", "apis:read", "apis:write", "limits:read", "limits:write", "tokens:introspect", "tokens:revoke", "events:read", "webhooks:read", "webhooks:write"];
+        let developer = ["operators:write", "customers:read", "billing:read", "clients:read", "clients:write", "apis:read", "apis:write", "limits:read", "limits:write", "tokens:introspect", "tokens:revoke", "events:read", "webhooks:read", "webhooks:write"];
         let known: Vec<&str> = developer.into_iter().filter(|scope| auth::catalog::MANAGEMENT_SCOPES.iter().any(|(name, _)| name == scope)).collect();
         with_scopes(&world, &known, Method::POST, INVITATIONS, invite("developer")).await.expect(201);
         let more = [known.as_slice(), &["keys:read"]].concat();
