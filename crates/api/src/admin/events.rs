@@ -3,11 +3,12 @@
 use kernel::event::{Type, covers};
 use kernel::id::Id;
 use kernel::mutant;
+use kernel::principal::Subject;
 use record::outbox::{self, EventFilter};
 use serde_json::Value;
 
 use super::{Ask, Reply, audit};
-use crate::problem::Problem;
+use crate::problem::{Problem, from_admin};
 
 /// Most types that one request names.
 const MAX_TYPES: usize = 100;
@@ -36,12 +37,27 @@ pub(super) fn kinds_of(ask: &Ask) -> Result<Vec<Type>, Problem> {
     Ok(ask.query.get("types").map(|text| kinds(text)).transpose()?.unwrap_or_default())
 }
 
+/// The customer that the caller acts for, whose events are all that it sees.
+async fn own(ask: &Ask) -> Result<Option<String>, Problem> {
+    let Subject::Client(client_id) = &ask.who.subject else { return Ok(None) };
+    let client = ask.app.auth.client(ask.tenant.id, client_id).await.map_err(|error| from_admin(&error.into()))?;
+    Ok(client.and_then(|client| client.customer).map(|customer| customer.to_string()))
+}
+
 /// The customer whose events are asked for.
 ///
 /// # Errors
-/// 404 for one that this tenant does not have.
+/// 404 for one that this tenant does not have, and for every other one than the caller's own when it acts for one.
 pub(super) async fn customer_of(ask: &Ask) -> Result<Option<String>, Problem> {
-    let Some(customer) = ask.query.get("customer_id") else { return Ok(None) };
+    let asked = ask.query.get("customer_id");
+    if let Some(own) = own(ask).await? {
+        return if asked.is_none_or(|asked| *asked == own) {
+            Ok(Some(own))
+        } else {
+            Err(Problem::not_found("there is no customer with this id in this tenant"))
+        };
+    }
+    let Some(customer) = asked else { return Ok(None) };
     let known = outbox::knows_customer(&ask.app.auth.store, ask.tenant.id, customer).await.map_err(audit::refuse)?;
     if !known && !mutant::is("I01-customer") {
         return Err(Problem::not_found("there is no customer with this id in this tenant"));
@@ -83,5 +99,8 @@ pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
     let id = Id::parse(ask.param("event_id")).map_err(|_| absent())?;
     let found = outbox::event(&ask.app.auth.store, ask.tenant.id, id).await.map_err(audit::refuse)?;
     let event = found.ok_or_else(absent)?;
+    if own(ask).await?.is_some_and(|own| event.customer_id.as_ref() != Some(&own)) {
+        return Err(absent());
+    }
     Ok(Reply::ok(event.wire(&ask.tenant.slug).map_err(audit::refuse)?))
 }

@@ -216,6 +216,33 @@ fn refused(answer: &Answer, expected: &[(&str, &str)]) {
 const DAY: i64 = 86_400;
 
 on_both_engines! {
+    async fn a_client_of_a_customer_hears_of_that_customer_alone(world: World) {
+        let made = async |path: &str, body: Value| world.admin(Method::POST, path, body).await.expect(201).json();
+        let plan = made("/api/plans", json!({"key": "free", "name": "Free", "cadence": "month"})).await;
+        world.admin(Method::POST, &format!("/api/plans/{}/publish", plan["id"].as_str().unwrap()), Value::Null).await.expect(200);
+        let mut customers = Vec::new();
+        for name in ["Acme", "Globex"] {
+            let customer = made("/api/customers", json!({"name": name})).await["id"].clone();
+            made("/api/subscriptions", json!({"customer_id": customer, "plan": "free"})).await;
+            customers.push(customer.as_str().unwrap().to_owned());
+        }
+        let more = json!({"scopes": ["events:read"], "customer_id": customers[0]});
+        let secret = world.client("listener", more).await;
+        let token = world.token("listener", &secret, "&scope=events:read").await.expect(200).json();
+        let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
+        let get = async |path: &str| world.request(Method::GET, path, &[("authorization", &bearer)], "").await;
+        let own = get("/api/events").await.expect(200).json();
+        let heard: Vec<&str> = own["data"].as_array().unwrap().iter().map(|event| event["customer_id"].as_str().unwrap()).collect();
+        assert!(heard.len() >= 3 && heard.iter().all(|customer| *customer == customers[0]), "{own}");
+        assert_eq!(get(&format!("/api/events?customer_id={}", customers[0])).await.expect(200).json()["data"], own["data"]);
+        for path in ["/api/events", "/api/events/stream"] {
+            get(&format!("{path}?customer_id={}", customers[1])).await.expect(404);
+        }
+        let all = world.admin(Method::GET, &format!("/api/events?customer_id={}", customers[1]), Value::Null).await.expect(200).json();
+        get(&format!("/api/events/{}", all["data"][0]["id"].as_str().unwrap())).await.expect(404);
+        get(&format!("/api/events/{}", own["data"][0]["id"].as_str().unwrap())).await.expect(200);
+    }
+
     async fn what_is_sold_is_made_published_and_kept(world: World) {
         let shop = Shop::open(world).await;
         let now = shop.now();
