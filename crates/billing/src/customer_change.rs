@@ -279,7 +279,8 @@ impl Billing {
         // what was recorded, not what holds by time since: that has not been told yet
         let old = before.derive(&before.customer, &before.kept, None)?;
         let new = before.derive(customer, kept, Some(now))?;
-        if (Standing { version: 0, ..old.clone() }) == (Standing { version: 0, ..new.clone() }) {
+        let is_same = (Standing { version: 0, ..old.clone() }) == (Standing { version: 0, ..new.clone() });
+        if is_same && !has_lost {
             return Ok(batch);
         }
         let text = customer.id.to_string();

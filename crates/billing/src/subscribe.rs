@@ -439,21 +439,8 @@ impl Billing {
         let transition =
             before.subscription.apply(event, &terms, &current.payer, now).map_err(|error| refused(&error))?;
         let after = transition.subscription;
-        let next_at = after.at(&transition.terms, &current.payer, now).next_boundary.map(BusinessTime::as_micros);
-        let mut batch = Batch::new().expect(
-            1,
-            &sql::SUBSCRIPTION_UPDATE,
-            params![
-                tenant.id,
-                id,
-                after.item.plan,
-                after.status.name(),
-                document(&after)?,
-                next_at,
-                machine_now,
-                before.version,
-            ],
-        );
+        let next_at = after.at(&transition.terms, &current.payer, now).next_boundary;
+        let mut batch = self.save(Batch::new(), tenant, (&after, before.version), next_at)?;
         // another quantity of an archived version is fine, to come to it is not
         if let Event::Change(change) | Event::ChangeAtPeriodEnd(change) = event
             && change.item.plan != before.subscription.item.plan
@@ -533,20 +520,7 @@ impl Billing {
             }
             let next_at = if computed.is_complete() { computed.next_boundary } else { Some(now) };
             let after = computed.recorded;
-            batch = batch.expect(
-                1,
-                &sql::SUBSCRIPTION_UPDATE,
-                params![
-                    tenant.id,
-                    after.id,
-                    after.item.plan,
-                    after.status.name(),
-                    document(&after)?,
-                    next_at.map(BusinessTime::as_micros),
-                    machine_now,
-                    one.version,
-                ],
-            );
+            batch = self.save(batch, tenant, (&after, one.version), next_at)?;
             batch = self.tell(batch, one.customer, &after, &computed.due);
             has_lost |= loses(&after, &computed.due);
             *one = Kept {
@@ -622,6 +596,27 @@ impl Billing {
         let now = self.ground.clock.now();
         let rows = self.ground.store.read_all(&sql::DUE, params![now, limit]).await?;
         rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.id(1)?))).collect()
+    }
+
+    /// Adds what became of a subscription to a batch, if it is still at the version that was read.
+    fn save(
+        &self,
+        batch: Batch,
+        tenant: &Tenant,
+        (after, version): (&Subscription, i64),
+        next_at: Option<BusinessTime>,
+    ) -> Result<Batch, store::Error> {
+        let values = params![
+            tenant.id,
+            after.id,
+            after.item.plan,
+            after.status.name(),
+            document(after)?,
+            next_at.map(BusinessTime::as_micros),
+            self.ground.clock.now(),
+            version,
+        ];
+        Ok(batch.expect(1, &sql::SUBSCRIPTION_UPDATE, values))
     }
 
     /// Adds the events of the steps of a subscription.
