@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
         (postgres::SOCKET_VARIABLE, sockets.as_str()),
     ];
     // Documentation tests are part of this run.
-    step::run("cargo", &["test", "--workspace"], &variables)?;
+    step::run("cargo", &["test", "--workspace", "--no-fail-fast"], &variables)?;
     let unreferenced = {
         let _step = step::begin("snapshots that no test uses");
         let paths: Vec<String> = tree::files()?.into_iter().map(|file| file.path).collect();
