@@ -101,6 +101,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
         Kind::Get => Workload::get(arguments.text("path").unwrap_or("/livez")),
         Kind::Token => Workload::tokens(pairs()),
         Kind::Refresh => Workload::refresh(pairs()),
+        Kind::Check => Workload::check(arguments.required("bearer")?),
+        Kind::Usage => Workload::usage(arguments.required("bearer")?),
         Kind::Introspect | Kind::IntrospectOnce => {
             let tokens: Vec<String> = list.lines().map(str::to_owned).collect();
             Workload::introspect(kind, arguments.required("authorization")?, &tokens)

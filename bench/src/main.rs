@@ -15,6 +15,7 @@ mod peer;
 mod process;
 mod sitting;
 mod summary;
+mod usage;
 mod workload;
 mod world;
 
@@ -27,12 +28,13 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 bench floor plain|token-es256|token-eddsa [--listen 127.0.0.1:0]
-bench load --addr A --kind get|token|refresh|introspect|introspect-once [--list FILE] [--path /livez]
+bench load --addr A --kind get|token|refresh|introspect|introspect-once|check|usage [--list FILE] [--path /livez]
            [--bearer TOKEN] [--conns 32] [--rate PER_SECOND] [--seconds 8] [--warmup 1] [--requests N]
 bench flood --addr A --id CLIENT [--rate PER_SECOND]
 bench sitting [--rounds 5] [--seconds 8] [--clients 10000] [--soak 60] [--server target/release/bastionary]
               [--json FILE]
 bench events [--seconds 5] [--count 5000] [--server target/release/bastionary]
+bench usage [--rounds 5] [--seconds 5] [--server target/release/bastionary]
 bench micro";
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn dispatch(words: &[String]) -> Result<()> {
         ["flood", rest @ ..] => flood::main(&arguments::Arguments::parse(rest)?),
         ["sitting", rest @ ..] => sitting::main(&arguments::Arguments::parse(rest)?),
         ["events", rest @ ..] => events::main(&arguments::Arguments::parse(rest)?),
+        ["usage", rest @ ..] => usage::main(&arguments::Arguments::parse(rest)?),
         ["micro"] => micro::main(),
         _ => bail!("usage:\n{USAGE}"),
     }

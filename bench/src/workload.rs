@@ -24,6 +24,10 @@ pub(crate) enum Kind {
     Introspect,
     /// Introspection of each token once; the run ends with the tokens.
     IntrospectOnce,
+    /// Whether a customer may use a feature.
+    Check,
+    /// Batches of events of use, none of which came before.
+    Usage,
 }
 
 impl Kind {
@@ -35,6 +39,8 @@ impl Kind {
             "refresh" => Self::Refresh,
             "introspect" => Self::Introspect,
             "introspect-once" => Self::IntrospectOnce,
+            "check" => Self::Check,
+            "usage" => Self::Usage,
             _ => bail!("no workload is called `{name}`"),
         })
     }
@@ -47,6 +53,8 @@ impl Kind {
             Self::Refresh => "refresh",
             Self::Introspect => "introspect",
             Self::IntrospectOnce => "introspect-once",
+            Self::Check => "check",
+            Self::Usage => "usage",
         }
     }
 }
@@ -81,6 +89,24 @@ pub(crate) fn form(path: &str, authorization: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A POST of a document.
+pub(crate) fn document(path: &str, bearer: &str, kind: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\
+         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len(),
+    )
+    .into_bytes()
+}
+
+/// The customer and feature that workloads of usage ask about.
+pub(crate) const CUSTOMER: &str = "bench-customer";
+pub(crate) const FEATURE: &str = "calls";
+/// The type of their events.
+pub(crate) const EVENT_TYPE: &str = "bench.call";
+/// Events of a batch.
+pub(crate) const BATCH: usize = 100;
+
 /// A GET.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").into_bytes()
@@ -91,6 +117,20 @@ const TOKEN_FORM: &str = "grant_type=client_credentials&scope=read";
 /// The request of the client credentials grant.
 pub(crate) fn token_request(id: &str, secret: &str) -> Vec<u8> {
     form("/oauth2/token", &basic(id, secret), TOKEN_FORM)
+}
+
+/// A batch of events whose ids begin so.
+fn batch(bearer: &str, prefix: &str) -> Vec<u8> {
+    let events: Vec<String> = (0..BATCH)
+        .map(|number| {
+            format!(
+                "{{\"specversion\":\"1.0\",\"id\":\"{prefix}-{number}\",\"source\":\"bench\",\"type\":\"{EVENT_TYPE}\",\
+                 \"subject\":\"{CUSTOMER}\",\"data\":{{\"path\":\"/v1/search\",\"status\":200}}}}"
+            )
+        })
+        .collect();
+    let body = format!("[{}]", events.join(","));
+    document("/api/usage/events", bearer, "application/cloudevents-batch+json", &body)
 }
 
 impl Workload {
@@ -110,6 +150,17 @@ impl Workload {
         Self::of(Kind::Refresh, Vec::new(), clients)
     }
 
+    /// One question about usage, again and again.
+    pub(crate) fn check(bearer: &str) -> Self {
+        let body = format!("{{\"customer_id\":\"{CUSTOMER}\",\"feature\":\"{FEATURE}\"}}");
+        Self::of(Kind::Check, vec![document("/api/check", bearer, "application/json", &body)], Vec::new())
+    }
+
+    /// Batches of events of use.
+    pub(crate) fn usage(bearer: &str) -> Self {
+        Self::of(Kind::Usage, Vec::new(), vec![(String::new(), bearer.to_owned())])
+    }
+
     /// Introspection of these tokens by one caller.
     pub(crate) fn introspect(kind: Kind, authorization: &str, tokens: &[String]) -> Self {
         let request = |token: &String| form("/oauth2/introspect", authorization, &format!("token={token}"));
@@ -122,6 +173,12 @@ impl Workload {
 
     /// The chain of the n-th connection: `None` where connections carry nothing.
     pub(crate) async fn chain(&self, index: usize, connection: &mut Connection) -> Result<Option<Chain>> {
+        if self.kind == Kind::Usage {
+            let authorization = self.clients.first().map(|(_, bearer)| bearer.clone()).unwrap_or_default();
+            // no other run and no other connection has these ids
+            let token = format!("{}-{index}", std::process::id());
+            return Ok(Some(Chain { authorization, token, request: Vec::new() }));
+        }
         if self.kind != Kind::Refresh {
             return Ok(None);
         }
@@ -134,6 +191,12 @@ impl Workload {
 
     /// The next request; `None` ends the run.
     pub(crate) fn next<'a>(&'a self, chain: Option<&'a mut Chain>) -> Option<&'a [u8]> {
+        if self.kind == Kind::Usage {
+            let (chain, number) = (chain?, self.next.get());
+            self.next.set(number.saturating_add(1));
+            chain.request = batch(&chain.authorization, &format!("{}-{number}", chain.token));
+            return Some(&chain.request);
+        }
         if let Some(chain) = chain {
             let body = format!("grant_type=refresh_token&refresh_token={}", chain.token);
             chain.request = form("/oauth2/token", &chain.authorization, &body);
@@ -153,11 +216,13 @@ impl Workload {
                 Kind::Get => true,
                 Kind::Token | Kind::Refresh => find(answer.body, b"\"access_token\":\"").is_some(),
                 Kind::Introspect | Kind::IntrospectOnce => find(answer.body, b"\"active\":true").is_some(),
+                Kind::Check => find(answer.body, b"\"allowed\":true").is_some(),
+                Kind::Usage => find(answer.body, b"\"accepted\":100,\"duplicates\":0").is_some(),
             };
         if !is_expected {
             bail!("an answer that is not the expected one: {}", answer.describe());
         }
-        if let Some(chain) = chain {
+        if let Some(chain) = chain.filter(|_| self.kind == Kind::Refresh) {
             let token = member(answer.body, "refresh_token").context("a refresh without a new refresh token")?;
             token.clone_into(&mut chain.token);
         }
@@ -172,7 +237,7 @@ impl Workload {
             return Ok(());
         }
         // the same request again does no harm, except to a token that must be seen for the first time
-        if self.kind == Kind::IntrospectOnce {
+        if matches!(self.kind, Kind::IntrospectOnce | Kind::Usage) {
             return Ok(());
         }
         let request = self.requests.first().context("there is nothing to ask")?;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Connection, member};
 use crate::process::{Process, SERVER_CORE, pinned};
-use crate::workload::{basic, form, token_request};
+use crate::workload::{basic, document, form, token_request};
 
 /// The admin client that the first start creates.
 const ADMIN_ID: &str = "bench-admin";
@@ -133,6 +133,14 @@ impl World {
         Ok(serde_json::from_slice(answer.body)?)
     }
 
+    /// Publishes a version of a plan.
+    pub(crate) async fn publish(&self, bearer: &str, plan: &str) -> Result<()> {
+        let mut connection = Connection::open(self.address).await?;
+        let answer = connection.exchange(&posting(&format!("/api/plans/{plan}/publish"), bearer, "{}")).await?;
+        ensure!(answer.status == 200, "{}", answer.describe());
+        Ok(())
+    }
+
     /// Posts the same document so many times, several at a time.
     pub(crate) async fn create_each(&self, path: &str, bearer: &str, body: &Value, count: usize) -> Result<()> {
         let request = posting(path, bearer, &body.to_string());
@@ -190,12 +198,7 @@ fn creation(bearer: &str, body: &str) -> Vec<u8> {
 
 /// The request that posts a document.
 fn posting(path: &str, bearer: &str, body: &str) -> Vec<u8> {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len(),
-    )
-    .into_bytes()
+    document(path, bearer, "application/json", body)
 }
 
 fn credentials(body: &[u8]) -> Option<Credentials> {

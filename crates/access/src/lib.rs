@@ -3,6 +3,8 @@
 //!
 //! Nothing here decides by itself what a product decides: it reads of one and asks the other, or joins their batches.
 
+mod usage;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -77,24 +79,27 @@ impl Access {
         outcome
     }
 
-    /// Starts the trials of a customer that wait for their first use.
+    /// Starts the trials of a customer that wait for their first use, before a token is answered.
     async fn first_use(&self, tenant: &Tenant, customer: Id<id::Customer>) -> Result<(), OauthError> {
-        let internal = |error: AdminError| match error {
+        self.start_trials(tenant, customer).await.map_err(|error| match error {
+            AdminError::Store(store::Error::Conflict(_)) => OauthError::Unavailable,
             AdminError::Store(error) => error.into(),
             other => OauthError::Internal(Some(Box::new(other))),
-        };
+        })
+    }
+
+    /// Starts the trials of a customer that wait for their first use.
+    async fn start_trials(&self, tenant: &Tenant, customer: Id<id::Customer>) -> Result<(), AdminError> {
         let who = self.auth.system(tenant, "trials");
-        for _ in 0..4 {
-            let Some(planned) = self.billing.plan_first_use(&who, tenant, customer).await.map_err(internal)? else {
-                return Ok(());
-            };
+        let mut tries = 0_u8;
+        loop {
+            let Some(planned) = self.billing.plan_first_use(&who, tenant, customer).await? else { return Ok(()) };
             match self.auth.run(planned).await {
                 // another request used it first, or something else changed: look again
-                Err(AdminError::Store(store::Error::Conflict(_))) => {}
-                other => return other.map_err(internal),
+                Err(AdminError::Store(store::Error::Conflict(_))) if tries < 3 => tries = tries.saturating_add(1),
+                other => return other,
             }
         }
-        Err(OauthError::Unavailable)
     }
 
     /// Gets a token as a client would, for a person who sent its secret; see [`Auth::try_token`].

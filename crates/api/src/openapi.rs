@@ -60,6 +60,7 @@ fn tags() -> Value {
         {"name": "meters", "description": "How usage is counted"},
         {"name": "plans", "description": "Versions of plans: terms, prices, what they grant"},
         {"name": "subscriptions", "description": "Who has which plan, and what became of it"},
+        {"name": "usage", "description": "What was used, what is held, and what may be"},
         {"name": "about", "description": "The server about itself"}
     ])
 }
@@ -73,7 +74,7 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
-    const TAGS: [&str; 15] = [
+    const TAGS: [&str; 16] = [
         "clients",
         "secrets",
         "apis",
@@ -89,7 +90,11 @@ fn tag(route: &Route) -> &'static str {
         "meters",
         "plans",
         "subscriptions",
+        "usage",
     ];
+    if ["/api/check", "/api/v1/events"].contains(&route.path) {
+        return "usage";
+    }
     route.path.split('/').nth(2).filter(|segment| TAGS.contains(segment)).unwrap_or("about")
 }
 
@@ -112,8 +117,17 @@ fn operation(route: &Route) -> Value {
         let reference = format!("#/components/schemas/{schema}");
         let media = json!({"schema": {"$ref": reference}, "example": example::body(route.operation_id)});
         let mut content = Map::new();
-        content.insert("application/json".to_owned(), media.clone());
-        content.insert(kind.to_owned(), media);
+        if route.raw {
+            let batch = json!({"schema": {"type": "array", "items": {"$ref": reference}, "maxItems": 10_000}});
+            let lines = json!({"schema": {"type": "string", "description": "One event on each line."}});
+            content.insert("application/json".to_owned(), media.clone());
+            content.insert("application/cloudevents+json".to_owned(), media);
+            content.insert("application/cloudevents-batch+json".to_owned(), batch);
+            content.insert("application/x-ndjson".to_owned(), lines);
+        } else {
+            content.insert("application/json".to_owned(), media.clone());
+            content.insert(kind.to_owned(), media);
+        }
         // Every field of a creation is optional, and so is the body of an operation that has only options.
         operation.insert("requestBody".to_owned(), json!({"required": false, "content": content}));
     }
@@ -181,7 +195,9 @@ fn responses(route: &Route) -> Value {
     refuse(401, !route.public);
     refuse(403, route.scope.is_some());
     // The query of a proof names a leaf or a size, and others a customer, as a path names an object.
-    let names_object = route.operation_id == "getAuditProof" || route.query.contains(&"customer_id");
+    let names_object = ["getAuditProof", "check", "correctUsage", "reserveUsage", "listUsageEvents", "listUsageRejections"]
+        .contains(&route.operation_id)
+        || route.query.contains(&"customer_id");
     refuse(404, in_path || route.default_tenant_only || names_object);
     refuse(409, route.idempotent);
     refuse(412, route.conditional && route.idempotent);

@@ -247,7 +247,7 @@ mod tests {
         }
         // The others are those of the store, of this process's own files or of its lease.
         let of_store = ["store_unreachable", "store_corrupt", "store_rolled_back", "lease_lost"];
-        for page in console::ERROR_CODES {
+        for page in console::error_pages() {
             let is_health = matches!(page.surface, console::Surface::NotReady | console::Surface::Degraded);
             let is_sent = of_store.contains(&page.code) || Condition::ALL.iter().any(|c| c.code() == page.code);
             assert_eq!(is_health, is_sent, "{}", page.code);

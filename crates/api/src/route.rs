@@ -67,6 +67,8 @@ pub struct Route {
     pub summary: &'static str,
     /// Schema of the request body.
     pub request: Option<&'static str>,
+    /// Whether the operation reads the body itself, because another specification says what is in it.
+    pub raw: bool,
     /// Schema of the answer's body.
     pub response: Option<&'static str>,
     /// Status of a success.
@@ -94,6 +96,7 @@ impl Route {
             operation_id,
             summary,
             request: None,
+            raw: false,
             response: None,
             status: 204,
             idempotent,
@@ -141,6 +144,12 @@ impl Route {
 
     const fn takes(mut self, schema: &'static str) -> Self {
         self.request = Some(schema);
+        self
+    }
+
+    const fn takes_events(mut self) -> Self {
+        self.request = Some("UsageEvent");
+        self.raw = true;
         self
     }
 
@@ -195,6 +204,8 @@ const METERS: &str = "/api/meters";
 const PLANS: &str = "/api/plans";
 const PLAN: &str = "/api/plans/{plan_id}";
 const SUBSCRIPTIONS: &str = "/api/subscriptions";
+const RESERVATIONS: &str = "/api/usage/reservations";
+const RESERVATION: &str = "/api/usage/reservations/{reservation_id}";
 const OPERATORS: &str = "/api/operators";
 const OPERATOR: &str = "/api/operators/{operator_id}";
 const SESSIONS: &str = "/api/operators/{operator_id}/sessions";
@@ -656,6 +667,48 @@ pub static ROUTES: &[Route] = &[
     )
     .takes("PaymentStatus")
     .audits(action::SUBSCRIPTION_PAYMENT_TOLD),
+    // Usage
+    Route::post("/api/usage/events", "reportUsage", "Report events of use, each of which counts once")
+        .scope("usage:write")
+        .query(&["atomic"])
+        .takes_events()
+        .answers(200, "UsageReport"),
+    Route::post("/api/v1/events", "ingestEvents", "Report events of use in the way of OpenMeter")
+        .scope("usage:write")
+        .takes_events(),
+    Route::get("/api/usage/events", "listUsageEvents", "List events of use, the newest first")
+        .scope("billing:read")
+        .query(PAGE)
+        .answers(200, "UsageEventRecordList"),
+    Route::get("/api/usage/rejections", "listUsageRejections", "List events that were refused, the newest first")
+        .scope("billing:read")
+        .query(PAGE)
+        .answers(200, "UsageRejectionList"),
+    Route::post("/api/usage/corrections", "correctUsage", "Let an event count something else, or nothing")
+        .scope("usage:write")
+        .takes("UsageCorrection")
+        .answers(200, "UsageCorrected")
+        .audits(action::USAGE_CORRECTED),
+    Route::get("/api/usage/query", "queryUsage", "Read how much a customer used of a meter")
+        .scope("billing:read")
+        .query(&["customer_id", "meter", "from", "to", "window", "timezone", "group_by"])
+        .answers(200, "UsageQuantities"),
+    Route::post(RESERVATIONS, "reserveUsage", "Hold a quantity of a feature before it is used")
+        .scope("usage:write")
+        .takes("ReservationCreate")
+        .answers(201, "Reservation"),
+    Route::get(RESERVATION, "getReservation", "Read a reservation").scope("usage:write").answers(200, "Reservation"),
+    Route::post("/api/usage/reservations/{reservation_id}/commit", "commitReservation", "Count what was held, or less")
+        .scope("usage:write")
+        .takes("ReservationCommit")
+        .answers(200, "Reservation"),
+    Route::post("/api/usage/reservations/{reservation_id}/release", "releaseReservation", "Free what was held")
+        .scope("usage:write")
+        .answers(200, "Reservation"),
+    Route::post("/api/check", "check", "Ask whether a customer may use a feature, and count or hold it")
+        .scope("entitlements:check")
+        .takes("CheckRequest")
+        .answers(200, "Check"),
     // About itself
     Route::get("/api/whoami", "whoami", "Tell what the presented token is and may do").answers(200, "Whoami"),
     Route::get("/api/openapi.json", "getOpenapi", "Read this document").public().answers(200, "OpenapiDocument"),

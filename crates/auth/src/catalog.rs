@@ -14,7 +14,7 @@ use crate::error::OauthError;
 use crate::standing::Gate;
 
 /// Management scopes of the built-in API `<issuer>/api`.
-pub const MANAGEMENT_SCOPES: [(&str, &str); 23] = [
+pub const MANAGEMENT_SCOPES: [(&str, &str); 25] = [
     ("admin", "Everything"),
     ("clients:read", "Read clients and their secrets' dates"),
     ("clients:write", "Create, change and delete clients and secrets"),
@@ -32,6 +32,8 @@ pub const MANAGEMENT_SCOPES: [(&str, &str); 23] = [
     ("customers:write", "Create, change, suspend and delete customers"),
     ("billing:read", "Read meters, features, plans and subscriptions"),
     ("billing:write", "Change meters, features, plans and subscriptions, and say what is paid"),
+    ("usage:write", "Report, correct and reserve usage"),
+    ("entitlements:check", "Ask whether a customer, client or token may use a feature"),
     ("webhooks:read", "Read webhook endpoints and their deliveries"),
     ("webhooks:write", "Create, change and delete webhook endpoints, and send again"),
     ("limits:read", "Read limits"),

@@ -168,6 +168,16 @@ impl Auth {
         Ok(Some(Seen { what, client, catalog }))
     }
 
+    /// The client of an access token that is alive, as far as the standing of its customer does not decide; `None` for
+    /// every other text.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn holder(&self, tenant: &Tenant, token: &str) -> Result<Option<Arc<Client>>, store::Error> {
+        let Some(token) = self.verify_access_token(tenant, token).await? else { return Ok(None) };
+        self.alive(tenant, &token).await
+    }
+
     /// An introspection answer as a JWT for its caller (RFC 9701 §5).
     ///
     /// # Errors

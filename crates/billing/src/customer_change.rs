@@ -248,6 +248,10 @@ impl Billing {
                 return Err(AdminError::Taken("in_use", detail));
             }
         }
+        if ground.store.read(&sql::USAGE_OF, params![tenant.id, id]).await?.is_some() {
+            let detail = "usage was reported for it, which is kept; suspend the customer instead";
+            return Err(AdminError::Taken("in_use", detail.to_owned()));
+        }
         let text = id.to_string();
         let mut batch = Batch::new()
             .run(&sql::SUBSCRIPTIONS_DELETE, params![tenant.id, id])

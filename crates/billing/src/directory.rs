@@ -10,23 +10,27 @@ use record::tenant::Tenant;
 use store::Change;
 
 use crate::current::{Current, Currents};
+use crate::usage::{Known, Meterings};
 
 /// Billing in one process.
 pub struct Billing {
     /// What it shares with the other products.
     pub ground: Arc<Ground>,
     currents: Currents,
+    pub(crate) meterings: Meterings,
+    pub(crate) series: Known,
 }
 
 impl Billing {
     /// Opens the product over its ground and follows the change feed.
     pub fn open(ground: Arc<Ground>) -> Arc<Self> {
-        let billing = Arc::new(Self { ground, currents: Currents::default() });
+        let billing = Arc::new(Self { ground, currents: Currents::default(), meterings: Meterings::default(), series: Known::default() });
         let listener = Arc::downgrade(&billing);
         billing.ground.store.on_change(Arc::new(move |changes: &[Change]| {
             if let Some(billing) = listener.upgrade() {
                 for change in changes {
                     billing.currents.apply(change);
+                    billing.meterings.apply(change);
                 }
             }
         }));
@@ -34,6 +38,7 @@ impl Billing {
         billing.ground.store.on_start_over(Arc::new(move || {
             if let Some(billing) = starter.upgrade() {
                 billing.currents.clear();
+                billing.meterings.clear();
             }
             Box::pin(async { Ok(()) })
         }));

@@ -30,6 +30,7 @@ pub mod sql;
 pub mod standing;
 pub mod subscribe;
 pub mod subscription;
+pub mod usage;
 pub mod window;
 pub mod zone;
 

@@ -69,7 +69,7 @@ impl Exceeded {
     pub fn rejection(&self) -> Rejection {
         let reset = self.resets_at.map_or("does not reset".to_owned(), |at| format!("resets {at}"));
         let detail = format!("{} of {} used, {} left, {reset}", self.used, self.limit, self.remaining);
-        Rejection::new(Code::QuotaExceeded, detail)
+        Rejection { exceeded: Some(Box::new(*self)), ..Rejection::new(Code::QuotaExceeded, detail) }
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::quota::Exceeded;
+
 /// The stable code of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -72,12 +74,14 @@ pub struct Rejection {
     pub code: Code,
     /// A sentence for people: what is wrong and what is accepted.
     pub detail: String,
+    /// The limit that is reached and what is used of it, for [`Code::QuotaExceeded`].
+    pub exceeded: Option<Box<Exceeded>>,
 }
 
 impl Rejection {
     /// A rejection.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), exceeded: None }
     }
 }
 

@@ -109,4 +109,124 @@ store::statements! {
     /// Customers for whom something holds by time that is not recorded yet.
     DUE across_tenants("one job records for every tenant") = "SELECT DISTINCT t.slug, s.customer_id FROM subscription s \
         JOIN tenant t ON t.tenant_id = s.tenant_id WHERE s.next_at <= ?1 + t.clock_ahead_us LIMIT ?2";
+
+    /// Numbers for so many events.
+    USAGE_NUMBERS = "INSERT INTO usage_head (tenant_id, sequence) VALUES (?1, ?2) \
+        ON CONFLICT (tenant_id) DO UPDATE SET sequence = usage_head.sequence + excluded.sequence";
+    /// The number of the newest event.
+    USAGE_NUMBER = "SELECT sequence FROM usage_head WHERE tenant_id = ?1";
+    /// A new event; its number lies so far behind the newest that this commit drew.
+    USAGE_INSERT = "INSERT INTO usage_event (tenant_id, source, event_id, sequence, customer_id, event_type, at, received_at, \
+        reporter, state, hash, data, attributes, meter, quantity) VALUES (?1, ?2, ?3, \
+        (SELECT sequence FROM usage_head WHERE tenant_id = ?1) - ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+    /// What came before under a key.
+    USAGE_HASH = "SELECT hash FROM usage_event WHERE tenant_id = ?1 AND source = ?2 AND event_id = ?3";
+    /// An event with its newest correction.
+    USAGE_READ = "SELECT e.sequence, e.customer_id, e.event_type, e.at, e.received_at, e.source, e.event_id, e.reporter, \
+        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason FROM usage_event e \
+        LEFT JOIN usage_correction c ON c.tenant_id = ?1 AND c.source = e.source AND c.event_id = e.event_id \
+        AND c.number = (SELECT MAX(n.number) FROM usage_correction n WHERE n.tenant_id = ?1 AND n.source = e.source \
+        AND n.event_id = e.event_id) WHERE e.tenant_id = ?1 AND e.source = ?2 AND e.event_id = ?3";
+    /// Events before a number, the newest first.
+    USAGE_BEFORE = "SELECT e.sequence, e.customer_id, e.event_type, e.at, e.received_at, e.source, e.event_id, e.reporter, \
+        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason FROM usage_event e \
+        LEFT JOIN usage_correction c ON c.tenant_id = ?1 AND c.source = e.source AND c.event_id = e.event_id \
+        AND c.number = (SELECT MAX(n.number) FROM usage_correction n WHERE n.tenant_id = ?1 AND n.source = e.source \
+        AND n.event_id = e.event_id) WHERE e.tenant_id = ?1 AND e.sequence < ?2 ORDER BY e.sequence DESC LIMIT ?3";
+    /// The same of one customer and type, from a time on and before another, up to a number, after a place; by time.
+    USAGE_BETWEEN = "SELECT e.sequence, e.customer_id, e.event_type, e.at, e.received_at, e.source, e.event_id, e.reporter, \
+        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason FROM usage_event e \
+        LEFT JOIN usage_correction c ON c.tenant_id = ?1 AND c.source = e.source AND c.event_id = e.event_id \
+        AND c.number = (SELECT MAX(n.number) FROM usage_correction n WHERE n.tenant_id = ?1 AND n.source = e.source \
+        AND n.event_id = e.event_id AND n.sequence <= ?6) WHERE e.tenant_id = ?1 AND e.customer_id = ?2 AND e.event_type = ?3 \
+        AND (e.at > ?4 OR (e.at = ?4 AND e.sequence > ?8)) AND e.at < ?5 AND e.sequence <= ?6 \
+        ORDER BY e.at, e.sequence LIMIT ?7";
+    /// Whether a customer has events.
+    USAGE_OF = "SELECT event_id FROM usage_event WHERE tenant_id = ?1 AND customer_id = ?2 LIMIT 1";
+    /// A new correction of an event.
+    CORRECTION_INSERT = "INSERT INTO usage_correction (tenant_id, source, event_id, number, sequence, quantity, reason, actor, \
+        received_at) VALUES (?1, ?2, ?3, ?4, (SELECT sequence FROM usage_head WHERE tenant_id = ?1), ?5, ?6, ?7, ?8)";
+    /// Why an event was not counted.
+    REJECTION_INSERT = "INSERT INTO usage_rejection (tenant_id, id, customer_id, source, event_id, event_type, code, detail, \
+        reporter, received_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    /// Rejections before an id, the newest first.
+    REJECTIONS_BEFORE = "SELECT id, customer_id, source, event_id, event_type, code, detail, reporter, received_at \
+        FROM usage_rejection WHERE tenant_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    /// Restates under which standing usage was decided.
+    CUSTOMER_AS_READ = "UPDATE customer SET standing_version = standing_version WHERE tenant_id = ?1 AND id = ?2 \
+        AND standing_version = ?3";
+
+    /// Whether a combination of dimensions is known in a month.
+    SERIES_READ = "SELECT window_start FROM usage_series WHERE tenant_id = ?1 AND customer_id = ?2 AND meter = ?3 \
+        AND window_start = ?4 AND series = ?5";
+    /// How many there are, up to a number.
+    SERIES_COUNT = "SELECT COUNT(*) FROM (SELECT window_start FROM usage_series WHERE tenant_id = ?1 AND customer_id = ?2 \
+        AND meter = ?3 AND window_start = ?4 LIMIT ?5) AS known";
+    /// Another one.
+    SERIES_INSERT = "INSERT INTO usage_series (tenant_id, customer_id, meter, window_start, series) \
+        VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, customer_id, meter, window_start, series) DO NOTHING";
+
+    /// The counter of a window.
+    QUOTA_READ = "SELECT used_whole, used_part, reserved_whole, reserved_part, told, state, carried, version FROM usage_quota \
+        WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start = ?4";
+    /// The counter of the window before.
+    QUOTA_BEFORE = "SELECT used_whole, used_part, reserved_whole, reserved_part, told, state, carried, version FROM usage_quota \
+        WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start < ?4 ORDER BY window_start DESC LIMIT 1";
+    /// A counter at zero, unless there is one.
+    QUOTA_OPEN = "INSERT INTO usage_quota (tenant_id, customer_id, feature, window_start, window_end, used_whole, used_part, \
+        reserved_whole, reserved_part, told, carried, version) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0, ?6, 1) \
+        ON CONFLICT (tenant_id, customer_id, feature, window_start) DO NOTHING";
+    /// Counts, while there is room for it beside what is reserved and no other threshold is reached.
+    QUOTA_ADD = "UPDATE usage_quota SET used_whole = used_whole + ?5 + (used_part + ?6) / 1000000000000, \
+        used_part = (used_part + ?6) % 1000000000000, told = ?7, version = version + 1 \
+        WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start = ?4 AND told = ?8 \
+        AND (used_whole + reserved_whole + ?5 + (used_part + reserved_part + ?6) / 1000000000000 < ?9 \
+        OR (used_whole + reserved_whole + ?5 + (used_part + reserved_part + ?6) / 1000000000000 = ?9 \
+        AND (used_part + reserved_part + ?6) % 1000000000000 <= ?10)) \
+        AND (used_whole + ?5 + (used_part + ?6) / 1000000000000 < ?11 \
+        OR (used_whole + ?5 + (used_part + ?6) / 1000000000000 = ?11 AND (used_part + ?6) % 1000000000000 <= ?12))";
+    /// Another state of a counter that does not add, while it is the one that was read.
+    QUOTA_STATE = "UPDATE usage_quota SET used_whole = ?5, used_part = ?6, told = ?7, state = ?8, version = version + 1 \
+        WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start = ?4 AND version = ?9";
+    /// Holds, while there is room for it.
+    QUOTA_HOLD = "UPDATE usage_quota SET reserved_whole = reserved_whole + ?5 + (reserved_part + ?6) / 1000000000000, \
+        reserved_part = (reserved_part + ?6) % 1000000000000, version = version + 1 \
+        WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start = ?4 \
+        AND (used_whole + reserved_whole + ?5 + (used_part + reserved_part + ?6) / 1000000000000 < ?7 \
+        OR (used_whole + reserved_whole + ?5 + (used_part + reserved_part + ?6) / 1000000000000 = ?7 \
+        AND (used_part + reserved_part + ?6) % 1000000000000 <= ?8))";
+    /// Frees what was held; the part is that of its complement to the next whole.
+    QUOTA_FREE = "UPDATE usage_quota SET reserved_whole = reserved_whole + ?5 + (reserved_part + ?6) / 1000000000000, \
+        reserved_part = (reserved_part + ?6) % 1000000000000, version = version + 1 \
+        WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start = ?4";
+
+    /// A new reservation.
+    RESERVATION_INSERT = "INSERT INTO usage_reservation (tenant_id, id, customer_id, feature, window_start, quantity, state, \
+        expires_at, created_at, reporter) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'held', ?7, ?8, ?9)";
+    /// One reservation.
+    RESERVATION_READ = "SELECT id, customer_id, feature, window_start, quantity, state, used, expires_at, created_at \
+        FROM usage_reservation WHERE tenant_id = ?1 AND id = ?2";
+    /// What became of a reservation that is held.
+    RESERVATION_SETTLE = "UPDATE usage_reservation SET state = ?3, used = ?4 WHERE tenant_id = ?1 AND id = ?2 AND state = 'held'";
+    /// Reservations of a window that freed themselves and are still counted as held.
+    RESERVATIONS_OVER = "SELECT id, customer_id, feature, window_start, quantity, state, used, expires_at, created_at \
+        FROM usage_reservation WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start = ?4 \
+        AND state = 'held' AND expires_at <= ?5 ORDER BY expires_at LIMIT ?6";
+
+    /// The oldest events.
+    USAGE_OLDEST = "SELECT sequence, received_at FROM usage_event WHERE tenant_id = ?1 ORDER BY sequence LIMIT ?2";
+    /// Forgets events up to a number.
+    PURGE_USAGE = "DELETE FROM usage_event WHERE tenant_id = ?1 AND sequence <= ?2";
+    /// Forgets the corrections of those events.
+    PURGE_CORRECTIONS = "DELETE FROM usage_correction WHERE tenant_id = ?1 AND EXISTS (SELECT 1 FROM usage_event e \
+        WHERE e.tenant_id = ?1 AND e.source = usage_correction.source AND e.event_id = usage_correction.event_id \
+        AND e.sequence <= ?2)";
+    /// Forgets rejections of before a time.
+    PURGE_REJECTIONS = "DELETE FROM usage_rejection WHERE tenant_id = ?1 AND received_at < ?2";
+    /// Forgets counters of windows that ended before a time.
+    PURGE_QUOTAS = "DELETE FROM usage_quota WHERE tenant_id = ?1 AND window_end < ?2";
+    /// Forgets reservations that ended before a time.
+    PURGE_RESERVATIONS = "DELETE FROM usage_reservation WHERE tenant_id = ?1 AND expires_at < ?2";
+    /// Forgets combinations of months before a time.
+    PURGE_SERIES = "DELETE FROM usage_series WHERE tenant_id = ?1 AND window_start < ?2";
 }

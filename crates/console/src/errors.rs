@@ -1,10 +1,9 @@
 //! Error pages: one for each stable code, rendered from one table.
 
 mod table;
+mod usage;
 
 use std::fmt::Write as _;
-
-pub use table::ERROR_CODES;
 
 use crate::frame::escaped;
 
@@ -44,9 +43,14 @@ pub struct ErrorPage {
     pub fix: &'static str,
 }
 
+/// The page of every stable code.
+pub fn error_pages() -> impl Iterator<Item = &'static ErrorPage> {
+    table::PAGES.iter().chain(usage::PAGES)
+}
+
 /// The page of a code; `None` for a code that does not exist.
 pub fn error_page(code: &str) -> Option<&'static ErrorPage> {
-    ERROR_CODES.iter().find(|page| page.code == code)
+    error_pages().find(|page| page.code == code)
 }
 
 impl Surface {

@@ -34,7 +34,7 @@ use http::{HeaderMap, StatusCode};
 
 pub use assets::{Notice, notices};
 pub use desk::{Caller, event_stream};
-pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
+pub use errors::{ErrorPage, Surface, error_page, error_pages};
 pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};
 pub use shell::{Document, Done, Environment, Theme, Viewer, Visit};

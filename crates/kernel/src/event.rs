@@ -136,6 +136,9 @@ types! {
     /// What a customer may do is something else from now on.
     EntitlementChanged = "entitlement.changed",
         r#"{"object":"customer","id":"cus_06bs4x","version":7,"access":"full","plans":["pro"],"features":["reports","seats"]}"#;
+    /// A customer has used 50, 80 or 100 % of what it may use of a feature in one window; told once for each.
+    EntitlementThresholdReached = "entitlement.threshold_reached",
+        r#"{"object":"customer","id":"cus_06bs4x","feature":"api-calls","percent":80,"limit":"1000","used":"800","resets_at":"2027-02-01T00:00:00Z"}"#;
     /// Somebody asked for a test of a webhook endpoint; it goes to that endpoint alone.
     WebhookTest = "webhook.test", r#"{"object":"webhook_endpoint","id":"whe_06bs4x"}"#;
     /// Messages to a webhook endpoint wait: `reason` is `requested`, or `failing` after five days without a success.

@@ -72,6 +72,10 @@ kinds! {
     Plan = "pln";
     /// A customer's subscription to a plan.
     Subscription = "sub";
+    /// Usage of a metered feature that is held before it is counted.
+    Reservation = "rsv";
+    /// An event that was not counted.
+    Rejection = "rej";
     /// Who pays: subscriptions, and the clients that act for it.
     Customer = "cus";
 }

@@ -105,6 +105,8 @@ actions! {
     SUBSCRIPTION_PAYMENT_TOLD = "subscription.payment_told";
     /// What time has done to the subscriptions of a customer was recorded.
     SUBSCRIPTION_TIME_RECORDED = "subscription.time_recorded";
+    /// What a usage event counts was corrected.
+    USAGE_CORRECTED = "usage.corrected";
     /// A threshold of a client's quota was passed.
     LIMIT_REACHED = "limit.reached";
     /// A webhook endpoint was created.

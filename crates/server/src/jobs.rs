@@ -29,8 +29,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(10);
 const RECORD_EVERY: Duration = Duration::from_secs(1);
 /// How often everything new gets its place in the tree.
 const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
-/// How often it is asked which secrets end soon.
-const SECRETS_EVERY: Duration = Duration::from_hours(1);
+/// How often it is asked which secrets end soon, and which usage was kept long enough.
+const HOURLY: Duration = Duration::from_hours(1);
 /// How often it is asked what has ended by its time.
 const ENDED_EVERY: Duration = Duration::from_secs(20);
 /// Customers for whom time is recorded at once, and how many times that in a round.
@@ -77,9 +77,9 @@ impl Jobs {
             let last = Arc::new(Mutex::new(None));
             move || record(app.clone(), Arc::clone(&sequencer), Arc::clone(&last))
         };
-        let secrets = {
-            let auth = Arc::clone(auth);
-            move || secrets(Arc::clone(&auth))
+        let hourly = {
+            let app = app.clone();
+            move || hourly(app.clone())
         };
         let webhooks = {
             let sender = Arc::clone(sender);
@@ -108,7 +108,7 @@ impl Jobs {
         let running = vec![
             tokio::spawn(supervise("keys", at_once(KEYS_EVERY), stop.subscribe(), keys, failed("keys"))),
             tokio::spawn(supervise("record", at_once(RECORD_EVERY), stop.subscribe(), record, failed("record"))),
-            tokio::spawn(supervise("secrets", at_once(SECRETS_EVERY), stop.subscribe(), secrets, failed("secrets"))),
+            tokio::spawn(supervise("hourly", at_once(HOURLY), stop.subscribe(), hourly, failed("hourly"))),
             tokio::spawn(supervise("webhooks", continually, stop.subscribe(), webhooks, failed("webhooks"))),
             tokio::spawn(supervise("ended", at_once(ENDED_EVERY), stop.subscribe(), ended, failed("ended"))),
         ];
@@ -280,9 +280,15 @@ async fn fold(auth: &Auth, sequencer: &Sequencer) {
     }
 }
 
-async fn secrets(auth: Arc<Auth>) {
-    if must_wait(&auth) {
+async fn hourly(app: App) {
+    let auth = &app.auth;
+    if must_wait(auth) {
         return;
+    }
+    for tenant in tenants(auth).await {
+        if let Err(error) = app.billing.purge_usage(&tenant).await {
+            tracing::warn!(%error, tenant = &*tenant.slug, "usage was kept longer than it should be");
+        }
     }
     match auth.announce_expiring_secrets().await {
         Ok(0) => {}

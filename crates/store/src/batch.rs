@@ -180,6 +180,8 @@ pub enum Upkeep {
     SignIn,
     /// Making deliveries of the events that an endpoint asks for, and letting those of a paused one wait.
     FanOut,
+    /// Counting usage. Its events are their own record: each says who reported it and when, and none is ever changed.
+    Usage,
     /// Noting an attempt at a delivery, and how its endpoint fares.
     Attempt,
 }
@@ -204,6 +206,12 @@ impl Upkeep {
                 "operator_link",
                 "webhook_delivery",
                 "webhook_attempt",
+                "usage_event",
+                "usage_correction",
+                "usage_rejection",
+                "usage_quota",
+                "usage_reservation",
+                "usage_series",
             ],
             Self::Fold => &["journal_segment", "journal_block", "audit_leaf", "audit_record", "audit_checkpoint"],
             Self::LastUsed => &["credential"],
@@ -211,6 +219,18 @@ impl Upkeep {
             Self::Keyring => &["root_key", "data_key", "mark"],
             Self::Announced => &["credential", "client", "event", "event_head"],
             Self::SignIn => &["operator_session", "operator_attempt"],
+            Self::Usage => &[
+                "usage_head",
+                "usage_event",
+                "usage_rejection",
+                "usage_quota",
+                "usage_reservation",
+                "usage_series",
+                "customer",
+                "event",
+                "event_head",
+                "idempotency",
+            ],
             Self::FanOut => &["webhook_endpoint", "webhook_delivery"],
             Self::Attempt => &["webhook_endpoint", "webhook_delivery", "webhook_attempt"],
         }

@@ -53,6 +53,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         min_reader: 10,
         sql: include_str!("../migrations/0010_client_customer.sql"),
     },
+    Migration { version: 11, name: "usage", min_reader: 10, sql: include_str!("../migrations/0011_usage.sql") },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -204,7 +205,9 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth] = MIGRATIONS else {
+        let [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh] =
+            MIGRATIONS
+        else {
             panic!("add the expansion of the new migration here")
         };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
@@ -227,5 +230,7 @@ mod tests {
         assert_eq!(ninth.text(Dialect::Postgres), include_str!("../tests/expanded/0009_postgres.sql"));
         assert_eq!(tenth.text(Dialect::Sqlite), include_str!("../tests/expanded/0010_sqlite.sql"));
         assert_eq!(tenth.text(Dialect::Postgres), include_str!("../tests/expanded/0010_postgres.sql"));
+        assert_eq!(eleventh.text(Dialect::Sqlite), include_str!("../tests/expanded/0011_sqlite.sql"));
+        assert_eq!(eleventh.text(Dialect::Postgres), include_str!("../tests/expanded/0011_postgres.sql"));
     }
 }

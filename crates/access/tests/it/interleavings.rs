@@ -65,6 +65,7 @@ async fn ask(world: &World, machine: &Machine, course: &Course, seed: u64) -> (u
                 asked += 1;
                 continue;
             }
+            (1, _) if byte[0] & 4 == 0 => world.checked(machine).await,
             (1, _) => world.standing(world.customer_of(machine).await).await.access == Access::Full,
             _ => match world.token(machine, None).await {
                 Ok(answer) => {
@@ -142,7 +143,7 @@ async fn proof_interleavings() {
         let (asked, stale) = run(engine, rounds).await;
         assert_eq!(stale, 0);
         println!(
-            "PROOF {rounds} changes of a subscription ({engine:?}) among {asked} tokens, introspections and standings: {stale} stale"
+            "PROOF {rounds} changes of a subscription ({engine:?}) among {asked} tokens, introspections, standings and checks: {stale} stale"
         );
     }
 }

@@ -5,4 +5,5 @@
 
 mod interleavings;
 mod paying;
+mod using;
 mod world;

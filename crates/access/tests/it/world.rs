@@ -56,6 +56,7 @@ pub(crate) struct World {
     pub(crate) access: Arc<Access>,
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) clock: Arc<FakeClock>,
+    location: Location,
     _directory: Arc<TempDir>,
 }
 
@@ -66,6 +67,25 @@ pub(crate) struct Machine {
     pub(crate) secret: String,
 }
 
+async fn open(clock: &Arc<FakeClock>, location: &Location, seed: u64) -> Arc<Access> {
+    let store = Store::open(Options {
+        location: location.clone(),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        entropy: Box::new(SeededEntropy::new(seed)),
+        allow_unsafe_durability: true,
+    })
+    .await
+    .unwrap();
+    let keyring =
+        Keyring::open(&store, &Secret::new([9; 32]), clock.now(), &mut SeededEntropy::new(seed + 1)).await.unwrap();
+    let entropy = Box::new(SeededEntropy::new(seed + 2));
+    // the clock stands still among many requests
+    let client_rate = Rate { limit: 0, ..Settings::default().client_rate };
+    let settings = Settings { issuer: "https://id.example".to_owned(), client_rate, ..Settings::default() };
+    let auth = Auth::open(store, keyring, Arc::clone(clock) as Arc<dyn Clock>, entropy, settings).await.unwrap();
+    Access::open(auth)
+}
+
 impl World {
     pub(crate) async fn new(engine: Engine) -> Self {
         let clock = Arc::new(FakeClock::at(Timestamp::parse("2026-06-01T12:00:00Z").unwrap()));
@@ -74,23 +94,14 @@ impl World {
             Engine::Embedded => Location::File(directory.path().join("bastionary.db")),
             Engine::Server => Location::Server(testkit::postgres::fresh_database().unwrap()),
         };
-        let store = Store::open(Options {
-            location,
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            entropy: Box::new(SeededEntropy::new(11)),
-            allow_unsafe_durability: true,
-        })
-        .await
-        .unwrap();
-        let keyring =
-            Keyring::open(&store, &Secret::new([9; 32]), clock.now(), &mut SeededEntropy::new(7)).await.unwrap();
-        let entropy = Box::new(SeededEntropy::new(23));
-        // the clock stands still among many requests
-        let client_rate = Rate { limit: 0, ..Settings::default().client_rate };
-        let settings = Settings { issuer: "https://id.example".to_owned(), client_rate, ..Settings::default() };
-        let auth = Auth::open(store, keyring, Arc::clone(&clock) as Arc<dyn Clock>, entropy, settings).await.unwrap();
-        let tenant = auth.set_up().await.unwrap();
-        Self { access: Access::open(auth), tenant, clock, _directory: Arc::new(directory) }
+        let access = open(&clock, &location, 11).await;
+        let tenant = access.auth.set_up().await.unwrap();
+        Self { access, tenant, clock, location, _directory: Arc::new(directory) }
+    }
+
+    /// Another node over the same database, with caches of its own.
+    pub(crate) async fn another(&self, seed: u64) -> Self {
+        Self { access: open(&self.clock, &self.location, seed).await, ..self.clone() }
     }
 
     pub(crate) fn who(&self) -> Principal {

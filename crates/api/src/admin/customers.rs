@@ -179,7 +179,17 @@ pub(super) async fn suspend(ask: &Ask, is_suspended: bool) -> Result<Reply, Prob
 
 pub(super) async fn standing(ask: &Ask) -> Result<Reply, Problem> {
     let id = held(ask).await?.id;
-    let standing = ask.app.billing.standing(&ask.tenant, id).await.map_err(corrupt)?;
-    let standing = standing.ok_or_else(|| missing("customer"))?;
-    Ok(Reply::ok(add(json!({"customer_id": id}), standing_view(&standing))))
+    let current = current(ask, id).await?;
+    let standing = current.standing(ask.tenant.business(ask.app.auth.clock.now())).map_err(corrupt)?;
+    let mut view = standing_view(&standing);
+    let mut used = ask.app.billing.used(&ask.tenant, &current).await.map_err(corrupt)?;
+    for entitlement in view.get_mut("entitlements").and_then(Value::as_array_mut).into_iter().flatten() {
+        let used = entitlement.get("feature").and_then(Value::as_str).and_then(|feature| used.remove(feature));
+        if let (Some(members), Some(Value::Object(mut used))) = (entitlement.as_object_mut(), used) {
+            // the feature is named already
+            used.remove("key");
+            members.extend(used);
+        }
+    }
+    Ok(Reply::ok(add(json!({"customer_id": id}), view)))
 }

@@ -12,6 +12,7 @@ mod secrets;
 pub(crate) mod stream;
 mod subscriptions;
 mod tenants;
+mod usage;
 mod webhooks;
 
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use auth::client::Client;
 use auth::error::{AdminError, OauthError};
 use auth::limit::{LimitState, rate_of, source_key};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -39,7 +40,7 @@ use record::plan::Planned;
 use record::tenant::Tenant;
 use serde_json::{Value, json};
 use store::keyring::Purpose;
-use store::params;
+use store::{Batch, params};
 
 use crate::basic::{self, Authorization};
 use crate::edge::BodyRead;
@@ -66,6 +67,8 @@ pub(crate) struct Ask {
     query: HashMap<String, String>,
     headers: HeaderMap,
     body: Value,
+    /// The body as it came, for the routes that read it themselves.
+    raw: Bytes,
     repeat: Option<Repeat>,
 }
 
@@ -252,7 +255,9 @@ async fn gate(
     let body = body.to_bytes();
     BodyRead::tell(&parts.extensions);
     let declared = parts.headers.get(CONTENT_TYPE);
-    let value = if route.request.is_some() && (!body.is_empty() || declared.is_some()) {
+    let value = if route.raw {
+        json!({})
+    } else if route.request.is_some() && (!body.is_empty() || declared.is_some()) {
         let kind = declared.and_then(|v| v.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !["application/json", "application/merge-patch+json"].iter().any(|k| kind.eq_ignore_ascii_case(k)) {
@@ -264,9 +269,9 @@ async fn gate(
     } else {
         json!({})
     };
-    let mut ask = Ask { app, route, tenant, who, path, query, headers: parts.headers, body: value, repeat: None };
+    let mut ask = Ask { app, route, tenant, who, path, query, headers: parts.headers, body: value, raw: body, repeat: None };
     if route.idempotent
-        && let Some(kept) = ask.recall(parts.uri.path(), parts.uri.query(), &body).await?
+        && let Some(kept) = ask.recall(parts.uri.path(), parts.uri.query()).await?
     {
         return Ok(Passed::Kept(kept));
     }
@@ -456,6 +461,17 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         "uncancelSubscription" => subscriptions::wish(ask, "uncancel").await,
         "changeSubscription" => subscriptions::wish(ask, "change").await,
         "tellPayment" => subscriptions::wish(ask, "payment-status").await,
+        "reportUsage" => usage::report(ask).await,
+        "ingestEvents" => usage::ingest(ask).await,
+        "listUsageEvents" => usage::events(ask).await,
+        "listUsageRejections" => usage::rejections(ask).await,
+        "correctUsage" => usage::correct(ask).await,
+        "queryUsage" => usage::query(ask).await,
+        "reserveUsage" => usage::reserve(ask).await,
+        "getReservation" => usage::held(ask).await,
+        "commitReservation" => usage::commit(ask).await,
+        "releaseReservation" => usage::release(ask).await,
+        "check" => usage::check(ask).await,
         "whoami" => Ok(ask.whoami()),
         "getOpenapi" => Ok(Reply::ok(crate::openapi::document(&ask.tenant.issuer))),
         _ => Err(Problem::internal()),
@@ -563,7 +579,7 @@ impl Ask {
     }
 
     /// Looks for the kept answer of an earlier request with the same `Idempotency-Key`.
-    async fn recall(&mut self, path: &str, query: Option<&str>, body: &[u8]) -> Result<Option<Reply>, Problem> {
+    async fn recall(&mut self, path: &str, query: Option<&str>) -> Result<Option<Reply>, Problem> {
         let name = HeaderName::from_static("idempotency-key");
         once(&self.headers, &name)?;
         let Some(key) = self.headers.get(&name) else { return Ok(None) };
@@ -580,7 +596,7 @@ impl Ask {
             b"?",
             query.unwrap_or_default().as_bytes(),
             b"\0",
-            body,
+            &self.raw,
         ];
         let request_hash = jose::hash::sha256(&parts.concat());
         if !self.app.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(key_hash) {
@@ -611,23 +627,26 @@ impl Ask {
         Reply::from_kept(&kept).map(Some).ok_or_else(Problem::internal)
     }
 
+    /// Adds to a batch that its answer is kept, when the request can be repeated.
+    fn keep(&self, batch: Batch, reply: &Reply) -> Result<Batch, AdminError> {
+        let Some(repeat) = &self.repeat else { return Ok(batch) };
+        let auth = &self.app.auth;
+        let now = auth.clock.now();
+        let kept = reply.to_kept().to_string();
+        let sealed = repeat.seal.seal(kept.as_bytes(), b"idempotency", &mut auth.fresh_entropy())?;
+        let hash = repeat.key_hash.as_slice();
+        let end = now.plus_seconds(KEPT_SECONDS);
+        let forget = params![self.tenant.id, hash, now];
+        let row = params![self.tenant.id, hash, repeat.request_hash.as_slice(), sealed, end];
+        Ok(batch.run(&auth::sql::IDEMPOTENCY_FORGET, forget).expect(1, &auth::sql::IDEMPOTENCY_INSERT, row))
+    }
+
     /// Commits a decision, and keeps its answer in the same commit when the request can be repeated.
     async fn commit<T>(&self, planned: Planned<T>, render: impl FnOnce(T) -> Reply) -> Result<Reply, AdminError> {
-        let Planned { mut batch, record, value } = planned;
+        let Planned { batch, record, value } = planned;
         let reply = render(value);
+        let batch = self.keep(batch, &reply)?;
         let auth = &self.app.auth;
-        if let Some(repeat) = &self.repeat {
-            let now = auth.clock.now();
-            let kept = reply.to_kept().to_string();
-            let sealed = repeat.seal.seal(kept.as_bytes(), b"idempotency", &mut auth.fresh_entropy())?;
-            let hash = repeat.key_hash.as_slice();
-            let end = now.plus_seconds(KEPT_SECONDS);
-            batch = batch.run(&auth::sql::IDEMPOTENCY_FORGET, params![self.tenant.id, hash, now]).expect(
-                1,
-                &auth::sql::IDEMPOTENCY_INSERT,
-                params![self.tenant.id, hash, repeat.request_hash.as_slice(), sealed, end],
-            );
-        }
         let narrowing = batch.changes.iter().any(|(kind, ..)| {
             use store::ChangeKind::{Denied, Epoch, Keys, Operator};
             matches!(kind, Epoch | Denied | Keys | Operator)
@@ -637,13 +656,35 @@ impl Ask {
         } else {
             auth.store.commit(batch, record).await
         };
-        match (done, &self.repeat) {
-            (Ok(_), _) => Ok(reply),
-            // Another node carried the same request out: its answer is the answer.
-            (Err(error @ store::Error::Conflict("IDEMPOTENCY_INSERT")), Some(repeat)) => {
+        match done {
+            Ok(_) => Ok(reply),
+            Err(error) => self.first_answer(error).await,
+        }
+    }
+
+    /// Commits what usage comes to; its answer, when there is one, is kept as that of every change. An answer that comes
+    /// back was given to the same request before.
+    async fn count(&self, batch: Batch, reply: Option<&Reply>) -> Result<Option<Reply>, AdminError> {
+        let batch = match reply {
+            Some(reply) => self.keep(batch, reply)?,
+            None => batch,
+        };
+        if batch.steps.is_empty() {
+            return Ok(None);
+        }
+        match self.app.auth.store.upkeep(store::Upkeep::Usage, batch).await {
+            Ok(()) => Ok(None),
+            Err(error) => self.first_answer(error).await.map(Some),
+        }
+    }
+
+    /// The answer of the node that carried the same request out, when that is why a commit failed.
+    async fn first_answer(&self, error: store::Error) -> Result<Reply, AdminError> {
+        match (&error, &self.repeat) {
+            (store::Error::Conflict("IDEMPOTENCY_INSERT"), Some(repeat)) => {
                 self.kept(repeat).await.ok().flatten().ok_or_else(|| error.into())
             }
-            (Err(error), _) => Err(error.into()),
+            _ => Err(error.into()),
         }
     }
 }

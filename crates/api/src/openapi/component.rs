@@ -1,5 +1,6 @@
 //! Parameters, headers, refusals and security schemes that operations refer to.
 
+use billing::window::Size;
 use serde_json::{Map, Value, json};
 
 use super::schema::{integer, one_of, text, time};
@@ -44,6 +45,7 @@ pub(super) fn path_parameter(path: &str, name: &str) -> Value {
         "meter_id" => ("Id of the version of the meter.", id("mtr")),
         "plan_id" => ("Id of the version of the plan.", id("pln")),
         "subscription_id" => ("Id of the subscription.", id("sub")),
+        "reservation_id" => ("Id of the reservation.", id("rsv")),
         "operator_id" => ("Id of the operator.", id("op")),
         _ if path.contains("/sessions/") => ("Id of the session.", id("ses")),
         _ if path.contains("/invitations/") => ("Id of the invitation.", id("lnk")),
@@ -93,6 +95,15 @@ pub(super) fn parameters() -> Value {
         query("dry_run", "Only count.", json!({"type": "boolean", "default": false})),
         query("after", "Begin after this event, as with Last-Event-ID.", id("evt")),
         with_example(query("leaf", "Index of a leaf of the tree.", integer(0)), 0),
+        query(
+            "atomic",
+            "Whether one event that is refused keeps all from being stored.",
+            json!({"type": "boolean", "default": false}),
+        ),
+        with_example(query("meter", "Key of the meter.", text()), "api-calls"),
+        query("window", "Length of the windows; without it, one of the whole time.", one_of(&Size::ALL.map(Size::name))),
+        query("timezone", "IANA name of the zone of days and months; the customer's when not given.", text()),
+        query("group_by", "Dimensions of the meter, between commas.", text()),
         query("from_size", "Size of an older tree.", integer(0)),
         header(
             "Idempotency-Key",
@@ -188,8 +199,8 @@ pub(super) fn responses() -> Value {
 
 /// The codes of a surface that come with a status; each has a page.
 fn codes(surface: console::Surface, status: u16) -> Vec<&'static str> {
-    let of = |page: &&console::ErrorPage| page.surface == surface && page.status == Some(status);
-    console::ERROR_CODES.iter().filter(of).map(|page| page.code).collect()
+    let of = |page: &console::ErrorPage| page.surface == surface && page.status == Some(status);
+    console::error_pages().filter(|page| of(page)).map(|page| page.code).collect()
 }
 
 /// The codes of one of the three refusals at the OAuth endpoints; the last stands for 429 and for 503.

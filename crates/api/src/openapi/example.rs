@@ -49,6 +49,14 @@ pub(super) fn body(operation_id: &str) -> Option<Value> {
         "cancelSubscription" => json!({"at": "period_end"}),
         "changeSubscription" => json!({"quantity": 3}),
         "tellPayment" => json!({"overdue_since": "2026-05-31T00:00:00Z", "reference": "inv-2031"}),
+        "reportUsage" | "ingestEvents" => json!({
+            "specversion": "1.0", "id": "call-1", "source": "gateway", "type": "api.call", "subject": "crm-1042",
+            "data": {"path": "/v1/search"},
+        }),
+        "correctUsage" => json!({"source": "gateway", "id": "call-1", "void": true, "reason": "Sent by a test"}),
+        "reserveUsage" => json!({"customer_id": "crm-1042", "feature": "calls", "quantity": "5", "ttl_seconds": 30}),
+        "commitReservation" => json!({"quantity": "3"}),
+        "check" => json!({"customer_id": "crm-1042", "feature": "calls"}),
         _ => return None,
     })
 }
@@ -145,6 +153,18 @@ pub(super) fn command(route: &Route) -> String {
         "cancelSubscription" => "subscriptions cancel {subscription_id} --at period_end",
         "uncancelSubscription" => "subscriptions uncancel {subscription_id}",
         "changeSubscription" => "subscriptions change {subscription_id} --quantity 3",
+        "reportUsage" => "usage report --customer crm-1042 --type api.call --id call-1 --source gateway",
+        "listUsageEvents" => "usage events",
+        "listUsageRejections" => "usage rejections",
+        "correctUsage" => "usage correct --source gateway --id call-1 --void --reason \"Sent by a test\"",
+        "queryUsage" => {
+            "usage query --customer crm-1042 --meter api-calls --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z"
+        }
+        "reserveUsage" => "usage reserve --customer crm-1042 --feature calls --quantity 5",
+        "getReservation" => "usage reservation {reservation_id}",
+        "commitReservation" => "usage commit {reservation_id} --quantity 3",
+        "releaseReservation" => "usage release {reservation_id}",
+        "check" => "usage check --customer crm-1042 --feature calls",
         "tellPayment" => "subscriptions payment-status {subscription_id} --overdue-since 2026-05-31T00:00:00Z",
         "getOpenapi" => "openapi",
         _ => return raw(route),

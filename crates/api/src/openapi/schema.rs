@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::component::id;
 
 mod billing;
+mod usage;
 mod webhook;
 
 /// A text.
@@ -103,6 +104,7 @@ pub(super) fn all() -> Value {
         .chain(records())
         .chain(webhook::all())
         .chain(billing::all())
+        .chain(usage::all())
         .chain(errors())
         .chain(documents())
     {
@@ -131,6 +133,8 @@ pub(super) fn all() -> Value {
         "Meter",
         "Plan",
         "Subscription",
+        "UsageEventRecord",
+        "UsageRejection",
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }

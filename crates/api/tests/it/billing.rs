@@ -21,6 +21,8 @@ pub(crate) struct Sold {
     spare: String,
     /// Of the customer whose own id is the tag, to the plan `basic`.
     pub(crate) subscription: String,
+    /// Of that customer, of the feature `calls-` and the tag.
+    reservations: [String; 2],
 }
 
 impl Sold {
@@ -30,21 +32,39 @@ impl Sold {
             let made = made(path.to_owned(), body).await;
             made["id"].as_str().unwrap_or_else(|| panic!("{path}: {made}")).to_owned()
         };
-        let plan = async |key: &str| id("/api/plans", json!({"key": key, "name": key, "cadence": "month"})).await;
-        let (basic, old) = (plan("basic").await, plan(&format!("old-{tag}")).await);
+        let meter = id("/api/meters", json!({"key": "calls", "event_type": "call", "aggregation": "count"})).await;
+        let calls = format!("calls-{tag}");
+        id("/api/features", json!({"key": calls, "kind": "metered", "meter": "calls"})).await;
+        let plan = async |key: &str, rights: Value| {
+            id("/api/plans", json!({"key": key, "name": key, "cadence": "month", "entitlements": rights})).await
+        };
+        let basic = plan("basic", json!([{"feature": calls, "limit": "1000"}])).await;
+        let old = plan(&format!("old-{tag}"), json!([])).await;
         for plan in [&basic, &old] {
             id(&format!("/api/plans/{plan}/publish"), Value::Null).await;
         }
         id("/api/customers", json!({"name": "Subscriber", "external_id": tag})).await;
+        let subscription = id("/api/subscriptions", json!({"customer_id": tag, "plan": basic})).await;
+        let event = json!({"specversion": "1.0", "id": tag, "source": "test", "type": "call", "subject": tag});
+        assert_eq!(made("/api/usage/events".to_owned(), event).await["accepted"], 1);
+        let hold = json!({"customer_id": tag, "feature": calls, "quantity": "2"});
+        let hold = async || id("/api/usage/reservations", hold.clone()).await;
         Self {
             customer: id("/api/customers", json!({"name": "Idle"})).await,
             feature: id("/api/features", json!({"key": tag, "kind": "boolean"})).await,
-            meter: id("/api/meters", json!({"key": "calls", "event_type": "call", "aggregation": "count"})).await,
-            draft: plan(&format!("draft-{tag}")).await,
-            spare: plan(&format!("spare-{tag}")).await,
-            subscription: id("/api/subscriptions", json!({"customer_id": tag, "plan": basic})).await,
+            meter,
+            draft: plan(&format!("draft-{tag}"), json!([])).await,
+            spare: plan(&format!("spare-{tag}"), json!([])).await,
+            subscription,
+            reservations: [hold().await, hold().await],
             plan: old,
         }
+    }
+
+    /// The reservation with which an operation succeeds.
+    pub(crate) fn reservation_of(&self, operation_id: &str) -> &str {
+        let [first, second] = &self.reservations;
+        if operation_id == "releaseReservation" { second } else { first }
     }
 
     /// The version of a plan with which an operation succeeds.
@@ -58,13 +78,13 @@ impl Sold {
 }
 
 /// A world whose caller stays signed in over months.
-struct Shop {
-    world: World,
+pub(crate) struct Shop {
+    pub(crate) world: World,
     secret: String,
 }
 
 impl Shop {
-    async fn open(world: World) -> Self {
+    pub(crate) async fn open(world: World) -> Self {
         let free = json!({"limit": 0, "window_s": 1, "burst": 0});
         let secret = world.client("shop", json!({"scopes": ["admin"], "rate_limit": free})).await;
         let mut shop = Self { world, secret };
@@ -73,38 +93,38 @@ impl Shop {
     }
 
     /// Lets time pass.
-    async fn later(&mut self, seconds: i64) {
+    pub(crate) async fn later(&mut self, seconds: i64) {
         self.world.clock.advance_seconds(seconds);
         let answer = self.world.token("shop", &self.secret, "&scope=admin").await.expect(200).json();
         self.world.admin = answer["access_token"].as_str().unwrap().to_owned();
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.world.admin(Method::POST, path, body).await
     }
 
-    async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
         self.world.admin(Method::PATCH, path, body).await
     }
 
-    async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.world.admin(Method::DELETE, path, Value::Null).await
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.world.admin(Method::GET, path, Value::Null).await.expect(200).json()
     }
 
-    fn now(&self) -> String {
+    pub(crate) fn now(&self) -> String {
         kernel::clock::Clock::now(&*self.world.clock).to_string()
     }
 
-    fn ago(&self, seconds: i64) -> String {
+    pub(crate) fn ago(&self, seconds: i64) -> String {
         kernel::clock::Clock::now(&*self.world.clock).plus_seconds(-seconds).to_string()
     }
 
     /// Creates and publishes a version of a plan; its id.
-    async fn plan(&self, body: Value) -> String {
+    pub(crate) async fn plan(&self, body: Value) -> String {
         let made = self.post("/api/plans", body).await.expect(201).json();
         let id = made["id"].as_str().unwrap().to_owned();
         self.post(&format!("/api/plans/{id}/publish"), Value::Null).await.expect(200);
@@ -112,7 +132,7 @@ impl Shop {
     }
 
     /// The features `sso` and `calls`, and the plans `pro`, `team` and `free`.
-    async fn stock(&self) {
+    pub(crate) async fn stock(&self) {
         self.post("/api/meters", json!({"key": "calls", "event_type": "call", "aggregation": "count"}))
             .await
             .expect(201);
@@ -132,7 +152,7 @@ impl Shop {
         .await;
     }
 
-    async fn customer(&self, own: &str) -> String {
+    pub(crate) async fn customer(&self, own: &str) -> String {
         let body = json!({
             "name": "Northwind Traders", "external_id": own, "currency": "EUR", "address": {"country": "DE"},
             "payment_terms_days": 14,
@@ -141,30 +161,30 @@ impl Shop {
     }
 
     /// The path of a new subscription.
-    async fn subscribe(&self, customer: &str, plan: &str) -> String {
+    pub(crate) async fn subscribe(&self, customer: &str, plan: &str) -> String {
         let made = self.post("/api/subscriptions", json!({"customer_id": customer, "plan": plan})).await.expect(201);
         let path = format!("/api/subscriptions/{}", made.json()["id"].as_str().unwrap());
         assert_eq!(made.header("location"), format!("https://id.example{path}"));
         path
     }
 
-    async fn ask(&self, subscription: &str, verb: &str, body: Value) -> Answer {
+    pub(crate) async fn ask(&self, subscription: &str, verb: &str, body: Value) -> Answer {
         self.post(&format!("{subscription}/{verb}"), body).await
     }
 
-    async fn standing(&self, customer: &str) -> Value {
+    pub(crate) async fn standing(&self, customer: &str) -> Value {
         self.get(&format!("/api/customers/{customer}/standing")).await
     }
 
     /// Version, status and access of the standing.
-    async fn stands(&self, customer: &str) -> (i64, String, String) {
+    pub(crate) async fn stands(&self, customer: &str) -> (i64, String, String) {
         let standing = self.standing(customer).await;
         let text = |name: &str| standing[name].as_str().unwrap_or("-").to_owned();
         (standing["version"].as_i64().unwrap(), text("status"), text("access"))
     }
 
     /// The types of the events of a customer, the first one first. Their numbers are 1, 2, 3 and so on.
-    async fn told(&self, customer: &str) -> Vec<String> {
+    pub(crate) async fn told(&self, customer: &str) -> Vec<String> {
         let page = self.get(&format!("/api/events?customer_id={customer}&limit=200")).await;
         let mut events = page["data"].as_array().unwrap().clone();
         events.reverse();
@@ -175,7 +195,7 @@ impl Shop {
     }
 
     /// Does what the job of the server does: records what holds by time. How many customers that were.
-    async fn record(&self) -> usize {
+    pub(crate) async fn record(&self) -> usize {
         let billing = billing::Billing::open(Arc::clone(&self.world.auth.ground));
         let due = billing.due(100).await.unwrap();
         for (slug, customer) in &due {
@@ -208,7 +228,7 @@ fn problems(answer: &Answer) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn refused(answer: &Answer, expected: &[(&str, &str)]) {
+pub(crate) fn refused(answer: &Answer, expected: &[(&str, &str)]) {
     let expected: Vec<_> = expected.iter().map(|(p, c)| ((*p).to_owned(), (*c).to_owned())).collect();
     assert_eq!(problems(answer), expected, "{}", answer.text);
 }

@@ -80,7 +80,7 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
             let session = first(world, &format!("/api/operators/{id}/sessions"), "id").await;
             path = path.replace("{id}", &session);
         }
-    } else if ["{customer_id}", "{feature_id}", "{meter_id}", "{plan_id}", "{subscription_id}"]
+    } else if ["{customer_id}", "{feature_id}", "{meter_id}", "{plan_id}", "{subscription_id}", "{reservation_id}"]
         .iter()
         .any(|name| path.contains(name))
     {
@@ -92,6 +92,7 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
             .replace("{feature_id}", &sold.feature)
             .replace("{meter_id}", &sold.meter)
             .replace("{plan_id}", plan)
+            .replace("{reservation_id}", sold.reservation_of("commitReservation"))
             .replace("{subscription_id}", &sold.subscription);
         let (object, verb) = path.rsplit_once('/').unwrap();
         let before = match verb {

@@ -172,6 +172,7 @@ impl Surface {
             ("kid", id(&keys, "kid")),
             ("event_id", id(&list("/api/events").await, "id")),
             ("webhook_id", webhook),
+            ("reservation_id", sold.reservation_of("commitReservation").to_owned()),
             ("customer_id", sold.customer),
             ("feature_id", sold.feature),
             ("meter_id", sold.meter),

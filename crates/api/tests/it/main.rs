@@ -36,5 +36,6 @@ mod revocation;
 mod tenancy;
 mod tenants;
 mod transport;
+mod usage;
 mod webhooks;
 mod world;

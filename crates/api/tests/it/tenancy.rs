@@ -58,6 +58,7 @@ impl<'a> Side<'a> {
         });
         let sold = sold.await;
         side.ids = BTreeMap::from([
+            ("reservation", sold.reservation_of("commitReservation").to_owned()),
             ("customer", sold.customer),
             ("feature", sold.feature),
             ("meter", sold.meter),
@@ -99,7 +100,7 @@ impl<'a> Side<'a> {
     async fn all(&self) -> String {
         let mut all = String::new();
         for route in ROUTES.iter().filter(|r| r.method == api::route::Verb::Get && !r.default_tenant_only) {
-            if ["whoami", "getOpenapi", "getAuditProof", "streamEvents"].contains(&route.operation_id) {
+            if ["whoami", "getOpenapi", "getAuditProof", "queryUsage", "streamEvents"].contains(&route.operation_id) {
                 continue;
             }
             let path = fill(route.path, |name| self.ids[name].clone());
@@ -151,6 +152,7 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         ("meter_id", "meter"),
         ("plan_id", "plan"),
         ("subscription_id", "subscription"),
+        ("reservation_id", "reservation"),
     ];
     for (name, kind) in names {
         let braced = format!("{{{name}}}");

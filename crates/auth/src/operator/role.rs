@@ -50,6 +50,8 @@ pub const PLACES: &[(&str, &[Role])] = &[
     ("customers:write", &[Owner, Admin, Billing]),
     ("billing:read", &[Owner, Admin, Developer, Billing, Support, ReadOnly]),
     ("billing:write", &[Owner, Billing]),
+    ("usage:write", &[Owner, Billing]),
+    ("entitlements:check", &[Owner, Admin, Developer, Billing, Support]),
     ("limits:read", &[Owner, Admin, Developer, Support, ReadOnly]),
     ("limits:write", &[Owner, Admin, Developer]),
     ("tokens:introspect", &[Owner, Admin, Developer]),

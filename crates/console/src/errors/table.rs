@@ -1,9 +1,9 @@
-//! The table of all stable error codes: what happened, why, and what to do.
+//! The table of stable error codes, but for those of usage: what happened, why, and what to do.
 
 use super::{ErrorPage, Surface};
 
-/// Every stable code, by surface; a code is never renamed.
-pub const ERROR_CODES: &[ErrorPage] = &[
+/// Stable codes, by surface; a code is never renamed.
+pub(super) const PAGES: &[ErrorPage] = &[
     ErrorPage {
         code: "invalid_request",
         surface: Surface::OAuth,

@@ -26,6 +26,7 @@ mod shape;
 mod subscriptions;
 mod token;
 mod trigger;
+mod usage;
 mod webhooks;
 
 use std::ffi::OsString;
@@ -98,6 +99,7 @@ enum Command {
     Plans(plans::Plans),
     /// Who has which plan
     Subscriptions(subscriptions::Subscriptions),
+    Usage(usage::Usage),
     /// Backups
     Backup(backup::Backup),
     /// Versions of the schema
@@ -210,6 +212,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Meters(command) => command.carry_out().await,
         Command::Plans(command) => command.carry_out().await,
         Command::Subscriptions(command) => command.carry_out().await,
+        Command::Usage(command) => command.carry_out().await,
         Command::Backup(command) => command.carry_out().await,
         Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,

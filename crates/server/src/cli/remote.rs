@@ -207,11 +207,19 @@ impl Session {
         body: Option<&Value>,
     ) -> Result<Option<Value>, Failure> {
         let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-        let message = Message {
-            authorization: Some(format!("Bearer {}", self.token)),
-            body: body.map(|body| (kind, body.to_string().into_bytes())),
-            ..Message::default()
-        };
+        self.send(method, path, body.map(|body| (kind, body.to_string().into_bytes())), Vec::new()).await
+    }
+
+    /// The same with a body of any kind, and header fields.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Vec<u8>)>,
+        fields: Vec<(HeaderName, String)>,
+    ) -> Result<Option<Value>, Failure> {
+        let authorization = Some(format!("Bearer {}", self.token));
+        let message = Message { authorization, body, fields, ..Message::default() };
         let answer = self.server.send(method, path, message).await?;
         if !answer.status.is_success() {
             return Err(problem(&answer));

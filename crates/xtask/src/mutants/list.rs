@@ -432,6 +432,47 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     server("W01-everything", "an entry of /0 opens everything", "outbound::an_entry_that_opens_everything_is_refused"),
     server("W02-followed", "a redirect is followed", "outbound::a_redirect_is_an_answer_and_is_not_followed"),
+    // Usage
+    api(
+        "U01-limit",
+        "usage beyond a limit is decided as if it fitted",
+        "usage::what_does_not_fit_is_refused_and_the_rest_of_its_batch_counts::embedded",
+    ),
+    api(
+        "U02-guard",
+        "the statement that counts does not state the limit",
+        "usage::as_many_of_the_parallel_consumers_succeed_as_there_is_room_for::embedded",
+    ),
+    api(
+        "U03-entitlement",
+        "what no plan grants is without a limit",
+        "usage::what_paying_gives_decides_what_may_be_used_from_the_next_request_on::embedded",
+    ),
+    api(
+        "U04-foreign",
+        "a client reports for the customer of another",
+        "usage::a_client_of_a_customer_reports_and_asks_for_that_customer_alone::embedded",
+    ),
+    api(
+        "U05-hold",
+        "a client settles the reservation of another customer",
+        "usage::a_client_of_a_customer_reports_and_asks_for_that_customer_alone::embedded",
+    ),
+    api(
+        "U06-scope",
+        "a scope is checked without the feature that it requires",
+        "usage::a_scope_is_checked_by_the_feature_that_it_requires::embedded",
+    ),
+    api(
+        "U07-other",
+        "a client asks about the customer of another",
+        "usage::a_client_of_a_customer_reports_and_asks_for_that_customer_alone::embedded",
+    ),
+    api(
+        "U08-write",
+        "whoever may ask may count",
+        "usage::the_check_says_what_may_be_used_and_counts_it_once::embedded",
+    ),
     // Denial of service
     api(
         "D01-deep",

@@ -13,15 +13,15 @@ use super::{
     time,
 };
 
-fn short() -> Value {
+pub(super) fn short() -> Value {
     json!({"type": "string", "maxLength": 200})
 }
 
-fn key() -> Value {
+pub(super) fn key() -> Value {
     json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"})
 }
 
-fn decimal() -> Value {
+pub(super) fn decimal() -> Value {
     json!({"type": "string", "pattern": "^[0-9]{1,18}(\\.[0-9]{1,12})?$"})
 }
 
@@ -29,11 +29,11 @@ fn path() -> Value {
     described(short(), "A path of JSONPath into `data`, such as `$.tokens`.")
 }
 
-fn array(item: &Value) -> Value {
+pub(super) fn array(item: &Value) -> Value {
     json!({"type": "array", "items": item})
 }
 
-fn statuses() -> Value {
+pub(super) fn statuses() -> Value {
     one_of(&Status::ALL.map(Status::name))
 }
 
@@ -147,6 +147,10 @@ fn customers() -> Vec<(&'static str, Value)> {
                     ("limit", or_null(decimal())),
                     ("reset", one_of(&Reset::ALL.map(Reset::name))),
                     ("overage", one_of(&Overage::ALL.map(Overage::name))),
+                    ("used", described(text(), "What is used in the present window; a decimal number.")),
+                    ("reserved", decimal()),
+                    ("remaining", described(or_null(decimal()), "null: no limit.")),
+                    ("resets_at", or_null(time())),
                 ],
             ),
         ),
