@@ -105,10 +105,10 @@ run snippets python3 snippets/run.py curl cli node python rust
 start http
 export MESSAGES=$scratch/messages.json
 python3 messages.py "$issuer" "$admin_id" "$admin_secret" >"$MESSAGES"
-for script in openid-client oauth4webapi jose standardwebhooks; do
+for script in openid-client oauth4webapi jose standardwebhooks openmeter; do
     run "$script" node "node/$script.js"
 done
-for script in pyjwt_client authlib_client requests_oauthlib_client standardwebhooks_client; do
+for script in pyjwt_client authlib_client requests_oauthlib_client standardwebhooks_client cloudevents_client; do
     run "$script" "$here/python/.venv/bin/python" "python/$script.py"
 done
 stop

@@ -65,6 +65,13 @@ def main():
         create("/api/clients", {**machine, "client_id": client_id, "client_secret": secret})
         values[f"{name}_ID"] = client_id
         values[f"{name}_SECRET"] = secret
+    create("/api/meters", {"key": "calls", "event_type": "api.call", "aggregation": "count"})
+    create("/api/meters", {"key": "tokens", "event_type": "llm.call", "aggregation": "sum", "value_path": "$.tokens"})
+    for customer in ("openmeter", "cloudevents"):
+        create("/api/customers", {"name": customer.title(), "external_id": customer})
+    reporter = create("/api/clients", {"scopes": ["usage:write", "billing:read"]})
+    values["REPORTER_ID"] = reporter["client_id"]
+    values["REPORTER_SECRET"] = reporter["client_secret"]
     for name, value in values.items():
         print(f"export {name}={shlex.quote(value)}")
 

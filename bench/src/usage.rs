@@ -64,7 +64,8 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
             inserts.push(plain_inserts(path, Duration::from_secs_f64(seconds)).await?);
         }
         product.stop()?;
-        let ratio = |own: &[f64], floor: &[f64]| Spread::of(own.iter().zip(floor).map(|(own, floor)| own / floor).collect());
+        let ratio =
+            |own: &[f64], floor: &[f64]| Spread::of(own.iter().zip(floor).map(|(own, floor)| own / floor).collect());
         let (check, event) = (ratio(&checks, &gets), ratio(&events, &inserts));
         let line = |what: &str, rates: &[f64], note: String| {
             let rate = Spread::of(rates.to_vec());

@@ -3,6 +3,7 @@
 //!
 //! Nothing here decides by itself what a product decides: it reads of one and asks the other, or joins their batches.
 
+mod charge;
 mod usage;
 
 use std::net::IpAddr;
@@ -14,7 +15,7 @@ use auth::client::Client;
 use auth::client_change::{ClientFields, ClientView};
 use auth::credential::Authenticated;
 use auth::error::{AdminError, FieldProblem, OauthError};
-use auth::grant::{Outcome, Preview, TokenAnswer, TokenRequest};
+use auth::grant::{Outcome, Preview, Terms, TokenAnswer, TokenRequest};
 use auth::introspect::{Caller, INACTIVE};
 use auth::limit::LimitState;
 use billing::Billing;
@@ -24,6 +25,8 @@ use kernel::standing::Standing;
 use record::plan::Planned;
 use record::tenant::Tenant;
 use store::params;
+
+use crate::charge::Held;
 
 /// The products of one process, together.
 pub struct Access {
@@ -64,13 +67,13 @@ impl Access {
         limits: LimitState,
     ) -> Outcome<TokenAnswer> {
         let Some(customer) = who.client.customer else {
-            return self.auth.token(tenant, who, None, request, limits).await;
+            return self.auth.token(tenant, who, Terms::default(), request, limits).await;
         };
-        let standing = match self.billing.standing(tenant, customer).await {
-            Ok(standing) => standing,
+        let terms = match self.terms(tenant, customer).await {
+            Ok(terms) => terms,
             Err(error) => return Outcome { limits, result: Err(error.into()) },
         };
-        let outcome = self.auth.token(tenant, who, standing.as_deref(), request, limits).await;
+        let outcome = self.auth.token(tenant, who, terms.of(), request, limits).await;
         if outcome.result.is_ok()
             && let Err(error) = self.first_use(tenant, customer).await
         {
@@ -114,11 +117,12 @@ impl Access {
         scope: &str,
     ) -> Result<TokenAnswer, OauthError> {
         let customer = identified.result.as_ref().ok().and_then(|client| client.client.customer);
-        let standing = match customer {
-            Some(customer) => self.billing.standing(tenant, customer).await?,
+        let terms = match customer {
+            Some(customer) => Some(self.terms(tenant, customer).await?),
             None => None,
         };
-        let answer = self.auth.try_token(who, tenant, identified, standing.as_deref(), scope).await?;
+        let held = terms.as_ref().map(Held::of).unwrap_or_default();
+        let answer = self.auth.try_token(who, tenant, identified, held, scope).await?;
         if let Some(customer) = customer {
             self.first_use(tenant, customer).await?;
         }

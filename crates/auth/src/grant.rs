@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -37,6 +38,29 @@ use crate::standing::Gate;
 use crate::token::Claims;
 use record::plan::{change_record, event};
 use record::tenant::Tenant;
+
+/// What the plan of a customer asks for each token, counted in the commit of the token.
+pub trait Charge: Send + Sync {
+    /// The statements that count one token on what is stored now, or the refusal when there is no room for it.
+    fn plan(&self) -> Pin<Box<dyn Future<Output = Result<Batch, OauthError>> + Send + '_>>;
+    /// Whether a guard that failed is that of one of these statements.
+    fn is_overtaken(&self, guard: &str) -> bool;
+}
+
+/// What holds for a client because of its customer; nothing for a client without one.
+#[derive(Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// The standing of the customer.
+    pub standing: Option<&'a Standing>,
+    /// What its plan asks for each token.
+    pub charge: Option<&'a dyn Charge>,
+}
+
+impl<'a> From<Option<&'a Standing>> for Terms<'a> {
+    fn from(standing: Option<&'a Standing>) -> Self {
+        Self { standing, charge: None }
+    }
+}
 
 /// One request at the token endpoint, parsed.
 pub struct TokenRequest<'a> {
@@ -106,6 +130,26 @@ struct Issued {
     entry: Entry,
     opaque: Option<(Vec<u8>, String)>,
 }
+
+/// A token with what is answered beside it.
+struct Answer<'a> {
+    issued: Issued,
+    granted: &'a Granted,
+    refresh_token: Option<Secret<String>>,
+}
+
+impl Terms<'_> {
+    /// What the plan asks for a token on what is stored now; nothing where it asks for nothing.
+    async fn charged(&self) -> Result<Batch, OauthError> {
+        match self.charge {
+            Some(charge) => charge.plan().await,
+            None => Ok(Batch::new()),
+        }
+    }
+}
+
+/// How often what a plan asks is planned anew because another commit came first; each time, one did.
+const CHARGE_TRIES: u8 = 200;
 
 const NOT_ITS_GRANT: OauthError =
     OauthError::UnauthorizedClient(Cow::Borrowed("this client may not use this grant_type"));
@@ -227,12 +271,12 @@ impl Auth {
         &self,
         tenant: &Tenant,
         who: &Authenticated,
-        standing: Option<&Standing>,
+        terms: Terms<'_>,
         request: &TokenRequest<'_>,
         limits: LimitState,
     ) -> Outcome<TokenAnswer> {
         let mut limits = limits;
-        let result = self.token_within(tenant, who, standing, request, &mut limits).await;
+        let result = self.token_within(tenant, who, terms, request, &mut limits).await;
         if let Err(error) = &result {
             self.note(tenant, Some(&who.client.client_id), request.source, error.reason());
         }
@@ -243,7 +287,7 @@ impl Auth {
         &self,
         tenant: &Tenant,
         who: &Authenticated,
-        standing: Option<&Standing>,
+        terms: Terms<'_>,
         request: &TokenRequest<'_>,
         limits: &mut LimitState,
     ) -> Result<TokenAnswer, OauthError> {
@@ -259,8 +303,8 @@ impl Auth {
             return Err(NOT_ITS_GRANT);
         }
         match grant {
-            Grant::ClientCredentials => self.client_credentials(tenant, who, standing, request, limits).await,
-            Grant::RefreshToken => self.refresh(tenant, who, standing, request, limits).await,
+            Grant::ClientCredentials => self.client_credentials(tenant, who, terms, request, limits).await,
+            Grant::RefreshToken => self.refresh(tenant, who, terms, request, limits).await,
         }
     }
 
@@ -268,7 +312,7 @@ impl Auth {
         &self,
         tenant: &Tenant,
         who: &Authenticated,
-        standing: Option<&Standing>,
+        terms: Terms<'_>,
         request: &TokenRequest<'_>,
         limits: &mut LimitState,
     ) -> Result<TokenAnswer, OauthError> {
@@ -278,11 +322,12 @@ impl Auth {
             ));
         };
         let now = self.clock.now();
-        let gate = gate(&who.client, standing)?;
+        let gate = gate(&who.client, terms.standing)?;
         let catalog = self.catalog(tenant).await?;
         let ask = Ask { scope: request.scope, resources: request.resources.clone() };
         let granted = catalog.grant(&who.client, who.narrowed.as_deref(), gate, &ask)?;
         let lifetime_seconds = self.lifetime_seconds(tenant, &who.client, gate, &granted, now)?;
+        let charged = terms.charged().await?;
         self.take_quota(tenant, &who.client, limits, now).await?;
         let family = who
             .client
@@ -311,7 +356,8 @@ impl Auth {
             batch = self.start_family(batch, &issue, family, handle).await?;
             refresh_token = Some(token_text(tenant, family, &handle, 0));
         }
-        self.finish(tenant, batch, issued, &granted, refresh_token).await
+        let answer = Answer { issued, granted: &granted, refresh_token };
+        self.finish(tenant, batch, answer, (terms.charge, charged)).await
     }
 
     /// What a client would get by client credentials with one of its secrets, under the standing of its customer: decided
@@ -359,16 +405,17 @@ impl Auth {
         Ok(Preview { claims, alg: is_jwt.then(|| algorithm(client, &granted)), lifetime_seconds })
     }
 
-    /// Appends the issuance to the journal, in the commit of its rows where it has any, and answers after.
+    /// Appends the issuance to the journal, in the commit of its rows where it has any, and answers after. What the plan
+    /// asks for it is planned again while other commits come first.
     async fn finish(
         &self,
         tenant: &Tenant,
         batch: Batch,
-        issued: Issued,
-        granted: &Granted,
-        refresh_token: Option<Secret<String>>,
+        answer: Answer<'_>,
+        (charge, charged): (Option<&dyn Charge>, Batch),
     ) -> Result<TokenAnswer, OauthError> {
-        let Issued { access_token, lifetime_seconds, entry, opaque } = issued;
+        let Answer { issued: Issued { access_token, lifetime_seconds, entry, opaque }, granted, refresh_token } =
+            answer;
         let batch = match opaque {
             Some((hash, claims)) => {
                 let end = entry.at.plus_seconds(i64::from(lifetime_seconds));
@@ -376,7 +423,20 @@ impl Auth {
             }
             None => batch,
         };
-        if batch.steps.is_empty() {
+        if let Some(charge) = charge {
+            let (mut charged, mut tries) = (charged, 0_u8);
+            loop {
+                let mut whole = batch.clone();
+                whole.steps.extend(charged.steps);
+                match self.store.commit(whole, Record::Issued(entry.clone())).await {
+                    Err(store::Error::Conflict(guard)) if charge.is_overtaken(guard) && tries < CHARGE_TRIES => {
+                        tries = tries.saturating_add(1);
+                        charged = charge.plan().await?;
+                    }
+                    done => break done.map(|_| ())?,
+                }
+            }
+        } else if batch.steps.is_empty() {
             self.store.journal(entry).await?;
         } else {
             self.store.commit(batch, Record::Issued(entry)).await?;
@@ -512,7 +572,7 @@ impl Auth {
         &self,
         tenant: &Tenant,
         who: &Authenticated,
-        standing: Option<&Standing>,
+        terms: Terms<'_>,
         request: &TokenRequest<'_>,
         limits: &mut LimitState,
     ) -> Result<TokenAnswer, OauthError> {
@@ -551,9 +611,10 @@ impl Auth {
                 self.end_family(tenant, &who.client, &family, "reuse").await?;
                 return Err(OauthError::InvalidGrant("the refresh token was used before; its family has been revoked"));
             }
-            let gate = gate(&who.client, standing)?;
+            let gate = gate(&who.client, terms.standing)?;
             let granted = self.regrant(tenant, &who.client, gate, &family, request).await?;
             let lifetime_seconds = self.lifetime_seconds(tenant, &who.client, gate, &granted, now)?;
+            let charged = terms.charged().await?;
             if !quota_taken {
                 self.take_quota(tenant, &who.client, limits, now).await?;
                 quota_taken = true;
@@ -588,7 +649,8 @@ impl Auth {
                 None => Batch::new().expect(1, &sql::FAMILY_REPEAT, params![tenant.id, family.id, family.generation]),
             };
             let refresh_token = Some(token_text(tenant, family.id, &family.handle, generation));
-            match self.finish(tenant, batch, issued, &granted, refresh_token).await {
+            let answer = Answer { issued, granted: &granted, refresh_token };
+            match self.finish(tenant, batch, answer, (terms.charge, charged)).await {
                 Err(OauthError::Unavailable) if self.lost_swap(tenant, &family).await? => {}
                 other => {
                     if other.is_ok() {

@@ -7,7 +7,6 @@ use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
 use kernel::principal::Principal;
 use kernel::secret::Secret;
-use kernel::standing::Standing;
 use record::action;
 use record::entry::Entry;
 use record::query::{JournalFilter, Outcome};
@@ -18,7 +17,7 @@ use crate::client::CLIENT_CREDENTIALS;
 use crate::credential::{Authenticated, Place, Presented};
 use crate::directory::Auth;
 use crate::error::OauthError;
-use crate::grant::{self, TokenAnswer, TokenRequest};
+use crate::grant::{self, Terms, TokenAnswer, TokenRequest};
 use record::plan::change_record;
 use record::tenant::Tenant;
 
@@ -32,7 +31,7 @@ pub fn trial_of(client_id: &str, secret: Secret<String>) -> Presented {
 
 impl Auth {
     /// Gets a token as the client would, with the client credentials grant: for a client that [`Auth::identify`] knows by
-    /// [`trial_of`], under the standing of its customer as [`Auth::token`] wants it.
+    /// [`trial_of`], under the terms of its customer as [`Auth::token`] wants them.
     ///
     /// # Errors
     /// Those of the token endpoint; [`OauthError::Unavailable`] also when the audit record could not be written, and
@@ -42,7 +41,7 @@ impl Auth {
         who: &Principal,
         tenant: &Tenant,
         identified: grant::Outcome<Authenticated>,
-        standing: Option<&Standing>,
+        terms: Terms<'_>,
         scope: &str,
     ) -> Result<TokenAnswer, OauthError> {
         let client = identified.result?;
@@ -54,7 +53,7 @@ impl Auth {
             source: who.source,
             request: who.request,
         };
-        let answer = self.token(tenant, &client, standing, &request, identified.limits).await.result?;
+        let answer = self.token(tenant, &client, terms, &request, identified.limits).await.result?;
         let after = json!({"scope": &*answer.scope, "expires_in": answer.expires_in});
         let record = change_record(
             self,

@@ -20,6 +20,7 @@ use crate::meter::Meter;
 use crate::plan::{Definition, Plan, PlanState};
 use crate::sql;
 use crate::standing::Combine;
+use crate::usage::tokens;
 
 const FEATURE: &str = "feature";
 const METER: &str = "meter";
@@ -94,12 +95,12 @@ fn combine(reader: &mut Reader<'_>) -> Field<Combine> {
 }
 
 impl Billing {
-    /// The meters that count, by their keys.
+    /// The meters that count, by their keys; the built-in one of tokens is among them.
     ///
     /// # Errors
     /// The store's.
     pub async fn active_meters(&self, tenant: &Tenant) -> Result<BTreeMap<String, Meter>, store::Error> {
-        let mut found = BTreeMap::new();
+        let mut found = BTreeMap::from([(tokens::METER.to_owned(), tokens::meter())]);
         let mut after = String::new();
         loop {
             let rows = self.ground.store.read_all(&sql::METERS_AFTER, params![tenant.id, after.as_str(), PAGE]).await?;
@@ -146,6 +147,15 @@ impl Billing {
     ) -> Result<Planned<StoredMeter>, AdminError> {
         let ground = &self.ground;
         let meter = Meter::from_json(body).map_err(AdminError::Invalid)?;
+        let reserved = [
+            ("key", meter.key == tokens::METER, "this key is that of the built-in meter of issued tokens"),
+            ("event_type", meter.event_type.starts_with(tokens::RESERVED), "types that begin so are the product's own"),
+        ];
+        let reserved = reserved.into_iter().filter(|(_, is_taken, _)| *is_taken);
+        let problems: Vec<_> = reserved.map(|(name, _, why)| FieldProblem::new(name, "reserved", why)).collect();
+        if !problems.is_empty() {
+            return Err(AdminError::Invalid(problems));
+        }
         let held = self.newest_meter(tenant, &meter.key).await?;
         let number = held.as_ref().map_or(1, |held| held.number.saturating_add(1));
         let now = ground.clock.now();

@@ -10,7 +10,7 @@ use record::tenant::Tenant;
 use store::Change;
 
 use crate::current::{Current, Currents};
-use crate::usage::{Known, Meterings};
+use crate::usage::{Known, Meterings, Told};
 
 /// Billing in one process.
 pub struct Billing {
@@ -19,12 +19,19 @@ pub struct Billing {
     currents: Currents,
     pub(crate) meterings: Meterings,
     pub(crate) series: Known,
+    pub(crate) told: Told,
 }
 
 impl Billing {
     /// Opens the product over its ground and follows the change feed.
     pub fn open(ground: Arc<Ground>) -> Arc<Self> {
-        let billing = Arc::new(Self { ground, currents: Currents::default(), meterings: Meterings::default(), series: Known::default() });
+        let billing = Arc::new(Self {
+            ground,
+            currents: Currents::default(),
+            meterings: Meterings::default(),
+            series: Known::default(),
+            told: Told::default(),
+        });
         let listener = Arc::downgrade(&billing);
         billing.ground.store.on_change(Arc::new(move |changes: &[Change]| {
             if let Some(billing) = listener.upgrade() {

@@ -139,6 +139,11 @@ types! {
     /// A customer has used 50, 80 or 100 % of what it may use of a feature in one window; told once for each.
     EntitlementThresholdReached = "entitlement.threshold_reached",
         r#"{"object":"customer","id":"cus_06bs4x","feature":"api-calls","percent":80,"limit":"1000","used":"800","resets_at":"2027-02-01T00:00:00Z"}"#;
+    /// Events of a type that no meter looks at were reported for a customer; told once a minute at most.
+    UsageUnmatched = "usage.unmatched",
+        r#"{"object":"customer","id":"cus_06bs4x","type":"api.call","count":12}"#;
+    /// Events that happened before the open billing period were reported for a customer; told once a minute at most.
+    UsageLate = "usage.late", r#"{"object":"customer","id":"cus_06bs4x","type":"api.call","count":3}"#;
     /// Somebody asked for a test of a webhook endpoint; it goes to that endpoint alone.
     WebhookTest = "webhook.test", r#"{"object":"webhook_endpoint","id":"whe_06bs4x"}"#;
     /// Messages to a webhook endpoint wait: `reason` is `requested`, or `failing` after five days without a success.

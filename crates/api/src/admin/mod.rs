@@ -269,7 +269,8 @@ async fn gate(
     } else {
         json!({})
     };
-    let mut ask = Ask { app, route, tenant, who, path, query, headers: parts.headers, body: value, raw: body, repeat: None };
+    let mut ask =
+        Ask { app, route, tenant, who, path, query, headers: parts.headers, body: value, raw: body, repeat: None };
     if route.idempotent
         && let Some(kept) = ask.recall(parts.uri.path(), parts.uri.query()).await?
     {

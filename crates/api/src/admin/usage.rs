@@ -113,7 +113,7 @@ fn refused_together(status: StatusCode, rejected: Vec<Value>) -> Problem {
 async fn keep(
     ask: &Ask,
     form: Form,
-    is_atomic: bool,
+    (is_atomic, by_key): (bool, bool),
     render: impl Fn(&Report<'_>, &Reported) -> Result<Reply, Problem>,
 ) -> Result<Reply, Problem> {
     let events = cloudevent::read(form, headers(&ask.headers), &ask.raw).map_err(unreadable)?;
@@ -122,9 +122,10 @@ async fn keep(
     let own = customers.values().copied().filter(|customer| reporter.own.is_none_or(|own| own == *customer)).collect();
     ask.app.access.first_uses(&ask.tenant, own).await.map_err(|error| from_admin(&error))?;
     let mut report = Report::new(reporter, events, customers, is_atomic);
+    report.by_key = by_key;
     let mut tries = 0_usize;
     loop {
-        let plan = ask.app.billing.plan_report(&ask.tenant, &report).await.map_err(corrupt)?;
+        let plan = ask.app.billing.plan_report(&ask.tenant, &mut report).await.map_err(corrupt)?;
         let reply = render(&report, &plan.value);
         match ask.count(plan.batch, reply.as_ref().ok()).await {
             Ok(kept) => return kept.map_or(reply, Ok),
@@ -168,7 +169,7 @@ fn is_set(ask: &Ask, name: &str) -> Result<bool, Problem> {
 pub(super) async fn report(ask: &Ask) -> Result<Reply, Problem> {
     let (form, is_atomic) = (form(ask)?, is_set(ask, "atomic")?);
     let is_single = matches!(form, Form::Structured | Form::Binary);
-    keep(ask, form, is_atomic, |report, reported| {
+    keep(ask, form, (is_atomic, false), |report, reported| {
         let first = reported.rejected().next();
         match first {
             Some((_, rejection)) if is_single => return Err(refusal(rejection)),
@@ -192,7 +193,8 @@ pub(super) async fn ingest(ask: &Ask) -> Result<Reply, Problem> {
         (Form::Batch, Some(b'{')) => Form::Structured,
         (form, _) => form,
     };
-    keep(ask, form, false, |report, reported| match named(report, reported) {
+    // and they write the time of the attempt into each, so that the key alone tells a repetition
+    keep(ask, form, (false, true), |report, reported| match named(report, reported) {
         rejected if rejected.is_empty() => Ok(Reply::empty()),
         rejected => Err(refused_together(StatusCode::BAD_REQUEST, rejected)),
     })
@@ -269,7 +271,7 @@ pub(super) async fn query(ask: &Ask) -> Result<Reply, Problem> {
     let meter = must("meter")?.to_owned();
     let query = Query { customer: customer.id, meter, over, size: size.transpose()?, zone, group_by };
     let found = ask.app.billing.query_usage(&ask.tenant, &query).await.map_err(|error| match error {
-        QueryError::NoMeter => Problem::parameter("meter", error.to_string()),
+        QueryError::NoMeter | QueryError::Journal => Problem::parameter("meter", error.to_string()),
         QueryError::NoDimension(_) => Problem::parameter("group_by", error.to_string()),
         QueryError::TooMany | QueryError::OutOfRange => Problem::parameter("from", error.to_string()),
         QueryError::Store(error) => corrupt(error),
@@ -334,7 +336,11 @@ fn reservation(body: &Value) -> Result<CheckFields, Vec<kernel::error::FieldProb
     }
     for name in ["mode", "scope", "token"] {
         if reader.has(name) {
-            problems.push(kernel::error::FieldProblem::new(name, "unknown_field", "there is no field of this name here"));
+            problems.push(kernel::error::FieldProblem::new(
+                name,
+                "unknown_field",
+                "there is no field of this name here",
+            ));
         }
     }
     let seconds = reader.integer("ttl_seconds").given().unwrap_or(60);

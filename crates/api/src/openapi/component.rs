@@ -101,7 +101,11 @@ pub(super) fn parameters() -> Value {
             json!({"type": "boolean", "default": false}),
         ),
         with_example(query("meter", "Key of the meter.", text()), "api-calls"),
-        query("window", "Length of the windows; without it, one of the whole time.", one_of(&Size::ALL.map(Size::name))),
+        query(
+            "window",
+            "Length of the windows; without it, one of the whole time.",
+            one_of(&Size::ALL.map(Size::name)),
+        ),
         query("timezone", "IANA name of the zone of days and months; the customer's when not given.", text()),
         query("group_by", "Dimensions of the meter, between commas.", text()),
         query("from_size", "Size of an older tree.", integer(0)),

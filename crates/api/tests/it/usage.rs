@@ -170,6 +170,8 @@ on_both_engines! {
         assert_eq!((counts(&report), codes(&report)), ((10, 0), [10, 11].map(|at| (at, "quota_exceeded".to_owned())).to_vec()));
         let facts = &report["rejected"][0];
         assert_eq!((&facts["limit"], &facts["used"], &facts["remaining"], &facts["resets_at"]), (&json!("10"), &json!("10"), &json!("0"), &json!("2026-07-01T12:00:00Z")));
+        // what was counted is no further use, also where nothing is left
+        assert_eq!(counts(&counter.batch(&events[..10]).await), (0, 10));
         let single = counter.one(&call("12")).await.expect(409).json();
         assert_eq!((&single["code"], &single["remaining"]), (&json!("quota_exceeded"), &json!("0")));
         // sums, to the last digit
@@ -202,7 +204,7 @@ on_both_engines! {
         }
         assert_eq!((counter.left("seats").await, counter.used("seats").await), (["2", "0", "0"].map(str::to_owned), "2".to_owned()));
         for (id, n, status) in [("1", 60, 200), ("2", 101, 409), ("3", 40, 200), ("4", 100, 200)] {
-            counter.one(&event("peak", id, json!({"n": n}))).await.expect(status);
+            counter.one(&event("peak", &format!("p{id}"), json!({"n": n}))).await.expect(status);
         }
         assert_eq!((counter.left("peak").await, counter.used("peak").await), (["100", "0", "0"].map(str::to_owned), "100".to_owned()));
         let held = counter.shop.post("/api/usage/reservations", json!({"customer_id": "acme", "feature": "seats", "quantity": "1"})).await;
@@ -438,6 +440,8 @@ on_both_engines! {
         assert_eq!(counter.left("calls").await, ["1", "0", "9"]);
         let list = counter.shop.get("/api/usage/events?limit=1").await;
         assert_eq!(list["data"][0]["state"], "late");
+        let told = counter.shop.get(&format!("/api/events?customer_id={}&types=usage.late", counter.customer)).await;
+        assert_eq!(told["data"][0]["data"]["count"], 1, "{told}");
         let query = "/api/usage/query?customer_id=acme&meter=tokens&from=2026-06-01T11:00:00Z&to=2026-06-01T14:00:00Z&window=hour";
         let values: Vec<Value> = counter.shop.get(query).await["data"].as_array().unwrap().iter().map(|one| json!([one["start"], one["value"]])).collect();
         assert_eq!(json!(values), json!([["2026-06-01T11:00:00Z", "1"], ["2026-06-01T12:00:00Z", "2"], ["2026-06-01T13:00:00Z", "2.5"]]));
@@ -471,7 +475,7 @@ on_both_engines! {
         }
         refused(&correct("1", json!({"value": "-1"})).await, &[("/value", "bad_value")]);
         correct("none", json!({"void": true})).await.expect(404);
-        let log = counter.shop.get("/api/audit?action=usage.corrected").await;
+        let log = counter.shop.get("/api/audit/records?action=usage.corrected").await;
         assert_eq!(log["data"].as_array().unwrap().len(), 4, "{log}");
     }
 
@@ -560,6 +564,9 @@ on_both_engines! {
             assert_eq!(send("application/cloudevents+json", call("1").to_string()).await.expect(204).text, "");
         }
         send("application/cloudevents-batch+json", call("2").to_string()).await.expect(204);
+        let mut again = call("1");
+        again["time"] = json!(counter.shop.ago(5));
+        send("application/cloudevents-batch+json", json!([again]).to_string()).await.expect(204);
         let mut bad = call("4");
         bad["subject"] = json!("nobody");
         let refused = send("application/cloudevents-batch+json", json!([call("3"), bad]).to_string()).await.expect(400).json();

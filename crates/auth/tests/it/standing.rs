@@ -127,7 +127,7 @@ impl World {
             source: None,
             request: self.auth.with_entropy(|entropy| Id::generate(self.auth.clock.now(), entropy)),
         };
-        self.auth.token(&self.tenant, who, standing, &request, LimitState::default()).await.result
+        self.auth.token(&self.tenant, who, standing.into(), &request, LimitState::default()).await.result
     }
 
     async fn token(&self, id: &str, secret: &Secret<String>, standing: Option<&Standing>) -> TokenAnswer {

@@ -475,6 +475,9 @@ fn amount(feature: &Feature, meter: Option<&Arc<Meter>>, question: &Question) ->
         }
         return Ok(quantity);
     };
+    if question.mode != Mode::Check && meter.key == super::tokens::METER {
+        return Err(refused("mode", "tokens are counted when they are issued"));
+    }
     if question.mode != Mode::Check && meter.denial() != Denial::ByValue {
         let detail = format!("the meter {} does not add, so its use is reported and not consumed here", meter.key);
         return Err(refused("mode", detail));

@@ -142,9 +142,8 @@ impl Billing {
             reporter.actor.as_str(),
             reporter.at,
         ];
-        let batch = batch
-            .expect(1, &sql::USAGE_NUMBERS, params![tenant.id, 1_i64])
-            .expect(1, &sql::CORRECTION_INSERT, row);
+        let batch =
+            batch.expect(1, &sql::USAGE_NUMBERS, params![tenant.id, 1_i64]).expect(1, &sql::CORRECTION_INSERT, row);
         let before = event.correction.as_ref().and_then(|correction| correction.value);
         let (before, after) = (
             json!({"value": before.map(|value| value.to_string()), "number": number.saturating_sub(1)}),

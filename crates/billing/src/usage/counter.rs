@@ -290,7 +290,9 @@ impl Counter {
     pub(super) fn adjust(&mut self, value: Decimal) -> bool {
         self.counted.allowance.overage = Overage::Allow;
         let (used, added) = (self.counted.used.checked_add(value), self.added.checked_add(value));
-        let (Some(used), Some(added), None) = (used.filter(|used| fits(*used)), added, &self.fold) else { return false };
+        let (Some(used), Some(added), None) = (used.filter(|used| fits(*used)), added, &self.fold) else {
+            return false;
+        };
         (self.counted.used, self.added, self.is_touched) = (used, added, true);
         true
     }

@@ -84,9 +84,11 @@ impl Hold {
         let (whole, part) = parts(freed)?;
         let used = used.map(|used| used.to_string());
         let counter = params![tenant.id, self.customer, &*self.feature, self.window_start, whole, part];
-        Ok(batch
-            .expect(1, &sql::RESERVATION_SETTLE, params![tenant.id, self.id, state, used])
-            .expect(1, &sql::QUOTA_FREE, counter))
+        Ok(batch.expect(1, &sql::RESERVATION_SETTLE, params![tenant.id, self.id, state, used]).expect(
+            1,
+            &sql::QUOTA_FREE,
+            counter,
+        ))
     }
 
     /// As it is answered; `now` tells whether it still holds.
@@ -234,13 +236,10 @@ impl Billing {
         let standing = current.standing(tenant.business(reporter.at))?;
         // a plan that changed in between takes nothing back that was promised
         let promised = Allowance { limit: None, overage: Overage::Allow, reset: Reset::Never, period: None };
-        let granted = allowance(&standing, &hold.feature).map_or(promised, |granted| Allowance {
-            overage: Overage::Allow,
-            ..*granted
-        });
+        let granted = allowance(&standing, &hold.feature)
+            .map_or(promised, |granted| Allowance { overage: Overage::Allow, ..*granted });
         let window = Window { start: BusinessTime::from_micros(hold.window_start), end: Window::ALWAYS.end };
-        let mut counter =
-            self.counter(tenant, hold.customer, (&hold.feature, meter), (granted, window), now).await?;
+        let mut counter = self.counter(tenant, hold.customer, (&hold.feature, meter), (granted, window), now).await?;
         if !counter.adjust(used) {
             return Err(refused("quantity", "with this quantity the window would hold more than can be counted"));
         }

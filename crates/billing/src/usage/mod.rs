@@ -11,10 +11,12 @@ mod counter;
 pub mod hold;
 pub mod list;
 mod metering;
+mod odd;
 mod purge;
 pub mod query;
 pub mod report;
 mod series;
+pub mod tokens;
 
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
@@ -26,6 +28,7 @@ use crate::zone::Zone;
 
 pub use counter::Counted;
 pub(crate) use metering::Meterings;
+pub(crate) use odd::Told;
 pub(crate) use series::Known;
 
 /// Days that events are kept, and with them the keys under which they count once.
@@ -66,7 +69,11 @@ fn window(allowance: &Allowance, at: kernel::clock::BusinessTime, zone: &Zone) -
     let period = allowance.period.map(|(start, end)| Window { start, end });
     let at = period.map_or(at, |period| {
         let last = kernel::clock::BusinessTime::from_micros(period.end.as_micros().saturating_sub(1));
-        if allowance.reset == kernel::standing::Reset::Period { at.clamp(period.start, last.max(period.start)) } else { at }
+        if allowance.reset == kernel::standing::Reset::Period {
+            at.clamp(period.start, last.max(period.start))
+        } else {
+            at
+        }
     });
     Window::of_reset(allowance.reset, at, zone, allowance.period).unwrap_or(Window::ALWAYS)
 }

@@ -69,11 +69,16 @@ pub enum QueryError {
     /// There is no active meter of this key.
     #[error("there is no meter with this key that counts")]
     NoMeter,
+    /// The record of tokens is the journal.
+    #[error("issued tokens are listed by /api/audit/journal, and counted against a limit by the standing")]
+    Journal,
     /// The meter has no such dimension.
     #[error("the meter has no dimension {0}")]
     NoDimension(String),
     /// There are too many events or quantities.
-    #[error("this looks through more than {MAX_EVENTS} events or makes more than {MAX_QUANTITIES} quantities; ask for less time or larger windows")]
+    #[error(
+        "this looks through more than {MAX_EVENTS} events or makes more than {MAX_QUANTITIES} quantities; ask for less time or larger windows"
+    )]
     TooMany,
     /// A quantity is larger than numbers here are.
     #[error("a quantity is out of range")]
@@ -151,6 +156,9 @@ impl Billing {
     /// # Errors
     /// [`QueryError`].
     pub async fn query_usage(&self, tenant: &Tenant, query: &Query) -> Result<Quantities, QueryError> {
+        if query.meter == super::tokens::METER {
+            return Err(QueryError::Journal);
+        }
         let metering = self.metering(tenant).await?;
         let meter = metering.meter(&query.meter).ok_or(QueryError::NoMeter)?;
         if let Some(name) = query.group_by.iter().find(|name| !meter.group_by.contains_key(*name)) {

@@ -20,8 +20,9 @@ use crate::sql;
 
 use super::counter::Counter;
 use super::metering::{Metered, Metering};
+use super::odd::Odd;
 use super::series::Fresh;
-use super::{Plan, Reporter, allowance, window};
+use super::{Plan, Reporter, allowance, tokens, window};
 
 /// Rejections of one request that are kept for people to look at.
 const KEPT_REJECTIONS: usize = 100;
@@ -54,6 +55,8 @@ pub struct Report<'a> {
     pub reporter: Reporter,
     /// Whether one that is rejected keeps all from being stored.
     pub is_atomic: bool,
+    /// Whether the key alone says that an event came before, as where other clients write a new time with each attempt.
+    pub by_key: bool,
     events: Vec<Result<Event<'a>, Rejection>>,
     hashes: Vec<[u8; 32]>,
     /// The customers of the subjects, for those that name one.
@@ -104,7 +107,16 @@ impl<'a> Report<'a> {
             Err(_) => [0; 32],
         };
         let hashes = events.iter().map(hash).collect();
-        Self { reporter, is_atomic, events, hashes, customers, known: HashMap::new(), past_days: MAX_LATE_DAYS }
+        Self {
+            reporter,
+            is_atomic,
+            by_key: false,
+            events,
+            hashes,
+            customers,
+            known: HashMap::new(),
+            past_days: MAX_LATE_DAYS,
+        }
     }
 
     /// The events, in their order.
@@ -177,8 +189,20 @@ impl Billing {
     ///
     /// # Errors
     /// The store's.
-    pub async fn plan_report(&self, tenant: &Tenant, report: &Report<'_>) -> Result<Plan<Reported>, store::Error> {
-        self.plan_events(tenant, report, None).await
+    pub async fn plan_report(&self, tenant: &Tenant, report: &mut Report<'_>) -> Result<Plan<Reported>, store::Error> {
+        loop {
+            let plan = self.plan_events(tenant, report, None).await?;
+            if plan.value.rejected().next().is_none() {
+                return Ok(plan);
+            }
+            // What came before is no longer judged: it may have used up the limit itself. The keys are looked up after the
+            // counters were read, so that whatever is in these is among those.
+            let known = report.known.len();
+            self.recognize(tenant, report).await?;
+            if report.known.len() == known {
+                return Ok(plan);
+            }
+        }
     }
 
     /// The same; an event that the product writes itself counts for one meter.
@@ -212,7 +236,8 @@ impl Billing {
             let key = (&*event.source, &*event.id);
             let before = seen.get(&key).or_else(|| report.known.get(&(key.0.to_owned(), key.1.to_owned())));
             if let Some(before) = before {
-                outcomes.push(if before == hash { Outcome::Duplicate } else { Outcome::Rejected(conflict(event)) });
+                let is_same = before == hash || report.by_key;
+                outcomes.push(if is_same { Outcome::Duplicate } else { Outcome::Rejected(conflict(event)) });
                 continue;
             }
             match gathering.judge(report, event, direct).await? {
@@ -281,6 +306,10 @@ impl Gathering<'_> {
         direct: Option<&Direct>,
     ) -> Result<Result<(Id<id::Customer>, &'static str, BusinessTime), Rejection>, store::Error> {
         let at = event.time.unwrap_or(self.now);
+        if event.event_type.starts_with(tokens::RESERVED) && direct.is_none() {
+            let detail = format!("types that begin with `{}` are the product's own", tokens::RESERVED);
+            return Ok(Err(Rejection::new(Code::EventInvalid, detail)));
+        }
         if let Err(rejection) = cloudevent::check_time(at, self.now, report.past_days) {
             return Ok(Err(rejection));
         }
@@ -426,6 +455,11 @@ impl Gathering<'_> {
         for (_, counter) in counters {
             batch = counter.steps(batch, self.tenant, &self.billing.ground)?;
         }
+        let mut odd = Odd::default();
+        for one in kept {
+            odd.note(one.customer, &one.event.event_type, one.state);
+        }
+        batch = odd.tell(batch, self.tenant, self.billing, reporter.at);
         batch = self.series.write(batch);
         write_events(batch, self.tenant, kept, reporter)
     }
@@ -469,7 +503,9 @@ pub(super) fn write_events(
 fn unknown(event: &Event<'_>) -> Rejection {
     let detail = match &event.subject {
         Some(subject) => format!("{subject} names no customer that you may report for"),
-        None => "`subject` is missing; it names the customer by its id, its external id or one of its clients".to_owned(),
+        None => {
+            "`subject` is missing; it names the customer by its id, its external id or one of its clients".to_owned()
+        }
     };
     Rejection::new(Code::CustomerUnknown, detail)
 }

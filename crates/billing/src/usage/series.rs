@@ -66,7 +66,8 @@ impl Billing {
         let beside = |known: &&Series| (&known.1, &known.2, &known.3) == (&series.1, &series.2, &series.3);
         let coming = i64::try_from(fresh.0.iter().filter(beside).count()).unwrap_or(i64::MAX);
         if stored.saturating_add(coming) >= most {
-            let detail = format!("the meter {} has {MAX_COMBINATIONS} combinations of dimensions in this month", meter.key);
+            let detail =
+                format!("the meter {} has {MAX_COMBINATIONS} combinations of dimensions in this month", meter.key);
             return Ok(Err(Rejection::new(Code::CardinalityExceeded, detail)));
         }
         fresh.0.insert(series);

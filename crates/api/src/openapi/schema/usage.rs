@@ -115,8 +115,7 @@ fn corrections() -> Vec<(&'static str, Value)> {
         ],
     ]
     .concat();
-    let quantity =
-        answer(&[("start", time()), ("end", time()), ("group", free()), ("value", number())], &[]);
+    let quantity = answer(&[("start", time()), ("end", time()), ("group", free()), ("value", number())], &[]);
     vec![
         ("UsageCorrection", request(&["source", "id", "reason"], asked)),
         ("UsageCorrected", answer(&shown, &[])),
