@@ -18,6 +18,7 @@ mod commands;
 mod corruption;
 mod crash;
 mod crash_events;
+mod crash_usage;
 mod deadlines;
 mod drain;
 mod first_start;
