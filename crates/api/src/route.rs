@@ -697,7 +697,7 @@ pub static ROUTES: &[Route] = &[
         .scope("usage:write")
         .takes("ReservationCreate")
         .answers(201, "Reservation"),
-    Route::get(RESERVATION, "getReservation", "Read a reservation").scope("usage:write").answers(200, "Reservation"),
+    Route::get(RESERVATION, "getReservation", "Read a reservation").scope("billing:read").answers(200, "Reservation"),
     Route::post("/api/usage/reservations/{reservation_id}/commit", "commitReservation", "Count what was held, or less")
         .scope("usage:write")
         .takes("ReservationCommit")

@@ -55,7 +55,7 @@ pub(super) fn body(operation_id: &str) -> Option<Value> {
         }),
         "correctUsage" => json!({"source": "gateway", "id": "call-1", "void": true, "reason": "Sent by a test"}),
         "reserveUsage" => json!({"customer_id": "crm-1042", "feature": "calls", "quantity": "5", "ttl_seconds": 30}),
-        "commitReservation" => json!({"quantity": "3"}),
+        "commitReservation" => json!({"quantity": "2"}),
         "check" => json!({"customer_id": "crm-1042", "feature": "calls"}),
         _ => return None,
     })
@@ -162,7 +162,7 @@ pub(super) fn command(route: &Route) -> String {
         }
         "reserveUsage" => "usage reserve --customer crm-1042 --feature calls --quantity 5",
         "getReservation" => "usage reservation {reservation_id}",
-        "commitReservation" => "usage commit {reservation_id} --quantity 3",
+        "commitReservation" => "usage commit {reservation_id} --quantity 2",
         "releaseReservation" => "usage release {reservation_id}",
         "check" => "usage check --customer crm-1042 --feature calls",
         "tellPayment" => "subscriptions payment-status {subscription_id} --overdue-since 2026-05-31T00:00:00Z",

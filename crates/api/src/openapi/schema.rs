@@ -674,6 +674,18 @@ fn errors() -> Vec<(&'static str, Value)> {
                     ("from", described(text(), "With `illegal_transition`: where the object stands.")),
                     ("event", described(text(), "What was asked of it.")),
                     ("allowed", described(texts(), "What may follow.")),
+                    (
+                        "rejected",
+                        described(
+                            json!({"type": "array", "items": refer("RejectedEvent")}),
+                            "With `events_rejected`: the events that were not stored.",
+                        ),
+                    ),
+                    ("limit", described(text(), "With `quota_exceeded`: the most in the window; a decimal number.")),
+                    ("used", described(text(), "What is used of it.")),
+                    ("remaining", described(text(), "What is left.")),
+                    ("resets_at", described(or_null(time()), "When the window ends.")),
+                    ("feature", described(json!({}), "What may be used of the feature.")),
                 ],
             ),
         ),

@@ -486,7 +486,10 @@ on_both_engines! {
         assert_eq!(shop.get(&path).await, whole);
         assert_eq!(shop.get("/api/subscriptions?customer_id=crm-1").await["data"], json!([whole]));
         assert_eq!(shop.standing(&id).await["entitlements"], json!([
-            {"feature": "calls", "kind": "metered", "limit": "1000", "reset": "period", "overage": "deny"},
+            {
+                "feature": "calls", "kind": "metered", "limit": "1000", "reset": "period", "overage": "deny", "used": "0",
+                "reserved": "0", "remaining": "1000", "resets_at": "2026-06-15T12:00:00Z",
+            },
             {"feature": "sso", "kind": "boolean", "value": true},
         ]));
         assert_eq!(shop.stands(&id).await, (2, "trialing".to_owned(), "full".to_owned()));

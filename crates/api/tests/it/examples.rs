@@ -181,7 +181,10 @@ on_both_engines! {
         let document = api::openapi::document("https://id.example");
         fold(&world).await;
         let all = operations(&document);
-        let plan = made(&world, "/api/plans", json!({"key": "pro", "name": "Pro", "cadence": "month"})).await;
+        made(&world, "/api/meters", json!({"key": "calls", "event_type": "call", "aggregation": "count"})).await;
+        made(&world, "/api/features", json!({"key": "calls", "kind": "metered", "meter": "calls"})).await;
+        let rights = json!([{"feature": "calls", "limit": "1000"}]);
+        let plan = made(&world, "/api/plans", json!({"key": "pro", "name": "Pro", "cadence": "month", "entitlements": rights})).await;
         world.admin(Method::POST, &format!("/api/plans/{}/publish", plan["id"].as_str().unwrap()), Value::Null).await.expect(200);
         let secret = world.client("example", json!({"scopes": ["invoices:read"]})).await;
         let token = world.token("example", &secret, "&scope=invoices:read").await.json();
@@ -200,7 +203,11 @@ on_both_engines! {
             assert_eq!(takes, example.is_some_and(Value::is_object), "{path} has an example of its body");
             let has_command = operation["x-cli"].as_str().is_some_and(|command| command.starts_with("bastionary "));
             assert!(has_command || !path.starts_with("/api"), "{path} has a command");
-            let query = if operation["operationId"] == "getAuditProof" { "?leaf=0" } else { "" };
+            let query = match operation["operationId"].as_str() {
+                Some("getAuditProof") => "?leaf=0",
+                Some("queryUsage") => "?customer_id=crm-1042&meter=api-calls&from=2026-05-01T00:00:00Z&to=2026-06-01T00:00:00Z",
+                _ => "",
+            };
             let body = example.cloned().unwrap_or(Value::Null);
             let answer = world.admin(method.clone(), &format!("{path}{query}"), body).await;
             let is_promised = operation["responses"].get(answer.status.as_str()).is_some();

@@ -172,6 +172,7 @@ impl Surface {
             ("kid", id(&keys, "kid")),
             ("event_id", id(&list("/api/events").await, "id")),
             ("webhook_id", webhook),
+            ("own", tag.clone()),
             ("reservation_id", sold.reservation_of("commitReservation").to_owned()),
             ("customer_id", sold.customer),
             ("feature_id", sold.feature),
@@ -226,10 +227,29 @@ impl Surface {
                 write!(query, "&{}={value}", parameter["name"].as_str().unwrap()).unwrap();
             }
         }
+        if operation.described["operationId"] == "queryUsage" && mutator.one_in(3) {
+            let own = &self.names["own"];
+            query = format!("&customer_id={own}&meter=calls&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z");
+        }
         if mutator.one_in(12) {
             query.push_str(mutator.pick(&["&x=1", "&limit=1&limit=1", "&%ff", "&limit=%zz", "&tenant=acme"]));
         }
         if query.is_empty() { query } else { format!("?{}", &query[1..]) }
+    }
+
+    /// Now and then a body that names what there is: no luck finds a customer with something to use.
+    fn known(&self, described: &Value, mutator: &mut Mutator) -> Option<Value> {
+        let own = self.names["own"].as_str();
+        let body = match described["operationId"].as_str()? {
+            "reportUsage" | "ingestEvents" => {
+                json!({"specversion": "1.0", "id": mutator.text(), "source": "s", "type": "call", "subject": own})
+            }
+            "correctUsage" => json!({"source": "test", "id": own, "void": true, "reason": "r"}),
+            "reserveUsage" => json!({"customer_id": own, "feature": format!("calls-{own}"), "quantity": "1"}),
+            "check" => json!({"customer_id": own, "feature": format!("calls-{own}"), "quantity": "2"}),
+            _ => return None,
+        };
+        mutator.one_in(3).then_some(body)
     }
 
     /// Sends one request of the admin API or for a document, damaged as the mutator likes.
@@ -241,7 +261,10 @@ impl Surface {
         let body = if content.is_object() {
             let kind = if mutator.one_in(20) { mutator.text().into_bytes() } else { JSON.to_vec() };
             headers.push(("content-type", kind));
-            mutator.json_body(&self.document, &content["schema"])
+            match self.known(&operation.described, mutator) {
+                Some(known) => known.to_string().into_bytes(),
+                None => mutator.json_body(&self.document, &content["schema"]),
+            }
         } else if mutator.one_in(6) {
             mutator.text().into_bytes()
         } else {

@@ -139,7 +139,7 @@ on_both_engines! {
         let invite = |role: &str| json!({"email": format!("{role}@example.com"), "role": role});
         let weak = ["operators:read", "operators:write"];
         assert_eq!(with_scopes(&world, &weak, Method::POST, INVITATIONS, invite("developer")).await.status, StatusCode::FORBIDDEN);
-        let developer = ["operators:write", "customers:read", "billing:read", "clients:read", "clients:write", "apis:read", "apis:write", "limits:read", "limits:write", "tokens:introspect", "tokens:revoke", "events:read", "webhooks:read", "webhooks:write"];
+        let developer = ["operators:write", "entitlements:check", "customers:read", "billing:read", "clients:read", "clients:write", "apis:read", "apis:write", "limits:read", "limits:write", "tokens:introspect", "tokens:revoke", "events:read", "webhooks:read", "webhooks:write"];
         let known: Vec<&str> = developer.into_iter().filter(|scope| auth::catalog::MANAGEMENT_SCOPES.iter().any(|(name, _)| name == scope)).collect();
         with_scopes(&world, &known, Method::POST, INVITATIONS, invite("developer")).await.expect(201);
         let more = [known.as_slice(), &["keys:read"]].concat();

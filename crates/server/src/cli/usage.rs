@@ -312,7 +312,7 @@ fn call(verb: Verb) -> Result<Call, Failure> {
             ]);
             Call::post("usage:write", "/api/usage/reservations", &body)
         }
-        Verb::Reservation { id } => Call::of("usage:write", Method::GET, reservation(&id, ""), &RESERVATION),
+        Verb::Reservation { id } => Call::of("billing:read", Method::GET, reservation(&id, ""), &RESERVATION),
         Verb::Commit { id, quantity } => {
             Call::post("usage:write", &reservation(&id, "/commit"), &given([("quantity", text(quantity))]))
         }

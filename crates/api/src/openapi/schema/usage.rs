@@ -27,7 +27,7 @@ fn events() -> Vec<(&'static str, Value)> {
         "description": "A CloudEvent 1.0. Members that are not listed are extension attributes, which are kept.",
         "required": ["specversion", "id", "source", "type", "subject"],
         "properties": {
-            "specversion": {"const": "1.0"},
+            "specversion": {"type": "string", "enum": ["1.0"]},
             "id": described(short(), "With the source, the key under which it counts once."),
             "source": described(text(), "Where it comes from, as a URI reference."),
             "type": described(short(), "Which meters look at it."),
@@ -84,11 +84,12 @@ fn events() -> Vec<(&'static str, Value)> {
                 &[
                     ("accepted", described(integer(0), "Events that were stored now.")),
                     ("duplicates", described(integer(0), "Events that had been stored before.")),
-                    ("rejected", described(array(&rejected), "Events that were not stored, each with its reason.")),
+                    ("rejected", described(array(&refer("RejectedEvent")), "Events that were not stored, each with its reason.")),
                 ],
                 &[],
             ),
         ),
+        ("RejectedEvent", rejected),
         ("UsageEventRecord", answer(&record, &[])),
         ("UsageRejection", answer(&rejection, &[])),
     ]
