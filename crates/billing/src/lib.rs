@@ -23,6 +23,7 @@ pub mod proration;
 pub mod quota;
 pub mod rating;
 mod raw;
+pub mod recording;
 pub mod rejection;
 pub mod reservation;
 pub mod sample;
