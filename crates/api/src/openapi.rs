@@ -75,7 +75,7 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
-    const TAGS: [&str; 16] = [
+    const TAGS: [&str; 17] = [
         "clients",
         "secrets",
         "apis",

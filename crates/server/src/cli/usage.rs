@@ -31,7 +31,7 @@ pub(crate) struct Usage {
 enum Verb {
     /// Report one event, or a file of events
     #[command(
-        after_help = "Examples:\n  bastionary usage report --customer crm-1042 --type api.call --id call-1\n  bastionary usage report --file events.ndjson"
+        after_help = "Example:\n  bastionary usage report --customer crm-1042 --type api.call --id call-1\n  bastionary usage report --file events.ndjson"
     )]
     Report {
         /// Events, one JSON object a line; `-` reads standard input
@@ -123,7 +123,7 @@ enum Verb {
     },
     /// Ask whether a customer may use a feature
     #[command(
-        after_help = "Examples:\n  bastionary usage check --customer crm-1042 --feature calls\n  bastionary usage check --client crm-worker --feature calls --quantity 3 --consume --key order-7"
+        after_help = "Example:\n  bastionary usage check --customer crm-1042 --feature calls\n  bastionary usage check --client crm-worker --feature calls --quantity 3 --consume --key order-7"
     )]
     Check {
         /// The customer, by its id or external id

@@ -28,9 +28,7 @@ struct Sent {
 }
 
 fn batch(name: &str) -> Value {
-    let event = |number: u64| {
-        json!({"specversion": "1.0", "id": format!("{name}-{number}"), "source": "crash", "type": "call", "subject": "acme"})
-    };
+    let event = |number: u64| json!({"specversion": "1.0", "id": format!("{name}-{number}"), "source": "crash", "type": "call", "subject": "acme"});
     Value::Array((0..BATCH).map(event).collect())
 }
 
@@ -127,7 +125,11 @@ async fn crash(cycles: u64, database: Option<&str>) {
         for (events, is_known) in &sent.batches {
             let answer = api(&outbound, &token, Method::POST, "/api/usage/events", Some(events.clone())).await.unwrap();
             let report = body(&answer);
-            assert_eq!(report["accepted"].as_u64().unwrap() + report["duplicates"].as_u64().unwrap(), BATCH, "{report}");
+            assert_eq!(
+                report["accepted"].as_u64().unwrap() + report["duplicates"].as_u64().unwrap(),
+                BATCH,
+                "{report}"
+            );
             // a batch is one commit: it is there as a whole or not at all
             assert!([0, BATCH].contains(&report["accepted"].as_u64().unwrap()), "{report}");
             assert!(!is_known || report["duplicates"] == BATCH, "acknowledged and forgotten: {report}");

@@ -84,7 +84,10 @@ fn events() -> Vec<(&'static str, Value)> {
                 &[
                     ("accepted", described(integer(0), "Events that were stored now.")),
                     ("duplicates", described(integer(0), "Events that had been stored before.")),
-                    ("rejected", described(array(&refer("RejectedEvent")), "Events that were not stored, each with its reason.")),
+                    (
+                        "rejected",
+                        described(array(&refer("RejectedEvent")), "Events that were not stored, each with its reason."),
+                    ),
                 ],
                 &[],
             ),
