@@ -391,7 +391,7 @@ pub(super) async fn check(ask: &Ask) -> Result<Reply, Problem> {
     let fields = CheckFields::read(&ask.body).map_err(Problem::invalid)?;
     let key = ask.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
     if fields.question.mode != Mode::Check {
-        if !ask.who.holds(WRITE) && !kernel::mutant::is("U08-write") {
+        if !ask.who.holds(WRITE) && !kernel::mutant::is("U03-write") {
             return Err(Problem::insufficient_scope(WRITE));
         }
         if key.is_none() {

@@ -363,7 +363,7 @@ impl Counter {
         batch = match &self.fold {
             None => {
                 let (whole, part) = parts(self.added)?;
-                let (limit, rest) = parts(if kernel::mutant::is("U02-guard") { MOST } else { self.bound() })?;
+                let (limit, rest) = parts(if kernel::mutant::is("U01-guard") { MOST } else { self.bound() })?;
                 let (quiet, beyond) = parts(self.quiet(told))?;
                 let (told, before) = (i64::from(told), i64::from(self.told));
                 let values = params![whole, part, told, before, limit, rest, quiet, beyond];

@@ -159,7 +159,7 @@ impl Billing {
     ) -> Result<Hold, AdminError> {
         let row = self.ground.store.read(&sql::RESERVATION_READ, params![tenant.id, id]).await?.ok_or(MISSING)?;
         let hold = Hold::from_row(&row)?;
-        if reporter.own.is_some_and(|own| own != hold.customer) && !kernel::mutant::is("U05-hold") {
+        if reporter.own.is_some_and(|own| own != hold.customer) && !kernel::mutant::is("U02-hold") {
             return Err(MISSING);
         }
         Ok(hold)

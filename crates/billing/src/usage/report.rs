@@ -399,7 +399,7 @@ impl Gathering<'_> {
                 }
                 counters.push(key);
             }
-            if counters.is_empty() && !features.is_empty() && !kernel::mutant::is("U03-entitlement") {
+            if counters.is_empty() && !features.is_empty() && !kernel::mutant::is("U01-entitlement") {
                 return Ok(Err(self.not_entitled(customer, features)));
             }
             uses.push(Use { counters, measure, at });
@@ -515,5 +515,5 @@ fn subject(report: &Report<'_>, event: &Event<'_>) -> Result<Id<id::Customer>, R
     let named = event.subject.as_deref().and_then(|subject| report.customers.get(subject)).copied();
     let customer = named.ok_or_else(|| unknown(event))?;
     let is_foreign = report.reporter.own.is_some_and(|own| own != customer);
-    if is_foreign && !kernel::mutant::is("U04-foreign") { Err(unknown(event)) } else { Ok(customer) }
+    if is_foreign && !kernel::mutant::is("U02-foreign") { Err(unknown(event)) } else { Ok(customer) }
 }

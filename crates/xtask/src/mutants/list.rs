@@ -59,7 +59,7 @@ impl Package {
 }
 
 /// The rows of attacks that concern what exists, with what each tries.
-pub(super) const ATTACKS: [(&str, &str); 35] = [
+pub(super) const ATTACKS: [(&str, &str); 38] = [
     ("J01", "a token with the algorithm `none`, or one of a wrong kind"),
     ("J02", "a MAC keyed with our public key"),
     ("J03", "five parts around an inner token"),
@@ -95,6 +95,9 @@ pub(super) const ATTACKS: [(&str, &str); 35] = [
     ("S01", "secrets in logs, metrics and stored bytes"),
     ("S02", "database files that others can read"),
     ("S03", "secrets in URLs"),
+    ("U01", "use beyond what was bought, alone or all at once"),
+    ("U02", "usage, reservations and questions in the name of another customer"),
+    ("U03", "a question that counts, or that leaves a feature out"),
 ];
 
 const fn api(id: &'static str, weakens: &'static str, test: &'static str) -> Mutant {
@@ -439,37 +442,37 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "usage::what_does_not_fit_is_refused_and_the_rest_of_its_batch_counts::embedded",
     ),
     api(
-        "U02-guard",
+        "U01-guard",
         "the statement that counts does not state the limit",
         "usage::as_many_of_the_parallel_consumers_succeed_as_there_is_room_for::embedded",
     ),
     api(
-        "U03-entitlement",
+        "U01-entitlement",
         "what no plan grants is without a limit",
         "usage::what_paying_gives_decides_what_may_be_used_from_the_next_request_on::embedded",
     ),
     api(
-        "U04-foreign",
+        "U02-foreign",
         "a client reports for the customer of another",
         "usage::a_client_of_a_customer_reports_and_asks_for_that_customer_alone::embedded",
     ),
     api(
-        "U05-hold",
+        "U02-hold",
         "a client settles the reservation of another customer",
         "usage::a_client_of_a_customer_reports_and_asks_for_that_customer_alone::embedded",
     ),
     api(
-        "U06-scope",
+        "U03-scope",
         "a scope is checked without the feature that it requires",
         "usage::a_scope_is_checked_by_the_feature_that_it_requires::embedded",
     ),
     api(
-        "U07-other",
+        "U02-other",
         "a client asks about the customer of another",
         "usage::a_client_of_a_customer_reports_and_asks_for_that_customer_alone::embedded",
     ),
     api(
-        "U08-write",
+        "U03-write",
         "whoever may ask may count",
         "usage::the_check_says_what_may_be_used_and_counts_it_once::embedded",
     ),
