@@ -172,18 +172,17 @@ impl Billing {
         if !adds(meter) {
             let fresh = State::new(meter.aggregation);
             let fits = |state: &State| state.aggregation() == meter.aggregation;
-            fold = Some(match &numbers {
-                Some(numbers) => Fold {
+            fold = Some(if let Some(numbers) = &numbers {
+                Fold {
                     // a newer version of the meter may aggregate in another way: it begins anew
                     state: numbers.state.clone().filter(fits).unwrap_or(fresh),
                     carried: numbers.carried.clone(),
                     version: numbers.version,
                     sequence: now.as_micros(),
-                },
-                None => {
-                    let carried = if meter.carry_over { self.carried(&key, meter).await? } else { Carried::Nothing };
-                    Fold { state: fresh, carried, version: 1, sequence: now.as_micros() }
                 }
+            } else {
+                let carried = if meter.carry_over { self.carried(&key, meter).await? } else { Carried::Nothing };
+                Fold { state: fresh, carried, version: 1, sequence: now.as_micros() }
             });
         }
         let freed = over.iter().try_fold(Decimal::ZERO, |sum, hold| sum.checked_add(hold.reservation.quantity));

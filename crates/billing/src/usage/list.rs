@@ -12,7 +12,7 @@ use store::{Row, params};
 
 use crate::directory::Billing;
 use crate::meter::Meter;
-use crate::sample::{Measure, select};
+use crate::sample::{Dimensions, Measure, select};
 use crate::sql;
 
 /// The newest correction of an event.
@@ -90,17 +90,13 @@ impl Stored {
     }
 
     /// What it said for a meter when it came; `None` when the meter does not look at it.
-    pub(super) fn reported(&self, meter: &Arc<Meter>) -> Option<(Measure, crate::sample::Dimensions)> {
-        match &self.direct {
-            Some((key, quantity)) => {
-                (*key == meter.key).then(|| (Measure::Value(*quantity), crate::sample::Dimensions::default()))
-            }
-            // an event that a newer version of the meter does not understand does not count for it
-            None => {
-                let sample = select(meter, &self.event_type, self.data.as_deref()).ok().flatten()?;
-                Some((sample.measure, sample.dimensions))
-            }
+    pub(super) fn reported(&self, meter: &Arc<Meter>) -> Option<(Measure, Dimensions)> {
+        if let Some((key, quantity)) = &self.direct {
+            return (*key == meter.key).then(|| (Measure::Value(*quantity), Dimensions::default()));
         }
+        // an event that a newer version of the meter does not understand does not count for it
+        let sample = select(meter, &self.event_type, self.data.as_deref()).ok().flatten()?;
+        Some((sample.measure, sample.dimensions))
     }
 
     /// What it counts for a meter now.

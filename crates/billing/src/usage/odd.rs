@@ -23,9 +23,12 @@ const REMEMBERED: usize = 50_000;
 /// Whose events of which type are told, and how.
 type Kind = (Id<id::Customer>, String, &'static str);
 
-/// When what was told last, and how many were counted since.
+/// What was told last: when, of how many, and how many came since.
+type Last = (Timestamp, u64, u64);
+
+/// What was told lately.
 #[derive(Default)]
-pub(crate) struct Told(Mutex<HashMap<(TenantId, Kind), (Timestamp, u64, u64)>>);
+pub(crate) struct Told(Mutex<HashMap<(TenantId, Kind), Last>>);
 
 /// Events of a request that are to be told of.
 #[derive(Default)]
