@@ -104,7 +104,7 @@ fn named(report: &Report<'_>, reported: &Reported) -> Vec<Value> {
         .collect()
 }
 
-fn refused_together(status: StatusCode, rejected: Vec<Value>) -> Problem {
+fn refused_together(status: StatusCode, rejected: &[Value]) -> Problem {
     let detail = format!("{} events are refused; rejected names each with its reason", rejected.len());
     Problem { facts: Some(Box::new(json!({"rejected": rejected}))), ..Problem::new(status, "events_rejected", detail) }
 }
@@ -174,7 +174,7 @@ pub(super) async fn report(ask: &Ask) -> Result<Reply, Problem> {
         match first {
             Some((_, rejection)) if is_single => return Err(refusal(rejection)),
             Some(_) if is_atomic => {
-                return Err(refused_together(StatusCode::UNPROCESSABLE_ENTITY, named(report, reported)));
+                return Err(refused_together(StatusCode::UNPROCESSABLE_ENTITY, &named(report, reported)));
             }
             _ => {}
         }
@@ -196,7 +196,7 @@ pub(super) async fn ingest(ask: &Ask) -> Result<Reply, Problem> {
     // and they write the time of the attempt into each, so that the key alone tells a repetition
     keep(ask, form, (false, true), |report, reported| match named(report, reported) {
         rejected if rejected.is_empty() => Ok(Reply::empty()),
-        rejected => Err(refused_together(StatusCode::BAD_REQUEST, rejected)),
+        rejected => Err(refused_together(StatusCode::BAD_REQUEST, &rejected)),
     })
     .await
 }

@@ -117,6 +117,7 @@ impl Counter {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal at each call")]
 fn event(kind: &str, id: &str, data: Value) -> Value {
     json!({"specversion": "1.0", "id": id, "source": "test", "type": kind, "subject": "acme", "data": data})
 }

@@ -219,7 +219,7 @@ impl Session {
         fields: Vec<(HeaderName, String)>,
     ) -> Result<Option<Value>, Failure> {
         let authorization = Some(format!("Bearer {}", self.token));
-        let message = Message { authorization, body, fields, ..Message::default() };
+        let message = Message { authorization, fields, body };
         let answer = self.server.send(method, path, message).await?;
         if !answer.status.is_success() {
             return Err(problem(&answer));
