@@ -154,7 +154,9 @@ async fn tokens(engine: Engine, askers: usize, left: usize, rounds: usize) -> us
         let answers = tasks.join_all().await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), left);
         let reason = format!("quota_exceeded: {left} of {left} used, 0 left, resets ");
-        assert!(answers.iter().filter_map(|answer| answer.as_ref().err()).all(|why| why.starts_with(&reason)));
+        for why in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            assert!(why.starts_with(&reason), "{why}");
+        }
         let current = world.access.billing.current(&world.tenant, customer).await.unwrap().unwrap();
         let used = world.access.billing.used(&world.tenant, &current).await.unwrap();
         assert_eq!(used["tokens"]["used"], left.to_string());
