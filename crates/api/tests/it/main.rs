@@ -11,6 +11,7 @@ mod billing;
 mod client_credentials;
 mod console;
 mod console_activity;
+mod console_billing;
 mod console_house;
 mod console_tokens;
 mod console_webhooks;
