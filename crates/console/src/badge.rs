@@ -15,6 +15,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("verified", "Verified", "ok"),
     ("accepted", "Accepted", "ok"),
     ("issued", "Issued", "ok"),
+    ("granted", "Gets tokens", "ok"),
     ("live", "Live", "ok"),
     ("sandbox", "Sandbox", "warn"),
     ("pending", "Not valid yet", "violet"),

@@ -46,7 +46,15 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("billing/subscriptions", &["listSubscriptions", "createSubscription"]),
     (
         "billing/features",
-        &["listFeatures", "createFeature", "updateFeature", "deleteFeature", "listMeters", "createMeter", "archiveMeter"],
+        &[
+            "listFeatures",
+            "createFeature",
+            "updateFeature",
+            "deleteFeature",
+            "listMeters",
+            "createMeter",
+            "archiveMeter",
+        ],
     ),
     ("developers/webhooks", &["listWebhooks", "createWebhook"]),
 ];

@@ -117,7 +117,9 @@ mod tests {
 
     #[test]
     fn a_decimal_is_grouped_before_its_point_alone() {
-        for (text, shown) in [("0.0025", "0.0025"), ("-1234.5", "-1\u{202f}234.5"), ("≈ 1000000", "≈ 1\u{202f}000\u{202f}000")] {
+        for (text, shown) in
+            [("0.0025", "0.0025"), ("-1234.5", "-1\u{202f}234.5"), ("≈ 1000000", "≈ 1\u{202f}000\u{202f}000")]
+        {
             assert_eq!(grouped(text), shown);
         }
     }

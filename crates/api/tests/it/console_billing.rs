@@ -52,7 +52,8 @@ async fn stock(world: &World) {
     });
     publish(world, pro).await;
     let seats = json!({"model": "per_unit", "unit_amount": "9.5", "currency": "EUR", "timing": "advance"});
-    publish(world, json!({"key": "team", "name": "Team", "cadence": "month", "grace_days": 7, "prices": [seats]})).await;
+    publish(world, json!({"key": "team", "name": "Team", "cadence": "month", "grace_days": 7, "prices": [seats]}))
+        .await;
 }
 
 async fn customer(world: &World, own: &str) -> String {

@@ -74,10 +74,8 @@ pub(super) async fn create_feature(seat: Seat) -> Answer {
     if !ask.is_first_of_form() {
         return Ok(to(&here(&seat)));
     }
-    let body = body(
-        &seat,
-        &[("key", "key"), ("name", "name"), ("kind", "kind"), ("meter", "meter"), ("combine", "combine")],
-    );
+    let body =
+        body(&seat, &[("key", "key"), ("name", "name"), ("kind", "kind"), ("meter", "meter"), ("combine", "combine")]);
     let made = async {
         let planned = ask.access.billing.create_feature(&seat.who, &ask.tenant, &body).await?;
         ask.auth.run(planned).await
@@ -142,9 +140,7 @@ pub(super) async fn change_feature(seat: Seat) -> Answer {
     let sentence = match done {
         Ok(sentence) => return Ok(seat.done(&here(&seat), sentence, None)),
         Err(AdminError::Taken(_, sentence)) => sentence,
-        Err(AdminError::Invalid(list)) => {
-            list.into_iter().map(|problem| problem.detail).collect::<Vec<_>>().join("; ")
-        }
+        Err(AdminError::Invalid(list)) => list.into_iter().map(|problem| problem.detail).collect::<Vec<_>>().join("; "),
         Err(error) => return Err(error.into()),
     };
     let problem = (String::new(), format!("{}.", capitalized_word(&sentence)));

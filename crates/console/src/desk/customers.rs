@@ -32,7 +32,7 @@ use crate::pages::plan::{entitlement_words, named};
 pub(super) const READ: &str = "customers:read";
 const WRITE: &str = "customers:write";
 /// Clients that the page of a customer explains.
-const CLIENTS: i64 = 20;
+const CLIENTS: usize = 20;
 /// Clients that are counted.
 const COUNTED: i64 = 200;
 
@@ -227,7 +227,11 @@ fn fields(seat: &Seat) -> Result<CustomerFields, AdminError> {
     let (body, found) = body(seat);
     let of_form = found.into_iter().map(|(name, text)| auth::error::FieldProblem::new(&name, "bad_value", text));
     let problems: Vec<_> = of_form.collect();
-    if problems.is_empty() { CustomerFields::read(&body).map_err(AdminError::Invalid) } else { Err(AdminError::Invalid(problems)) }
+    if problems.is_empty() {
+        CustomerFields::read(&body).map_err(AdminError::Invalid)
+    } else {
+        Err(AdminError::Invalid(problems))
+    }
 }
 
 pub(super) async fn new(seat: Seat) -> Answer {
@@ -267,13 +271,11 @@ async fn held(seat: &Seat) -> Result<Arc<Current>, Refused> {
     ask.access.billing.current(&ask.tenant, customer.id).await?.ok_or_else(Refused::not_found)
 }
 
-/// How many clients act for a customer, and the newest of them.
-pub(super) async fn clients(seat: &Seat, customer: Id<id::Customer>) -> Result<(usize, Vec<Client>), Refused> {
+/// Public ids of the clients that act for a customer, the newest first.
+pub(super) async fn clients(seat: &Seat, customer: Id<id::Customer>) -> Result<Vec<String>, Refused> {
     let ask = &seat.ask;
     let rows = ask.auth.store.read_all(&CLIENTS_OF_CUSTOMER, params![ask.tenant.id, customer, COUNTED]).await?;
-    let most = usize::try_from(CLIENTS).unwrap_or(usize::MAX);
-    let newest = rows.iter().take(most).map(|row| Client::from_row(row, Vec::new())).collect::<Result<_, _>>()?;
-    Ok((rows.len(), newest))
+    Ok(rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<_, _>>()?)
 }
 
 /// Why each scope of a client is granted or not, and what a request comes to.
@@ -327,9 +329,7 @@ pub(super) fn next_of(computed: &billing::subscription::Computed) -> Option<(&'s
         Status::Paused | Status::Unpaid | Status::Incomplete => None,
         Status::PastDue => computed.access_until.map(|at| ("Unpaid", at)),
         Status::Trialing => ends.map(|at| ("Ends", at)).or(current.trial_end.map(|at| ("Trial ends", at))),
-        Status::Active => {
-            ends.map(|at| ("Ends", at)).or(current.period.map(|period| ("Renews", period.end)))
-        }
+        Status::Active => ends.map(|at| ("Ends", at)).or(current.period.map(|period| ("Renews", period.end))),
     };
     next.map(|(word, at)| (word, instant(at)))
 }
@@ -383,12 +383,14 @@ async fn page_of(seat: &Seat, tab: Tab) -> Result<page::Customer, Refused> {
     let (current, now) = (held(seat).await?, now(seat));
     let standing = current.standing(now)?;
     let customer = &current.customer;
-    let (client_count, newest) = clients(seat, customer.id).await?;
+    let clients = clients(seat, customer.id).await?;
     let rights = if tab == Tab::Overview { rights(seat, &current, &standing).await? } else { Vec::new() };
     let mut explained = Vec::new();
     if tab == Tab::Overview && seat.viewer.may(super::clients::READ) {
-        for client in &newest {
-            explained.push(acting(seat, client, &standing, &rights).await?);
+        for id in clients.iter().take(CLIENTS) {
+            if let Some(client) = ask.auth.client(ask.tenant.id, id).await? {
+                explained.push(acting(seat, &client, &standing, &rights).await?);
+            }
         }
     }
     Ok(page::Customer {
@@ -398,8 +400,8 @@ async fn page_of(seat: &Seat, tab: Tab) -> Result<page::Customer, Refused> {
         details: customer.details.clone(),
         rights,
         held: if seat.viewer.may(super::plans::READ) { Some(held_of(&current, now)?) } else { None },
+        client_count: clients.len(),
         clients: seat.viewer.may(super::clients::READ).then_some(explained),
-        client_count,
         offers: if tab == Tab::Subscribe { offers(seat).await? } else { Vec::new() },
         today: instant(now),
         created_at: customer.created_at,

@@ -115,7 +115,8 @@ pub(super) async fn new(seat: Seat) -> Answer {
     };
     let data = match from {
         Some(plan) => New {
-            definition: serde_json::to_string_pretty(&plan.definition.to_json()).map_err(|_| store::Error::RowCorrupt)?,
+            definition: serde_json::to_string_pretty(&plan.definition.to_json())
+                .map_err(|_| store::Error::RowCorrupt)?,
             key: plan.key,
             form: ask.new_form(),
         },
@@ -137,13 +138,13 @@ fn typed(seat: &Seat) -> Result<Map<String, Value>, AdminError> {
 /// What is wrong with a definition, each with its place in it; or an error that is not of the form.
 fn returned(error: AdminError) -> Result<Vec<(String, String)>, Refused> {
     match error {
-        AdminError::Invalid(list) => Ok(list.into_iter().map(placed).collect()),
+        AdminError::Invalid(list) => Ok(list.iter().map(placed).collect()),
         AdminError::State(sentence) => Ok(vec![(String::new(), format!("{}.", capitalized_word(&sentence)))]),
         other => Err(other.into()),
     }
 }
 
-fn placed(problem: FieldProblem) -> (String, String) {
+fn placed(problem: &FieldProblem) -> (String, String) {
     let detail = problem.detail.trim_end_matches('.');
     match problem.pointer.as_str() {
         "/key" => ("key".to_owned(), format!("{}.", capitalized_word(detail))),
@@ -210,8 +211,9 @@ fn sum(seat: &Seat, prices: &[PlanPrice]) -> Sum {
             Needs::Used => given(&format!("q{at}"), "0"),
             Needs::Events => given(&format!("q{at}"), ""),
         };
-        let found = numbers(&text, needs)
-            .and_then(|values| estimate(price, &values).map_err(|error| format!("{}.", capitalized_word(&error.to_string()))));
+        let found = numbers(&text, needs).and_then(|values| {
+            estimate(price, &values).map_err(|error| format!("{}.", capitalized_word(&error.to_string())))
+        });
         if let Ok(found) = &found {
             match sum.totals.iter_mut().find(|total| total.currency() == found.amount.currency()) {
                 Some(total) => *total = total.plus(found.amount).unwrap_or(*total),
@@ -327,7 +329,7 @@ async fn publish(seat: &Seat, plan: &Plan, here: &str) -> Answer {
             let text = text.map_err(|_| store::Error::RowCorrupt)?;
             let entered = Entered {
                 values: vec![("definition".to_owned(), text)],
-                problems: list.into_iter().map(placed).collect(),
+                problems: list.iter().map(placed).collect(),
                 ..Entered::default()
             };
             draw(seat, Tab::Definition, &entered).await

@@ -52,11 +52,8 @@ pub(super) async fn list(seat: Seat) -> Answer {
         None => None,
         Some(bytes) => Some(Id::from_bytes(bytes.as_slice().try_into().map_err(|_| record::Error::Cursor)?)),
     };
-    let mut found = if is_unknown {
-        Vec::new()
-    } else {
-        billing.subscriptions(&ask.tenant, of, before, one_more(size)).await?
-    };
+    let mut found =
+        if is_unknown { Vec::new() } else { billing.subscriptions(&ask.tenant, of, before, one_more(size)).await? };
     let has_more = cut(&mut found, size);
     let seal = |last: &Subscribed| ask.auth.seal_cursor(ask.tenant.id, &name, last.computed.current.id.as_bytes());
     let next = found.last().filter(|_| has_more).map(seal);
@@ -180,7 +177,7 @@ async fn page_of(seat: &Seat) -> Result<page::Subscription, Refused> {
         allowed: current.allowed().into_iter().map(billing::subscription::EventKind::name).collect(),
         history: events.iter().map(happened).collect(),
         offers: offers(seat).await?,
-        clients: clients(seat, one.customer).await?.0,
+        clients: clients(seat, one.customer).await?.len(),
         today: instant(now(seat)),
         created_at: instant(current.created_at),
         etag: one.version.to_string(),
@@ -260,7 +257,8 @@ pub(super) async fn change(seat: Seat) -> Answer {
             return Ok(seat.done(&here, sentence(verb, &body).to_owned(), undo));
         }
         Err(AdminError::Invalid(list)) => {
-            let at = |name: String| if ["overdue_since", "settled_at"].contains(&&*name) { "at".to_owned() } else { name };
+            let at =
+                |name: String| if ["overdue_since", "settled_at"].contains(&&*name) { "at".to_owned() } else { name };
             entered.problems = problems(list).into_iter().map(|(name, text)| (at(name), text)).collect();
             StatusCode::UNPROCESSABLE_ENTITY
         }

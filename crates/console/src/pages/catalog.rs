@@ -94,8 +94,9 @@ pub fn page<'a>(visit: &Visit<'a>, data: &'a Catalog, entered: &'a Entered) -> D
                     id: format!("delete-{}", feature.id),
                     action: format!("{here}/{}/delete", feature.id),
                     title: format!("Delete {}", feature.name),
-                    consequence: "Only a feature that no version of a plan grants can be deleted. This cannot be undone."
-                        .to_owned(),
+                    consequence:
+                        "Only a feature that no version of a plan grants can be deleted. This cannot be undone."
+                            .to_owned(),
                     verb: "Delete",
                     typed: None,
                     refused: refused.clone(),
@@ -130,15 +131,32 @@ pub fn page<'a>(visit: &Visit<'a>, data: &'a Catalog, entered: &'a Entered) -> D
         more_features: data.more_features.as_ref().map(|key| format!("{here}?features={}", encoded(key))),
         more_meters: data.more_meters.as_ref().map(|key| format!("{here}?meters={}", encoded(key))),
         feature_fields: [
-            Field::new("key", "Key", "text").hint("What plans, tokens and programs name, such as sso; never changed.").autocomplete("off").filled(of_feature),
-            Field::new("name", "Name", "text").optional().hint("For people; the key when empty.").autocomplete("off").filled(of_feature),
+            Field::new("key", "Key", "text")
+                .hint("What plans, tokens and programs name, such as sso; never changed.")
+                .autocomplete("off")
+                .filled(of_feature),
+            Field::new("name", "Name", "text")
+                .optional()
+                .hint("For people; the key when empty.")
+                .autocomplete("off")
+                .filled(of_feature),
             Field::new("kind", "Kind", "text").of(&KINDS).filled(of_feature),
         ],
         meter_fields: [
-            Field::new("meter_key", "Key", "text").hint("The key of a meter that is there makes its next version.").autocomplete("off").filled(of_meter),
-            Field::new("event_type", "Type of event", "text").hint("Which events it looks at, such as api.call.").autocomplete("off").filled(of_meter),
+            Field::new("meter_key", "Key", "text")
+                .hint("The key of a meter that is there makes its next version.")
+                .autocomplete("off")
+                .filled(of_meter),
+            Field::new("event_type", "Type of event", "text")
+                .hint("Which events it looks at, such as api.call.")
+                .autocomplete("off")
+                .filled(of_meter),
             Field::new("aggregation", "Aggregation", "text").of(&AGGREGATIONS).filled(of_meter),
-            Field::new("value_path", "Path of the value", "text").optional().hint("In the data of the event, such as $.tokens; all but count need it.").autocomplete("off").filled(of_meter),
+            Field::new("value_path", "Path of the value", "text")
+                .optional()
+                .hint("In the data of the event, such as $.tokens; all but count need it.")
+                .autocomplete("off")
+                .filled(of_meter),
             Field::new("unit", "Unit", "text").optional().autocomplete("off").filled(of_meter),
         ],
         is_feature,

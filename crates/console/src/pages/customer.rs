@@ -248,7 +248,7 @@ struct Line<'a> {
 }
 
 struct Client<'a> {
-    client: &'a Acting,
+    acting: &'a Acting,
     badge: Badge,
     /// What a token request gets, in one word on its ground, and a sentence.
     answer: (Badge, String),
@@ -292,14 +292,14 @@ fn client(acting: &Acting) -> Client<'_> {
     let answer = if acting.status == "active" {
         match &acting.says {
             Says::Token { lifetime, .. } => {
-                (badge::of("issued"), format!("A request gets a token for {}.", duration(*lifetime)))
+                (badge::of("granted"), format!("A request gets a token for {}.", duration(*lifetime)))
             }
             Says::Refusal { code, sentence } => (badge::of("denied"), format!("{code}: {sentence}.")),
         }
     } else {
         (badge::of("denied"), "It cannot authenticate.".to_owned())
     };
-    Client { badge: badge::of(acting.status), answer, client: acting }
+    Client { badge: badge::of(acting.status), answer, acting }
 }
 
 /// Why the customer cannot be deleted now.

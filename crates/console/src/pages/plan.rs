@@ -36,12 +36,7 @@ pub struct Offer {
 
 impl Offer {
     pub(crate) fn of(plan: &Plan) -> Self {
-        Self {
-            key: plan.key.clone(),
-            number: plan.number,
-            name: plan.definition.name.clone(),
-            price: price_line(plan),
-        }
+        Self { key: plan.key.clone(), number: plan.number, name: plan.definition.name.clone(), price: price_line(plan) }
     }
 }
 
@@ -233,7 +228,11 @@ struct Price {
     estimate: Result<(Vec<String>, String), String>,
 }
 
-fn tiers(list: &Tiers, amount: impl Fn(Decimal) -> String, flat: impl Fn(Decimal) -> String) -> Vec<(String, String, String)> {
+fn tiers(
+    list: &Tiers,
+    amount: impl Fn(Decimal) -> String,
+    flat: impl Fn(Decimal) -> String,
+) -> Vec<(String, String, String)> {
     let mut from = Decimal::ZERO;
     let row = |tier: &billing::price::Tier| {
         let start = grouped(&from.to_string());
@@ -265,13 +264,14 @@ fn explained(estimate: &Estimate) -> Vec<String> {
             PartKind::Flat => format!("{tier}{} fixed", money(part.price, currency)),
             PartKind::Percent => format!("{tier}{quantity} × {} % = {sum}", part.price),
             kind => {
-                let what = match kind {
-                    PartKind::Package => " packages",
-                    PartKind::Fixed => " events",
-                    PartKind::MinPerEvent => " events at the minimum",
-                    PartKind::MaxPerEvent => " events at the maximum",
-                    _ => "",
+                let (one, several) = match kind {
+                    PartKind::Package => (" package", " packages"),
+                    PartKind::Fixed => (" event", " events"),
+                    PartKind::MinPerEvent => (" event at the minimum", " events at the minimum"),
+                    PartKind::MaxPerEvent => (" event at the maximum", " events at the maximum"),
+                    _ => ("", ""),
                 };
+                let what = if quantity == "1" { one } else { several };
                 format!("{tier}{quantity}{what} × {} = {sum}", money(part.price, currency))
             }
         });
@@ -300,7 +300,9 @@ fn price(at: usize, one: &PlanPrice, plan: &Plan, sum: &Sum) -> Price {
         None => facts.push("For the quantity of the subscription".to_owned()),
     }
     match &price.model {
-        Model::Package { free, .. } if !free.is_zero() => facts.push(format!("{} are free", grouped(&free.to_string()))),
+        Model::Package { free, .. } if !free.is_zero() => {
+            facts.push(format!("{} are free", grouped(&free.to_string())));
+        }
         Model::Percentage(percentage) => {
             let fixed = Some(percentage.fixed_amount).filter(|amount| !amount.is_zero());
             facts.extend(fixed.map(|amount| format!("{} for each event", money(amount))));
@@ -365,8 +367,8 @@ fn terms(plan: &Plan) -> Vec<(&'static str, String)> {
         (
             "Period",
             match terms.billing {
-                billing::period::Billing::Anniversary => format!("{}, from the subscription on", terms.cadence),
-                billing::period::Billing::Calendar => format!("{} of the calendar", terms.cadence),
+                billing::period::Billing::Anniversary => format!("Each {}, from the subscription on", terms.cadence),
+                billing::period::Billing::Calendar => format!("Each {} of the calendar", terms.cadence),
             },
         ),
         (
@@ -463,12 +465,12 @@ pub fn detail<'a>(visit: &Visit<'a>, whole: &'a Whole, tab: Tab, entered: &'a En
     let address = |tab: Tab| if tab.path().is_empty() { here.clone() } else { format!("{here}/{}", tab.path()) };
     let refused = visit.viewer.refused("billing:write");
     let is_draft = plan.state == PlanState::Draft;
-    let subscribers = format!(
-        "{}{}",
-        Grouped(whole.subscribers),
-        if whole.is_capped { " or more" } else { "" }
-    );
-    let has = if whole.subscribers == 1 { "1 subscription has".to_owned() } else { format!("{subscribers} subscriptions have") };
+    let subscribers = format!("{}{}", Grouped(whole.subscribers), if whole.is_capped { " or more" } else { "" });
+    let has = if whole.subscribers == 1 {
+        "1 subscription has".to_owned()
+    } else {
+        format!("{subscribers} subscriptions have")
+    };
     let confirm = |id: &str, title: String, consequence: String, verb: &'static str| Confirm {
         id: id.to_owned(),
         action: format!("{here}/{id}"),

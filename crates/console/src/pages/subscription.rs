@@ -270,9 +270,9 @@ pub fn detail<'a>(visit: &Visit<'a>, sub: &'a Subscription, entered: &'a Entered
             .autocomplete("off")
             .given(&sub.quantity.to_string(), entered),
         payment: [
-            Field::new("at", "When", "text")
-                .optional()
-                .hint("The due date of what is overdue, or when it was settled; empty: now. Such as 2027-01-31T00:00:00Z."),
+            Field::new("at", "When", "text").optional().hint(
+                "The due date of what is overdue, or when it was settled; empty: now. Such as 2027-01-31T00:00:00Z.",
+            ),
             Field::new("reference", "Reference", "text").optional().hint("What the other system calls it."),
         ]
         .map(|field| field.autocomplete("off").filled(entered))

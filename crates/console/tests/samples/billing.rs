@@ -95,10 +95,7 @@ fn whole(plan: Plan) -> Whole {
         .collect();
     let totals = estimates.iter().flatten().map(|estimate| estimate.amount).take(1).collect();
     Whole {
-        versions: vec![
-            (plan.id.to_string(), plan.number, plan.state),
-            (free().id.to_string(), 1, PlanState::Archived),
-        ],
+        versions: vec![(plan.id.to_string(), plan.number, plan.state), (free().id.to_string(), 1, PlanState::Archived)],
         subscribers: 3,
         is_capped: false,
         features: BTreeMap::from([("sso".to_owned(), "Single sign-on".to_owned())]),
@@ -190,7 +187,12 @@ fn one_customer() -> Customer {
         },
         standing: standing(Access::Full),
         rights: vec![
-            right("api-calls", "100\u{202f}000", "each billing period, billed beyond", vec![why("Pro, version 2", "100\u{202f}000")]),
+            right(
+                "api-calls",
+                "100\u{202f}000",
+                "each billing period, billed beyond",
+                vec![why("Pro, version 2", "100\u{202f}000")],
+            ),
             right("seats", "8", "", vec![why("Pro, version 2", "5"), why("Seats, version 1", "3")]),
             right("sso", "Yes", "", vec![why("Pro, version 2", "Yes")]),
         ],
@@ -259,12 +261,16 @@ fn one_subscription() -> Subscription {
         cancel_at: None,
         term_end: Some(ago(-200 * 86_400)),
         overdue_since: None,
-        scheduled: Some(Scheduled {
-            plan: "Team, version 1".to_owned(),
-            quantity: 5,
-            at: Some(ago(-12 * 86_400)),
-        }),
-        allowed: vec!["pause", "cancel", "cancel_at_period_end", "change", "change_at_period_end", "overdue", "settled"],
+        scheduled: Some(Scheduled { plan: "Team, version 1".to_owned(), quantity: 5, at: Some(ago(-12 * 86_400)) }),
+        allowed: vec![
+            "pause",
+            "cancel",
+            "cancel_at_period_end",
+            "change",
+            "change_at_period_end",
+            "overdue",
+            "settled",
+        ],
         history: vec![
             happened("updated", "active", None, 9_000),
             happened("activated", "active", Some("trialing"), 26 * 86_400),
@@ -370,7 +376,12 @@ pub(super) fn pages(visit: &Visit<'_>) -> Vec<(&'static str, Document)> {
     let bare = Customer {
         external_id: None,
         details: Details::default(),
-        standing: Arc::new(Standing { source: None, plans: Vec::new(), paid_through: None, ..(*standing(Access::None)).clone() }),
+        standing: Arc::new(Standing {
+            source: None,
+            plans: Vec::new(),
+            paid_through: None,
+            ..(*standing(Access::None)).clone()
+        }),
         rights: Vec::new(),
         held: Some(Vec::new()),
         clients: Some(Vec::new()),
@@ -387,8 +398,7 @@ pub(super) fn pages(visit: &Visit<'_>) -> Vec<(&'static str, Document)> {
         next: None,
     };
     let no_plans = plans::List { plans: Vec::new(), ..versions.clone() };
-    let (active, draft, gratis) =
-        (whole(pro(2, PlanState::Active)), whole(pro(3, PlanState::Draft)), whole(free()));
+    let (active, draft, gratis) = (whole(pro(2, PlanState::Active)), whole(pro(3, PlanState::Draft)), whole(free()));
     let mistyped = Whole {
         sum: Sum { estimates: vec![Err("many is no number.".to_owned())], totals: Vec::new(), ..active.sum.clone() },
         ..active.clone()
@@ -414,7 +424,10 @@ pub(super) fn pages(visit: &Visit<'_>) -> Vec<(&'static str, Document)> {
         created_at: ago(40 * 86_400),
     };
     let held = subscriptions::List {
-        rows: vec![subscription_row("Pro, version 2", "active", 3), subscription_row("Team, version 1", "paused", 12_000)],
+        rows: vec![
+            subscription_row("Pro, version 2", "active", 3),
+            subscription_row("Team, version 1", "paused", 12_000),
+        ],
         customer: String::new(),
         is_unknown: false,
         limit: 50,
@@ -447,15 +460,19 @@ pub(super) fn pages(visit: &Visit<'_>) -> Vec<(&'static str, Document)> {
         history: Vec::new(),
         ..one_subscription()
     };
-    let over = Subscription { status: "canceled", access: "none", allowed: Vec::new(), scheduled: None, ..one_subscription() };
+    let over =
+        Subscription { status: "canceled", access: "none", allowed: Vec::new(), scheduled: None, ..one_subscription() };
     let wrong_change = entered(
         &[("quantity", "-1"), ("when", "now")],
         &[("quantity", "Quantity takes 0 to 1000000000."), ("at", "This time is in the future.")],
     );
     let known = catalog_of();
-    let wrong_feature =
-        entered(&[("what", "feature"), ("key", "SSO")], &[("key", "Key takes 1 to 64 of a-z."), ("meter", "There is no active meter of this key.")]);
-    let wrong_meter = entered(&[("what", "meter"), ("meter_key", "1")], &[("value_path", "Sum needs the path of its value.")]);
+    let wrong_feature = entered(
+        &[("what", "feature"), ("key", "SSO")],
+        &[("key", "Key takes 1 to 64 of a-z."), ("meter", "There is no active meter of this key.")],
+    );
+    let wrong_meter =
+        entered(&[("what", "meter"), ("meter_key", "1")], &[("value_path", "Sum needs the path of its value.")]);
     let in_use = entered(&[], &[("", "Version 2 of the plan pro grants it.")]);
     vec![
         ("customers", customers::list(visit, &all)),
