@@ -121,7 +121,7 @@ function focus(page) {
   return page.evaluate(() => {
     const element = document.activeElement;
     if (!element || element === document.body) return null;
-    const shown = element.matches("input[type=radio]") ? element.closest("label") : element;
+    const shown = element.matches(".languages input") ? element.closest("label") : element;
     const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(shown);
     const box = shown.getBoundingClientRect();
     const hasRing = (outlineStyle !== "none" && parseFloat(outlineWidth) > 0) || boxShadow !== "none";

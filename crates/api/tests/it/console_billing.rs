@@ -15,6 +15,9 @@ const PLANS: &str = "/console/billing/plans";
 const SUBSCRIPTIONS: &str = "/console/billing/subscriptions";
 const FEATURES: &str = "/console/billing/features";
 
+/// The scope that a change needs, where its form goes, and its fields.
+type Change<'a> = (&'a str, String, &'a [(&'a str, &'a str)]);
+
 async fn post(world: &World, path: &str, body: Value) -> Value {
     let answer = world.admin(Method::POST, path, body).await;
     assert!(answer.status.is_success(), "{path}: {}", answer.text);
@@ -426,7 +429,7 @@ on_both_engines! {
         let customer = format!("{CUSTOMERS}/{}", sold.customer);
         let sub = format!("{SUBSCRIPTIONS}/{}", sold.subscription);
         // with fields that no use-case takes: what is allowed is told what is wrong, and nothing changes
-        let changes: [(&str, String, &[(&str, &str)]); 10] = [
+        let changes: [Change<'_>; 10] = [
             ("customers:write", CUSTOMERS.to_owned(), &[("name", "")]),
             ("customers:write", format!("{customer}/settings"), &[("name", "")]),
             ("customers:write", format!("{customer}/reinstate"), &[]),
