@@ -52,6 +52,7 @@ fn tags() -> Value {
         {"name": "tenants", "description": "Tenants, at the tenant `default` alone"},
         {"name": "operators", "description": "People who sign in to the console, their sessions and invitations"},
         {"name": "limits", "description": "Limits of requests"},
+        {"name": "clock", "description": "The business time of a tenant, which a sandbox moves forward"},
         {"name": "audit", "description": "What was changed, issued and refused, with proofs"},
         {"name": "events", "description": "What others hear of"},
         {"name": "webhooks", "description": "Endpoints that events are posted to, and their deliveries"},
@@ -73,7 +74,7 @@ fn add(paths: &mut Map<String, Value>, path: &str, key: &str, operation: Value) 
 
 /// The tag of a route: the segment after `/api`.
 fn tag(route: &Route) -> &'static str {
-    const TAGS: [&str; 15] = [
+    const TAGS: [&str; 16] = [
         "clients",
         "secrets",
         "apis",
@@ -81,6 +82,7 @@ fn tag(route: &Route) -> &'static str {
         "tenants",
         "operators",
         "limits",
+        "clock",
         "audit",
         "events",
         "webhooks",

@@ -421,6 +421,15 @@ pub static ROUTES: &[Route] = &[
         .takes("LimitsPatch")
         .answers(200, "Limits")
         .audits(action::LIMITS_UPDATED),
+    // The clock
+    Route::get("/api/clock", "getClock", "Read the business time of the tenant, and machine time")
+        .scope("billing:read")
+        .answers(200, "Clock"),
+    Route::post("/api/clock/advance", "advanceClock", "Move the business time of a sandbox forward")
+        .scope("billing:write")
+        .takes("ClockAdvance")
+        .answers(200, "Clock")
+        .audits(action::CLOCK_ADVANCED),
     // The record
     Route::get("/api/audit/records", "listAuditRecords", "List what was changed, newest first")
         .scope("audit:read")

@@ -27,7 +27,7 @@ use crate::limit::{FailureLimiter, Limiter, Quotas, Rate};
 use crate::operator::session::Sessions;
 use crate::sql;
 use record::ground::Ground;
-use record::tenant::Tenant;
+use record::tenant::{Tenant, TenantKind};
 
 /// Clients held ready.
 const CLIENTS: usize = 1_000_000;
@@ -46,6 +46,8 @@ const FAMILIES: usize = 50_000;
 pub struct Settings {
     /// The issuer of the tenant `default`, without a trailing slash.
     pub issuer: String,
+    /// What the tenant `default` is made as; live everywhere but in `dev`.
+    pub default_kind: TenantKind,
     /// Whether a scope unknown to the tenant is created with a client.
     pub auto_create_scopes: bool,
     /// Whether new clients get no default scopes.
@@ -81,6 +83,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             issuer: "http://127.0.0.1:8080".to_owned(),
+            default_kind: TenantKind::Live,
             auto_create_scopes: true,
             hardened: false,
             max_jwt_ttl_seconds: 900,
@@ -346,14 +349,20 @@ impl Auth {
             return Ok(None);
         }
         let generation = self.tenant_generation.load(Ordering::SeqCst);
-        let Some(row) = self.store.read(&sql::TENANT_BY_SLUG, params![slug]).await? else { return Ok(None) };
-        let tenant = Arc::new(Tenant::from_row(&row, &self.keyring, &self.settings.issuer)?);
+        let Some(tenant) = self.read_tenant(slug).await? else { return Ok(None) };
+        let tenant = Arc::new(tenant);
         if let Ok(mut map) = self.tenants.write()
             && self.tenant_generation.load(Ordering::SeqCst) == generation
         {
             map.insert(slug.to_owned(), Arc::clone(&tenant));
         }
         Ok(Some(tenant))
+    }
+
+    /// A tenant, past the cache.
+    pub(crate) async fn read_tenant(&self, slug: &str) -> Result<Option<Tenant>, store::Error> {
+        let row = self.store.read(&sql::TENANT_BY_SLUG, params![slug]).await?;
+        row.map(|row| Tenant::from_row(&row, &self.keyring, &self.settings.issuer)).transpose()
     }
 
     /// Every tenant, for jobs.

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod client;
 pub mod client_change;
 pub mod client_list;
+pub mod clock;
 pub mod credential;
 pub mod cursor;
 pub mod denial;

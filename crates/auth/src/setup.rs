@@ -55,7 +55,7 @@ impl Auth {
                 source: None,
                 request: self.with_entropy(|entropy| Id::generate(self.clock.now(), entropy)),
             };
-            let planned = self.plan_tenant(&who, DEFAULT, DEFAULT_SLUG, "Default", TenantKind::Live)?;
+            let planned = self.plan_tenant(&who, DEFAULT, DEFAULT_SLUG, "Default", self.settings.default_kind)?;
             match self.run(planned).await {
                 Ok(()) | Err(AdminError::Store(store::Error::Conflict(_))) => {}
                 Err(error) => return Err(error),
@@ -204,7 +204,6 @@ impl Auth {
             params![
                 tenant.id,
                 name.as_str(),
-                tenant.clock_ahead_micros,
                 Stored { client_rate: tenant.client_rate }.to_text()?,
                 disabled_at,
                 now,
@@ -244,7 +243,6 @@ impl Auth {
                 params![
                     current.id,
                     current.name.as_str(),
-                    current.clock_ahead_micros,
                     Stored { client_rate }.to_text()?,
                     current.disabled_at,
                     now,

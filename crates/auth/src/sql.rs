@@ -12,7 +12,10 @@ store::statements! {
         "INSERT INTO tenant (tenant_id, slug, name, kind, clock_ahead_us, settings, disabled_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?7)";
     /// A changed tenant, guarded by its last change.
     TENANT_UPDATE =
-        "UPDATE tenant SET name = ?2, clock_ahead_us = ?3, settings = ?4, disabled_at = ?5, updated_at = ?6 WHERE tenant_id = ?1 AND updated_at = ?7";
+        "UPDATE tenant SET name = ?2, settings = ?3, disabled_at = ?4, updated_at = ?5 WHERE tenant_id = ?1 AND updated_at = ?6";
+    /// The business clock of a sandbox moved on from where it was read; no other statement writes it.
+    TENANT_ADVANCE =
+        "UPDATE tenant SET clock_ahead_us = ?2 WHERE tenant_id = ?1 AND clock_ahead_us = ?3 AND kind = 'sandbox'";
 
     /// A client by its public id.
     CLIENT_BY_CLIENT_ID =

@@ -25,6 +25,7 @@ pub mod quota;
 pub mod rating;
 mod raw;
 pub mod reason;
+pub mod recording;
 pub mod rejection;
 pub mod reservation;
 pub mod sample;

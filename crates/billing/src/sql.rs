@@ -109,7 +109,10 @@ store::statements! {
     /// Removes the subscriptions of a customer, which have all ended.
     SUBSCRIPTIONS_DELETE = "DELETE FROM subscription WHERE tenant_id = ?1 AND customer_id = ?2 \
         AND status IN ('canceled', 'ended')";
-    /// Customers for whom something holds by time that is not recorded yet.
+    /// Customers of a tenant for whom something holds by time that is not recorded yet, after an id.
+    DUE_AFTER = "SELECT DISTINCT customer_id FROM subscription WHERE tenant_id = ?1 AND next_at <= ?2 \
+        AND customer_id > ?3 ORDER BY customer_id LIMIT ?4";
+    /// The same in every tenant.
     DUE across_tenants("one job records for every tenant") = "SELECT DISTINCT t.slug, s.customer_id FROM subscription s \
         JOIN tenant t ON t.tenant_id = s.tenant_id WHERE s.next_at <= ?1 + t.clock_ahead_us LIMIT ?2";
 }

@@ -11,7 +11,7 @@ use jose::{BufferedEntropy, SystemEntropy};
 use kernel::clock::Clock;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::Secret;
-use record::tenant::Tenant;
+use record::tenant::{Tenant, TenantKind};
 use store::keyring::Keyring;
 use store::{Lease, Location, Options, SchemaVersion, Store};
 
@@ -228,6 +228,7 @@ fn settings(config: &Config, issuer: String) -> Settings {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Settings {
         issuer,
+        default_kind: if config.is_development { TenantKind::Sandbox } else { TenantKind::Live },
         auto_create_scopes: config.scopes_auto_create,
         hardened: config.hardened,
         max_jwt_ttl_seconds: config.max_jwt_ttl_seconds,

@@ -1,19 +1,25 @@
-//! `bastionary dev`: a server for the first five minutes, with a demo client and lines to paste.
+//! `bastionary dev`: a server for the first five minutes, with demo clients, a customer on a plan, and lines to paste.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use access::Access;
 use auth::api_change::{ApiFields, ScopeFields};
 use auth::client_change::{ClientFields, ClientView};
 use auth::error::AdminError;
 use auth::operator::OperatorError;
 use auth::secret_change::SecretFields;
+use billing::customer::CustomerFields;
+use billing::plan::PlanState;
+use billing::subscribe::NewFields;
 use jose::SystemEntropy;
 use kernel::id::{Entropy as _, base32_encode};
 use kernel::patch::Field;
 use kernel::principal::Principal;
 use kernel::secret::Secret;
 use kernel::target::Policy;
+use serde_json::json;
 
 use crate::boot::House;
 use crate::config::{Config, Overrides};
@@ -30,6 +36,10 @@ const SCOPES: [(&str, &str); 2] = [("invoices:read", "Read invoices"), ("invoice
 const ADMIN: &str = "demo-admin";
 const DEMO: &str = "demo";
 const REFRESHING: &str = "demo-refresh";
+const PAYING: &str = "demo-customer";
+/// The customer's own id, and the key of the plan that it is on.
+const CUSTOMER: &str = "example";
+const PLAN: &str = "starter";
 
 /// Runs the development server until it is told to stop.
 ///
@@ -114,15 +124,17 @@ fn remove(path: &Path) -> std::io::Result<()> {
 struct Demo {
     machine: Secret<String>,
     refreshing: Secret<String>,
+    paying: Secret<String>,
     admin: Secret<String>,
     /// The link that makes the console's first owner, while there is none.
     console: Option<Secret<String>>,
 }
 
 impl Demo {
-    /// Makes the demo API and clients; in a directory that was used before, only new secrets.
+    /// Makes the demo API, clients and customer; in a directory that was used before, only new secrets.
     async fn plant(house: &House) -> Result<Self, Failure> {
-        let planter = Planter { house, who: house.auth.system(&house.tenant, "dev") };
+        let access = Access::open(Arc::clone(&house.auth));
+        let planter = Planter { house, access, who: house.auth.system(&house.tenant, "dev") };
         let broken = |error| admin_failure("the demo data was not made", &error);
         let known = house.auth.read_client(house.tenant.id, DEMO).await.map_err(|error| broken(error.into()))?;
         if known.is_none() {
@@ -152,8 +164,14 @@ impl Demo {
             ..ClientFields::default()
         };
         let console = planter.console().await?;
+        let paying = ClientFields {
+            customer_id: planter.customer().await.map_err(broken)?,
+            claims: Field::Value(vec!["plan".to_owned(), "ent".to_owned()]),
+            ..machine(PAYING, &["client_credentials"])
+        };
         Ok(Self {
             console,
+            paying: planter.client(PAYING, paying).await.map_err(broken)?,
             admin: planter.client(ADMIN, admin).await.map_err(broken)?,
             refreshing: planter
                 .client(REFRESHING, machine(REFRESHING, &["client_credentials", "refresh_token"]))
@@ -166,6 +184,7 @@ impl Demo {
 
     fn text(&self, base: &str, is_temporary: bool) -> String {
         let (demo, refreshing, admin) = (self.machine.reveal(), self.refreshing.reveal(), self.admin.reveal());
+        let paying = self.paying.reveal();
         let scopes = SCOPES.map(|(scope, _)| scope).join(" ");
         let console = match &self.console {
             Some(link) => format!("make an account with this link, which works one time\n  {}", link.reveal()),
@@ -192,6 +211,12 @@ Call the API with an administrator's token
   TOKEN=$(curl -s -u '{ADMIN}:{admin}' {base}/oauth2/token -d grant_type=client_credentials -d scope=admin | sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
   curl -s -H "Authorization: Bearer $TOKEN" {base}/api/clients
 
+A token of a customer on the plan {PLAN}: its claims `plan` and `ent` say so
+  curl -s -u '{PAYING}:{paying}' {base}/oauth2/token -d grant_type=client_credentials
+
+Suspend the customer, with the same $TOKEN: the next token is refused
+  curl -s -X POST -H "Authorization: Bearer $TOKEN" {base}/api/customers/{CUSTOMER}/suspend
+
 Stop with Ctrl-C; {end}.
 "#
         )
@@ -200,6 +225,7 @@ Stop with Ctrl-C; {end}.
 
 struct Planter<'a> {
     house: &'a House,
+    access: Arc<Access>,
     who: Principal,
 }
 
@@ -236,6 +262,40 @@ impl Planter<'_> {
         Ok(())
     }
 
+    /// The id of the demo customer, which is made with its plan; nothing when its client is there already, and so is it.
+    async fn customer(&self) -> Result<Field<String>, AdminError> {
+        let (House { auth, tenant, .. }, billing, who) = (self.house, &self.access.billing, &self.who);
+        if auth.read_client(tenant.id, PAYING).await?.is_some() {
+            return Ok(Field::Absent);
+        }
+        let meter = json!({"key": "documents", "event_type": "document.created", "aggregation": "count"});
+        auth.run(billing.create_meter(who, tenant, &meter).await?).await?;
+        for feature in [
+            json!({"key": "archive", "kind": "boolean", "name": "Archive"}),
+            json!({"key": "documents", "kind": "metered", "name": "Documents", "meter": "documents"}),
+        ] {
+            match billing.create_feature(who, tenant, &feature).await {
+                // an earlier start was stopped before its end
+                Err(AdminError::Taken(..)) => {}
+                planned => drop(auth.run(planned?).await?),
+            }
+        }
+        let plan = json!({
+            "key": PLAN, "name": "Starter", "cadence": "month",
+            "entitlements": [{"feature": "archive", "value": true}, {"feature": "documents", "limit": "1000"}],
+        });
+        let plan = auth.run(billing.create_plan(who, tenant, &plan).await?).await?;
+        auth.run(billing.set_plan_state(who, tenant, (plan.id, None), PlanState::Active).await?).await?;
+        if billing.find_customer(tenant, CUSTOMER).await?.is_none() {
+            let fields = json!({"name": "Example Company", "external_id": CUSTOMER});
+            let fields = CustomerFields::read(&fields).map_err(AdminError::Invalid)?;
+            auth.run(billing.create_customer(who, tenant, fields).await?).await?;
+        }
+        let fields = NewFields::read(&json!({"customer_id": CUSTOMER, "plan": PLAN})).map_err(AdminError::Invalid)?;
+        let subscribed = auth.run(billing.subscribe(who, tenant, fields).await?).await?;
+        Ok(Field::Value(subscribed.customer.to_string()))
+    }
+
     /// The secret of the client: of a new client its first one, of a known client a new one in place of all others.
     async fn client(&self, id: &str, fields: ClientFields) -> Result<Secret<String>, AdminError> {
         let House { auth, tenant, .. } = self.house;
@@ -243,7 +303,7 @@ impl Planter<'_> {
             let fields = SecretFields { expire_others_in_seconds: Some(0), ..SecretFields::default() };
             return Ok(auth.run(auth.add_secret(&self.who, tenant, id, fields).await?).await?.text);
         }
-        let view: ClientView = auth.run(auth.create_client(&self.who, tenant, fields).await?).await?;
+        let view: ClientView = auth.run(self.access.create_client(&self.who, tenant, fields).await?).await?;
         view.secret.ok_or(AdminError::NotFound("secret"))
     }
 }

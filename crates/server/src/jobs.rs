@@ -15,7 +15,6 @@ use kernel::error::Fault;
 use kernel::tenant::TenantId;
 use record::checkpoint::{NoteError, origin_of};
 use record::entry::Refusal;
-use record::plan::AdminError;
 use record::tenant::Tenant;
 use record::{CheckpointSigner, ENTRIES_PER_ROUND, Extent, Sequencer};
 use tokio::sync::watch;
@@ -311,16 +310,8 @@ async fn record_time(app: &App) -> Result<(), store::Error> {
         for (slug, customer) in &due {
             let Some(tenant) = app.auth.tenant(slug).await? else { continue };
             let who = app.auth.system(&tenant, "billing");
-            let done = match app.billing.plan_recording(&who, &tenant, *customer).await {
-                // it narrows access, as an operator's change would
-                Ok(Some(planned)) => app.auth.run_reserved(planned).await,
-                Ok(None) => Ok(()),
-                Err(error) => Err(error),
-            };
-            match done {
-                Ok(()) => recorded = recorded.saturating_add(1),
-                // another process or a person came first
-                Err(AdminError::Store(store::Error::Conflict(_))) => {}
+            match app.billing.record_some(&who, &tenant, *customer).await {
+                Ok(is_something) => recorded = recorded.saturating_add(usize::from(is_something)),
                 Err(error) => tracing::warn!(%error, tenant = slug, %customer, "time was not recorded for a customer"),
             }
         }

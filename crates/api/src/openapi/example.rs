@@ -22,6 +22,7 @@ pub(super) fn body(operation_id: &str) -> Option<Value> {
         "createInvitation" => json!({"email": "kim@example.com", "role": "developer"}),
         "updateOperator" => json!({"role": "support"}),
         "updateLimits" => json!({"client": {"limit": 600, "window_s": 60, "burst": 1_200}}),
+        "advanceClock" => json!({"by_seconds": 2_592_000}),
         "createWebhook" => {
             json!({"url": "https://hooks.example.com/bastionary", "types": ["client.*", "token.revoked"]})
         }
@@ -93,6 +94,8 @@ pub(super) fn command(route: &Route) -> String {
         "disableOperator" => "operators disable {operator_id}",
         "enableOperator" => "operators enable {operator_id}",
         "deleteOperator" => "operators delete {operator_id} --yes",
+        "getClock" => "clock get",
+        "advanceClock" => "clock advance 30d",
         "listAuditRecords" => "audit list",
         "listJournal" => "audit list --journal",
         "listWebhooks" => "webhooks list",

@@ -447,6 +447,28 @@ fn tenants() -> Vec<(&'static str, Value)> {
         ),
         ("Tenant", answer(&shown(), &[])),
         ("TenantCreated", answer(&created, &[])),
+        (
+            "Clock",
+            answer(
+                &[
+                    ("kind", one_of(&["live", "sandbox"])),
+                    ("business_time", described(time(), "By which subscriptions go.")),
+                    ("machine_time", described(time(), "By which tokens, limits and the audit log go; never moved.")),
+                    ("ahead_seconds", described(integer(0), "How far business time stands ahead.")),
+                ],
+                &[],
+            ),
+        ),
+        (
+            "ClockAdvance",
+            request(
+                &[],
+                vec![
+                    ("to", described(time(), "Later than now, up to ten years ahead.")),
+                    ("by_seconds", described(integer(1), "Instead of `to`: so many seconds on.")),
+                ],
+            ),
+        ),
     ]
 }
 

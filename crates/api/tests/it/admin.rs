@@ -129,6 +129,7 @@ pub(crate) fn body_of(route: &Route) -> Value {
         "updateScope" => json!({"description": "New"}),
         "createTenant" => json!({"slug": "second"}),
         "createInvitation" => json!({"email": "new@example.com", "role": "developer"}),
+        "advanceClock" => json!({"by_seconds": 60}),
         "updateLimits" => json!({"client": {"limit": 500, "window_s": 1, "burst": 1_000}}),
         "rotateKey" => json!({"force": true}),
         "createWebhook" => json!({"url": "https://hooks.example.com", "types": ["client.*"]}),
@@ -252,6 +253,7 @@ on_both_engines! {
     }
 
     async fn each_change_leaves_exactly_one_audit_record_with_the_action_of_its_route(world: World) {
+        let world = World::sandbox(world.engine).await;
         let with = objects(&world).await;
         let mut changes: Vec<&Route> = ROUTES.iter().filter(|r| r.audit.is_some()).collect();
         // A family must still live when it is ended; what others still need goes last.

@@ -69,7 +69,7 @@ struct Surface {
 impl Surface {
     async fn new(engine: Engine) -> Self {
         LazyLock::force(&PANICS);
-        let world = World::new(engine).await;
+        let world = World::sandbox(engine).await;
         let document: Value =
             serde_json::from_str(&world.request(Method::GET, "/api/openapi.json", &[], "").await.expect(200).text)
                 .unwrap();

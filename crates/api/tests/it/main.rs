@@ -9,6 +9,7 @@ mod audit;
 mod authentication;
 mod billing;
 mod client_credentials;
+mod clock;
 mod console;
 mod console_activity;
 mod console_billing;

@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 use kernel::clock::{Clock, Timestamp};
 use kernel::secret::Secret;
 use kernel::tenant::DEFAULT_SLUG;
+use record::tenant::TenantKind;
 use serde_json::{Value, json};
 use store::keyring::Keyring;
 use store::{Location, Options, Store};
@@ -91,6 +92,12 @@ impl Answer {
 impl World {
     pub(crate) async fn new(engine: Engine) -> Self {
         Self::with(engine, Settings { issuer: "https://id.example".to_owned(), ..Settings::default() }).await
+    }
+
+    /// One whose tenant `default` is a sandbox, so that no operation is closed to it.
+    pub(crate) async fn sandbox(engine: Engine) -> Self {
+        let issuer = "https://id.example".to_owned();
+        Self::with(engine, Settings { issuer, default_kind: TenantKind::Sandbox, ..Settings::default() }).await
     }
 
     pub(crate) async fn with(engine: Engine, settings: Settings) -> Self {

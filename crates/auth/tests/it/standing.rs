@@ -6,6 +6,7 @@ use auth::api_change::ScopeFields;
 use auth::catalog::{Ask, Builtin};
 use auth::client::Client;
 use auth::client_change::{ClientFields, ClientView};
+use auth::clock::Advance;
 use auth::credential::Authenticated;
 use auth::denial::Denials;
 use auth::error::{AdminError, OauthError};
@@ -23,7 +24,7 @@ use kernel::secret::Secret;
 use kernel::standing::{Access, Allowance, Entitlement, Overage, Reset, Source, Standing, Status};
 use record::plan::change_record;
 use serde_json::{Value, json};
-use store::{Batch, ChangeKind, params};
+use store::Batch;
 
 use crate::on_both_engines;
 use crate::world::World;
@@ -282,12 +283,8 @@ on_both_engines! {
         assert_eq!(patched.unwrap().warnings.iter().map(|w| w.code).collect::<Vec<_>>(), ["ttl_capped"]);
 
         // Business time stands ahead; a duration crosses to machine time.
-        let ahead = params![
-            world.tenant.id, "Default", 864_000 * SECOND, "{}", None::<i64>, world.auth.clock.now(), world.tenant.updated_at
-        ];
-        let batch = Batch::new().expect(1, &auth::sql::TENANT_UPDATE, ahead).change(ChangeKind::Tenant, "default");
-        let record = change_record(&world.auth, &world.local(), &world.tenant, "test.clock", ("tenant", "default"), (None, None));
-        world.auth.store.commit(batch, record).await.unwrap();
+        let ahead = world.auth.advance_clock(&world.local(), "default", Advance::By(864_000)).await.unwrap();
+        world.auth.run(ahead).await.unwrap();
         let mut world = world;
         world.tenant = world.auth.tenant("default").await.unwrap().unwrap();
         assert_eq!(world.tenant.clock_ahead_micros, 864_000 * SECOND);

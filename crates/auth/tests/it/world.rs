@@ -11,7 +11,7 @@ use kernel::clock::{Clock, Timestamp};
 use kernel::id::Id;
 use kernel::principal::{Principal, Subject};
 use kernel::secret::Secret;
-use record::tenant::Tenant;
+use record::tenant::{Tenant, TenantKind};
 use store::keyring::Keyring;
 use store::{Location, Options, Store};
 use testkit::{FakeClock, SeededEntropy, TempDir};
@@ -70,6 +70,7 @@ impl World {
     pub(crate) async fn new(engine: Engine) -> Self {
         let settings = Settings {
             issuer: "https://id.example".to_owned(),
+            default_kind: TenantKind::Sandbox,
             slow_hash_workers: 2,
             second_factor_required: false,
             ..Settings::default()

@@ -383,6 +383,16 @@ pub const ERROR_CODES: &[ErrorPage] = &[
         fix: "Change the quantity of one that it has, or cancel one that it does not need.",
     },
     ErrorPage {
+        code: "live_tenant",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The tenant is live",
+        what: "The clock was not moved.",
+        why: "The time of a live tenant is the real one. Only a sandbox has a clock that can be moved forward.",
+        fix: "Create a sandbox with `POST /api/tenants` and `\"kind\": \"sandbox\"`, and move the clock there; the kind of a \
+               tenant cannot be changed.",
+    },
+    ErrorPage {
         code: "precondition_failed",
         surface: Surface::Admin,
         status: Some(412),

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod body;
 mod clients;
+mod clock;
 mod consent;
 mod customers;
 mod doctor;
@@ -51,7 +52,7 @@ struct Line {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a server for trying things out, with a demo client and lines to paste
+    /// Start a server for trying things out, with demo clients, a customer on a plan and lines to paste
     #[command(after_help = "Example:\n  bastionary dev --listen 127.0.0.1:0")]
     Dev {
         /// Address and port on loopback; port 0 takes a free one [default: 127.0.0.1:8080]
@@ -98,6 +99,8 @@ enum Command {
     Plans(plans::Plans),
     /// Who has which plan
     Subscriptions(subscriptions::Subscriptions),
+    /// The business time of a tenant
+    Clock(clock::Clock),
     /// Backups
     Backup(backup::Backup),
     /// Versions of the schema
@@ -210,6 +213,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Meters(command) => command.carry_out().await,
         Command::Plans(command) => command.carry_out().await,
         Command::Subscriptions(command) => command.carry_out().await,
+        Command::Clock(command) => command.carry_out().await,
         Command::Backup(command) => command.carry_out().await,
         Command::Migrate(command) => command.carry_out().await,
         Command::Admin(command) => admin::carry_out(command).await,

@@ -143,6 +143,25 @@ fn a_client_lives_through_the_shell_and_each_refusal_has_its_exit_code() {
 }
 
 #[test]
+fn the_clock_of_a_sandbox_moves_from_the_shell_and_a_live_one_does_not() {
+    let world = World::new();
+    let here = json(&world.admin(&["clock", "get", "-o", "json"]));
+    assert_eq!((&here["kind"], &here["ahead_seconds"]), (&"live".into(), &0.into()));
+    let live = world.admin(&["clock", "advance", "30d"]);
+    assert_eq!(code(&live), Some(5), "{}", said(&live));
+    let made = json(&world.admin(&["api", "POST", "/api/tenants", "--data", r#"{"slug": "box", "kind": "sandbox"}"#]));
+    let issuer = format!("{}/t/box", world.server.url);
+    let boxed = |arguments: &[&str]| run(world.of(&made["admin_client"], arguments).env("BASTIONARY_ISSUER", &issuer));
+    let moved = json(&boxed(&["clock", "advance", "30d", "-o", "json"]));
+    assert_eq!((&moved["kind"], &moved["ahead_seconds"]), (&"sandbox".into(), &2_592_000.into()));
+    for (how_far, expected) in [("2020-01-01T00:00:00Z", 2), ("0s", 2), ("20y", 2), ("1h", 0)] {
+        let output = boxed(&["clock", "advance", how_far]);
+        assert_eq!(code(&output), Some(expected), "{how_far}: {}", said(&output));
+    }
+    assert_eq!(json(&boxed(&["clock", "get", "-o", "json"]))["ahead_seconds"], 2_595_600);
+}
+
+#[test]
 fn apis_and_keys_are_managed_from_the_shell() {
     let world = World::new();
     let api = json(&world.admin(&["apis", "create", "--identifier", "https://a.example", "--name", "A", "-o", "json"]));

@@ -6,12 +6,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::outbound::{Message, Outbound};
 use testkit::TempDir;
 
-use crate::process::{Running, binary, chmod, json, run, said};
+use crate::process::{self, Running, binary, chmod, run, said};
 
 fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -43,6 +45,11 @@ fn below(text: &str, title: &str) -> String {
     lines.take_while(|line| line.starts_with("  ")).collect::<Vec<_>>().join("\n")
 }
 
+fn claims(token: &str) -> Value {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&claims).unwrap()
+}
+
 fn pasted(lines: &str) -> Value {
     let output = Command::new("sh").arg("-c").arg(lines).output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{lines}\n{}", said(&output)))
@@ -67,6 +74,21 @@ fn dev_prints_lines_that_work_when_pasted_and_leaves_nothing_behind() {
         let ids: Vec<&str> =
             clients["data"].as_array().unwrap().iter().filter_map(|c| c["client_id"].as_str()).collect();
         assert!(["demo", "demo-refresh", "demo-admin"].iter().all(|id| ids.contains(id)), "{ids:?}");
+        let of_customer = below(&server.text, "A token of a customer");
+        let token = pasted(&of_customer);
+        let claims = claims(token["access_token"].as_str().unwrap());
+        assert_eq!(
+            (&claims["plan"], &claims["ent"]),
+            (&json!("starter"), &json!({"archive": true, "documents": 1000}))
+        );
+        let admin = below(&server.text, "Call the API");
+        let admin = admin.lines().next().unwrap();
+        let suspended = pasted(&format!("{admin}\n{}", below(&server.text, "Suspend the customer")));
+        assert_eq!((&suspended["name"], &suspended["access"]), (&json!("Example Company"), &json!("none")));
+        assert_eq!(pasted(&of_customer)["error"], "unauthorized_client");
+        let base = server.text.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let clock = pasted(&format!("{admin}\ncurl -s -H \"Authorization: Bearer $TOKEN\" {base}/api/clock"));
+        assert_eq!(clock["kind"], "sandbox");
     }
     assert_eq!(server.stop(), Some(0));
     assert_eq!(entries(&dir), Vec::<String>::new());
@@ -86,7 +108,7 @@ fn dev_on_a_taken_port_names_the_address_and_leaves_nothing_behind() {
 #[test]
 fn dev_refuses_a_directory_that_holds_a_real_installation() {
     let (_dir, data) = used();
-    json(&run(binary(&["admin", "client", "create", "-o", "json", "--data-dir"]).arg(&data)));
+    process::json(&run(binary(&["admin", "client", "create", "-o", "json", "--data-dir"]).arg(&data)));
     let output = run(binary(&["dev", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data));
     assert_eq!(output.status.code(), Some(5), "{}", said(&output));
 }
@@ -130,7 +152,7 @@ fn a_server_without_an_operator_prints_a_setup_link_and_the_command_makes_others
     let data = dir.path().join("data");
     let setup_link = || {
         let mut command = binary(&["admin", "setup-link", "-o", "json", "--data-dir"]);
-        json(&run(command.arg(&data)))["url"].as_str().unwrap().to_owned()
+        process::json(&run(command.arg(&data)))["url"].as_str().unwrap().to_owned()
     };
     let mut server = Running::serve(&data, |_| {});
     let printed = server.text.lines().find(|line| line.contains("/console/setup/bst_ol_")).unwrap().trim().to_owned();
@@ -290,7 +312,7 @@ fn a_configured_admin_client_is_created_once_and_gets_tokens() {
         let mut server = Running::serve(&data, configured);
         let mut get =
             binary(&["token", "get", "--scope", "admin", "--client-id", "ops", "--issuer", &server.url, "-o", "json"]);
-        let answer = json(&run(get.env("BASTIONARY_CLIENT_SECRET", "a long chosen secret, 1 of 1")));
+        let answer = process::json(&run(get.env("BASTIONARY_CLIENT_SECRET", "a long chosen secret, 1 of 1")));
         assert_eq!(answer["scope"], "admin");
         assert_eq!(server.stop(), Some(0));
     }
