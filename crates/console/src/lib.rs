@@ -33,8 +33,8 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 
 pub use assets::{Notice, notices};
+pub use codes::{ERROR_CODES, ErrorPage, Surface, error_page};
 pub use desk::{Caller, event_stream};
-pub use errors::{ERROR_CODES, ErrorPage, Surface, error_page};
 pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};
 pub use shell::{Document, Done, Environment, Theme, Viewer, Visit};

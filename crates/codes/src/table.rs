@@ -1,6 +1,6 @@
 //! The table of all stable error codes: what happened, why, and what to do.
 
-use super::{ErrorPage, Surface};
+use crate::{ErrorPage, Surface};
 
 /// Every stable code, by surface; a code is never renamed.
 pub const ERROR_CODES: &[ErrorPage] = &[
