@@ -126,6 +126,17 @@ export async function createCustomer(who, name, own) {
   return page.url().split("#")[0];
 }
 
+export async function createFeature(who, key, name, kind) {
+  const { page } = who;
+  await page.goto(`${who.console}/billing/features`);
+  await page.click("section[aria-label=Features] summary");
+  await page.fill("#key", key);
+  await page.fill("#name", name);
+  await page.selectOption("#kind", kind);
+  await page.click('button:text-is("Create feature")');
+  await page.waitForSelector(`.done :text("The feature ${key} is there")`);
+}
+
 // Makes a plan from the example of the form with another name, publishes it, and gives the address of its page.
 export async function publishPlan(who, key, name) {
   const { page } = who;

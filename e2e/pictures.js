@@ -74,6 +74,8 @@ test("the pictures of the console", { timeout: 120_000 }, async () => {
   await shoot("client");
   await page.goto(`${who.console}/identity/keys`);
   await shoot("keys");
+  await person.createFeature(who, "sso", "Single sign-on", "boolean");
+  await person.createFeature(who, "seats", "Seats", "static");
   await person.publishPlan(who, "pro", "Pro");
   const customer = await person.createCustomer(who, "Northwind Traders", "crm-1042");
   await person.subscribe(who, customer, "pro", "3");
