@@ -244,6 +244,84 @@ look("axe sees webhooks", async () => {
   await sees("webhooks", list);
 }, 150_000);
 
+look("axe sees customers, plans, subscriptions, features and meters, with their dialogs", async () => {
+  const { page } = who;
+  const at = (path) => `${who.console}/${path}`;
+  await sees("no customer", at("customers"));
+  await sees("no plan", at("billing/plans"));
+  await sees("no subscription", at("billing/subscriptions"));
+  await sees("no feature and no meter", at("billing/features"), [["new feature", "section[aria-label=Features] summary", "#key"]]);
+  who.expected.add(422);
+  await page.fill("#key", "SSO");
+  await page.click('button:text-is("Create feature")');
+  await sees("a new feature with a problem", null);
+  await page.fill("#key", "sso");
+  await page.fill("#name", "Single sign-on");
+  await page.click('button:text-is("Create feature")');
+  await page.click("section[aria-label=Meters] summary");
+  await page.fill("#meter_key", "calls");
+  await page.fill("#event_type", "api.call");
+  await page.click('button:text-is("Create meter")');
+  await sees("features and meters", null, [
+    ["edit", "button[commandfor^=edit-]", "dialog[id^=edit-][open]"],
+    ["delete", "button[commandfor^=delete-]", "dialog[id^=delete-][open]"],
+    ["archive", "button[commandfor^=archive-]", "dialog[id^=archive-][open]"],
+  ]);
+  await sees("new plan", at("billing/plans/new"));
+  await page.fill("#key", "pro");
+  const example = await page.inputValue("#definition");
+  await page.fill("#definition", '{"name": "Pro", "prices": [{"model": "flat"}]}');
+  await page.click("main button[type=submit]");
+  await sees("new plan with problems", null);
+  await page.fill("#definition", example);
+  await page.click("main button[type=submit]");
+  await sees("a draft", null, [["publish", "button[commandfor=publish]", "dialog#publish[open]"]]);
+  const draft = page.url();
+  await sees("the definition of a draft", `${draft}/definition`);
+  await sees("the danger zone of a draft", `${draft}/danger`, [["delete", "button[commandfor=delete]", "dialog#delete[open]"]]);
+  const plan = await person.publishPlan(who, "team", "Team");
+  await sees("a plan", `${plan}?q1=2500`);
+  for (const part of ["definition", "danger"]) await sees(`a plan, ${part}`, `${plan}/${part}`);
+  await sees("plans", at("billing/plans"));
+  await sees("new customer", at("customers/new"), [["more", "main details > summary", "#timezone"]]);
+  await page.fill("#name", "Northwind Traders");
+  await page.fill("#country", "Germany");
+  await page.click("main button[type=submit]");
+  await sees("new customer with a problem", null);
+  who.expected.delete(422);
+  const customer = await person.createCustomer(who, "Northwind Traders", "crm-1042");
+  await sees("a customer without a subscription", null);
+  await sees("subscribe", `${customer}/subscribe`);
+  const subscription = await person.subscribe(who, customer, "team", "3");
+  await sees("a subscription", null, [
+    ["pause", "button[commandfor=pause]", "dialog#pause[open]"],
+    ["cancel", "button[commandfor=cancel]", "dialog#cancel[open]"],
+  ]);
+  await page.goto(`${who.console}/identity/clients/new?customer=${customer.split("/").pop()}`);
+  await page.fill("#name", "northwind-jobs");
+  await page.check(`input[name=scope][value="${API.scope}"]`);
+  await page.click("main button[type=submit]");
+  await person.stored(who);
+  await sees("a client of a customer", null);
+  await sees("a customer", customer);
+  await sees("settings of a customer", `${customer}/settings`);
+  await sees("danger zone of a customer", `${customer}/danger`, [["suspend", "button[commandfor=suspend]", "dialog#suspend[open]"]]);
+  await page.goto(subscription);
+  await page.click("button[commandfor=cancel]");
+  await page.click("#cancel button[type=submit]");
+  await sees("a subscription that ends", null);
+  await page.click("button[commandfor=pause]");
+  await page.click("#pause button[type=submit]");
+  await sees("a paused subscription", null, [["resume", "button[commandfor=resume]", "dialog#resume[open]"]]);
+  await sees("subscriptions", at("billing/subscriptions"));
+  await page.goto(`${customer}/danger`);
+  await page.click("button[commandfor=suspend]");
+  await page.click("#suspend button[type=submit]");
+  await sees("a suspended customer", null);
+  await sees("customers", at("customers"));
+  await sees("customers, none found", at("customers?q=zzz"));
+}, 300_000);
+
 look("the chosen theme holds whatever the system prefers", async () => {
   const { page } = who;
   const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);

@@ -115,3 +115,51 @@ export async function setEnabled(who, id, verb) {
   }
   await page.waitForURL(path(who, id));
 }
+
+// Makes a customer and gives the address of its page.
+export async function createCustomer(who, name, own) {
+  const { page } = who;
+  await page.goto(`${who.console}/customers/new`);
+  for (const [field, text] of Object.entries({ name, external_id: own, currency: "EUR", country: "DE" })) await page.fill(`#${field}`, text);
+  await page.click("main button[type=submit]");
+  await page.waitForURL("**/customers/cus_*");
+  return page.url().split("#")[0];
+}
+
+export async function createFeature(who, key, name, kind) {
+  const { page } = who;
+  await page.goto(`${who.console}/billing/features`);
+  await page.click("section[aria-label=Features] summary");
+  await page.fill("#key", key);
+  await page.fill("#name", name);
+  await page.selectOption("#kind", kind);
+  await page.click('button:text-is("Create feature")');
+  await page.waitForSelector(`.done :text("The feature ${key} is there")`);
+}
+
+// Makes a plan from the example of the form with another name, publishes it, and gives the address of its page.
+export async function publishPlan(who, key, name) {
+  const { page } = who;
+  await page.goto(`${who.console}/billing/plans/new`);
+  await page.fill("#key", key);
+  const definition = JSON.parse(await page.inputValue("#definition"));
+  await page.fill("#definition", JSON.stringify({ ...definition, name, trial_days: 0 }, null, 2));
+  await page.click("main button[type=submit]");
+  await page.click("button[commandfor=publish]");
+  await page.click("#publish button[type=submit]");
+  await page.waitForSelector(`.done :text("${name}, version 1 is published")`);
+  return page.url();
+}
+
+// Subscribes a customer to a plan and opens the page of the subscription.
+export async function subscribe(who, customer, key, quantity = "1") {
+  const { page } = who;
+  await page.goto(`${customer}/subscribe`);
+  await page.check(`input[name=plan][value="${key}"]`);
+  await page.fill("#quantity", quantity);
+  await page.click("main button[type=submit]");
+  await page.waitForURL(customer);
+  await page.click("section[aria-label=Subscriptions] a.name");
+  await page.waitForURL("**/billing/subscriptions/sub_*");
+  return page.url();
+}

@@ -74,6 +74,14 @@ test("the pictures of the console", { timeout: 120_000 }, async () => {
   await shoot("client");
   await page.goto(`${who.console}/identity/keys`);
   await shoot("keys");
+  await person.createFeature(who, "sso", "Single sign-on", "boolean");
+  await person.createFeature(who, "seats", "Seats", "static");
+  await person.publishPlan(who, "pro", "Pro");
+  const customer = await person.createCustomer(who, "Northwind Traders", "crm-1042");
+  await person.subscribe(who, customer, "pro", "3");
+  await shoot("subscription");
+  await page.goto(customer);
+  await shoot("customer");
   await page.goto(`${who.console}/audit`);
   await page.locator("details.record summary").first().click();
   await shoot("audit");

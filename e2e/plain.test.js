@@ -85,12 +85,43 @@ plain("without scripts: the filter of the list and the theme are kept by the ser
   assert.equal(await page.getAttribute("html", "data-theme"), "dark");
 });
 
+plain("without scripts: create a customer, subscribe it, change its plan, and its client gets a token for it", async () => {
+  const { page } = bare;
+  const customer = await person.createCustomer(bare, "Northwind Traders", "crm-1042");
+  for (const [key, name] of [["pro", "Pro"], ["team", "Team"]]) await person.publishPlan(bare, key, name);
+  await person.subscribe(bare, customer, "pro", "3");
+  await page.selectOption("#plan", "team");
+  await page.fill("#quantity", "5");
+  await page.click('form[action$="/change"] button:text-is("Change")');
+  await page.waitForSelector('.done :text("It is changed")');
+  assert.match(await page.textContent("h1"), /^Team, version 1 of Northwind Traders$/);
+  const subscription = page.url();
+  await page.goto(customer);
+  await page.click('a:has-text("New client")');
+  await page.fill("#name", "northwind-jobs");
+  await page.check(`input[name=scope][value="${API.scope}"]`);
+  await page.click("main button[type=submit]");
+  const made = await person.revealed(page);
+  await person.stored(bare);
+  assert.equal((await askToken(bare.origin, made.id, made.secret)).status, 200, "who pays gets a token");
+  await page.goto(subscription);
+  await page.click("button[commandfor=cancel]");
+  await page.check("#cancel input[value=now]");
+  await page.click("#cancel button[type=submit]");
+  await page.waitForSelector('.done :text("It is canceled")');
+  const { status, body } = await askToken(bare.origin, made.id, made.secret);
+  assert.equal(status, 400);
+  assert.match(body.error_description, /^subscription_inactive: /);
+  await page.goto(customer);
+  assert.match(await page.textContent("section[aria-label=Clients]"), /Its customer has no access/);
+});
+
 // Where the focus is, and whether a person can see it: inside the window, with an outline or a ring.
 function focus(page) {
   return page.evaluate(() => {
     const element = document.activeElement;
     if (!element || element === document.body) return null;
-    const shown = element.matches("input[type=radio]") ? element.closest("label") : element;
+    const shown = element.matches(".languages input") ? element.closest("label") : element;
     const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(shown);
     const box = shown.getBoundingClientRect();
     const hasRing = (outlineStyle !== "none" && parseFloat(outlineWidth) > 0) || boxShadow !== "none";
@@ -204,6 +235,41 @@ keyboard("with the keyboard: create a client, rotate its secret, disable it", as
   await press(page, "#disable button[type=submit]");
   await arrive(page, `**/clients/${made.id}`);
   assert.equal((await askToken(keys.origin, made.id, next)).status, 401, "the disabled client is refused");
+});
+
+keyboard("with the keyboard: create a customer, subscribe it, change its plan, suspend it", async () => {
+  const { page } = keys;
+  for (const [key, name] of [["pro", "Pro"], ["team", "Team"]]) await person.publishPlan(keys, key, name);
+  await page.goto(keys.console);
+  await press(page, 'nav.side a[href$="/customers"]');
+  await arrive(page, "**/customers");
+  await press(page, ".page-head a.primary");
+  await arrive(page, "**/customers/new");
+  for (const [field, text] of [["name", "Northwind Traders"], ["currency", "EUR"], ["country", "DE"]]) await type(page, `#${field}`, text);
+  await press(page, "main button[type=submit]");
+  await arrive(page, "**/customers/cus_*");
+  const customer = page.url();
+  await press(page, ".page-head a.primary");
+  await arrive(page, "**/subscribe");
+  await press(page, "input[name=plan]:checked", "ArrowDown");
+  assert.equal(await page.locator('input[name=plan][value="team"]').isChecked(), true);
+  await press(page, "main button[type=submit]");
+  await arrive(page, customer);
+  await press(page, "section[aria-label=Subscriptions] a.name");
+  await arrive(page, "**/billing/subscriptions/sub_*");
+  await press(page, "#plan", "ArrowDown");
+  await press(page, 'form[action$="/change"] button[type=submit]');
+  await page.waitForSelector('.done :text("It is changed")');
+  assert.match(await page.textContent("h1"), /^Pro, version 1 of Northwind Traders$/);
+  await page.goto(customer);
+  await press(page, '.tabs a[href$="/danger"]');
+  await arrive(page, "**/danger");
+  await press(page, ".zone button[commandfor=suspend]");
+  await page.waitForSelector("dialog#suspend[open]");
+  assert.match((await focus(page)).html, />Cancel|autofocus/, "the dialog begins at the harmless button");
+  await press(page, "#suspend button[type=submit]");
+  await arrive(page, customer);
+  assert.match(await page.textContent("main"), /It may do nothing now/);
 });
 
 nothingElseHappened();

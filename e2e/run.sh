@@ -10,7 +10,7 @@ npm ci --silent --no-audit --no-fund
 export BASTIONARY_BINARY="${CARGO_TARGET_DIR:-$root/target}/debug/bastionary"
 # Every step of a test has a bound of its own; this one is for what they cannot see.
 bounded() {
-    timeout --kill-after=10 480 node --test --test-concurrency=2 --test-reporter=spec "$@"
+    timeout --kill-after=10 900 node --test --test-concurrency=2 --test-reporter=spec "$@"
 }
 bounded ./*.test.js
 if [[ ${E2E_SCREENSHOTS:-} == 1 ]]; then

@@ -186,6 +186,9 @@ store::statements! {
     SESSION_FORGET_ALL across_tenants("a restore concerns every tenant") = "DELETE FROM operator_session";
     /// No link that was made before a restore may work again.
     LINK_FORGET_ALL across_tenants("a restore concerns every tenant") = "DELETE FROM operator_link";
+    /// Public ids of the clients that act for a customer, the newest first.
+    CLIENTS_OF_CUSTOMER =
+        "SELECT client_id FROM client WHERE tenant_id = ?1 AND customer_id = ?2 ORDER BY id DESC LIMIT ?3";
     /// A client that acts for a customer.
     CLIENT_OF_CUSTOMER = "SELECT client_id FROM client WHERE tenant_id = ?1 AND customer_id = ?2 LIMIT 1";
     /// Restates that no client acts for a customer.

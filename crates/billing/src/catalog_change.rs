@@ -27,6 +27,8 @@ const METER: &str = "meter";
 const PLAN: &str = "plan";
 /// Most versions of one key that are looked through.
 const MAX_VERSIONS: i64 = 1_000;
+/// Most subscriptions to a version of a plan that are counted.
+pub const MAX_COUNTED: i64 = 10_000;
 /// Meters read at once.
 const PAGE: i64 = 1_000;
 /// Longest name, in characters.
@@ -422,6 +424,25 @@ impl Billing {
         rows.iter().map(Plan::from_row).collect()
     }
 
+    /// How many subscriptions to a version of a plan last, counted up to [`MAX_COUNTED`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn subscribers(&self, tenant: &Tenant, id: Id<id::Plan>) -> Result<u64, store::Error> {
+        let row = self.ground.store.read(&sql::SUBSCRIBERS_COUNT, params![tenant.id, id, MAX_COUNTED]).await?;
+        let count = row.ok_or(store::Error::RowCorrupt)?.int(0)?;
+        u64::try_from(count).map_err(|_| store::Error::RowCorrupt)
+    }
+
+    /// The versions of a plan, the newest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn plan_versions(&self, tenant: &Tenant, key: &str) -> Result<Vec<Plan>, store::Error> {
+        let rows = self.ground.store.read_all(&sql::PLAN_VERSIONS, params![tenant.id, key, MAX_VERSIONS]).await?;
+        rows.iter().map(Plan::from_row).collect()
+    }
+
     /// Creates the first version of a plan, or the next one of its key, as a draft.
     ///
     /// # Errors
@@ -447,8 +468,7 @@ impl Billing {
                 return Err(AdminError::Invalid(problems));
             }
         };
-        let rows = ground.store.read_all(&sql::PLAN_VERSIONS, params![tenant.id, key.as_str(), MAX_VERSIONS]).await?;
-        let versions = rows.iter().map(Plan::from_row).collect::<Result<Vec<_>, _>>()?;
+        let versions = self.plan_versions(tenant, &key).await?;
         if let Some(draft) = versions.iter().find(|plan| plan.state == PlanState::Draft) {
             let detail =
                 format!("version {} of this plan is a draft: {}; change or publish it", draft.number, draft.id);

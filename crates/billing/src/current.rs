@@ -64,7 +64,7 @@ pub struct Current {
     pub kept: Vec<Kept>,
     /// The plans that they name.
     pub plans: BTreeMap<[u8; 16], Arc<Plan>>,
-    rights: BTreeMap<[u8; 16], PlanRights>,
+    pub(crate) rights: BTreeMap<[u8; 16], PlanRights>,
     standing: RwLock<Option<(BusinessTime, Arc<Standing>)>>,
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use kernel::decimal::Decimal;
+use kernel::decimal::{Decimal, FRACTION_DIGITS};
 use kernel::money::{Currency, Money, MoneyError};
-use num_bigint::BigInt;
+use num_bigint::{BigInt, Sign};
 use num_rational::BigRational;
 
 /// Most characters of a number that is rounded to an amount when it arrives.
@@ -101,6 +101,19 @@ impl Exact {
             minor -= if scaled > BigRational::from(BigInt::from(0)) { 1 } else { -1 };
         }
         Money::from_minor(i64::try_from(minor).map_err(|_| MoneyError::AmountOutOfRange)?, currency)
+    }
+
+    /// The decimal number with up to 12 fraction digits, for people; `≈` before one that has more.
+    pub fn plain(&self) -> String {
+        let scaled = &self.0 * BigInt::from(10).pow(u32::from(FRACTION_DIGITS));
+        let units = scaled.round().to_integer();
+        let sign = if units.sign() == Sign::Minus { "-" } else { "" };
+        let width = usize::from(FRACTION_DIGITS);
+        let digits = format!("{:0>width$}", units.magnitude().to_string(), width = width.saturating_add(1));
+        let (whole, fraction) = digits.split_at_checked(digits.len().saturating_sub(width)).unwrap_or((&digits, ""));
+        let fraction = fraction.trim_end_matches('0');
+        let point = if fraction.is_empty() { "" } else { "." };
+        format!("{}{sign}{whole}{point}{fraction}", if scaled.is_integer() { "" } else { "≈ " })
     }
 }
 
@@ -217,6 +230,16 @@ mod tests {
         for text in ["", "-", ".", "1.", ".5", "1e3", "--1", "1-", "+1", "1_0", "1.2.3", "NaN", &"1".repeat(101)] {
             assert_eq!(Exact::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_person_is_shown_a_decimal_and_told_when_it_is_not_all() {
+        for (text, shown) in [("0", "0"), ("-1.50", "-1.5"), ("1234.000000000001", "1234.000000000001")] {
+            assert_eq!(exact(text).plain(), shown);
+        }
+        let third = Exact::from(-1).over(&Exact::from(3)).unwrap();
+        assert_eq!(third.plain(), "≈ -0.333333333333");
+        assert_eq!(exact("0.0000000000001").plain(), "≈ 0");
     }
 
     #[test]

@@ -97,6 +97,9 @@ store::statements! {
         WHERE tenant_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
     /// Whether somebody subscribes to a version of a plan, or did.
     SUBSCRIPTION_OF_PLAN = "SELECT id FROM subscription WHERE tenant_id = ?1 AND plan_id = ?2 LIMIT 1";
+    /// How many subscriptions to a version of a plan last, up to a number.
+    SUBSCRIBERS_COUNT = "SELECT COUNT(*) FROM (SELECT id FROM subscription WHERE tenant_id = ?1 AND plan_id = ?2 \
+        AND status NOT IN ('canceled', 'ended') LIMIT ?3) s";
     /// A new subscription.
     SUBSCRIPTION_INSERT = "INSERT INTO subscription (tenant_id, id, customer_id, plan_id, status, document, next_at, \
         created_at, updated_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 1)";

@@ -143,17 +143,22 @@ pub fn derive(customer: &Customer, held: &[Held<'_>]) -> Standing {
 
 /// Adds what a subscription grants to what those before it do.
 fn add(entitlements: &mut BTreeMap<String, Entitlement>, one: &Held<'_>) {
-    let is_restricted = one.computed.access == Access::Restricted;
-    for (feature, grant) in &one.plan.grants {
-        if is_restricted && !one.plan.restricted_features.contains(feature) {
-            continue;
-        }
-        let more = entitlement(&grant.right, one.computed);
+    for (feature, more, how) in granted(*one) {
         match entitlements.get_mut(feature) {
-            Some(kept) => combine(kept, more, grant.combine),
-            None => drop(entitlements.insert(feature.clone(), more)),
+            Some(kept) => combine(kept, more, how),
+            None => drop(entitlements.insert(feature.to_owned(), more)),
         }
     }
+}
+
+/// What a subscription that gives access grants by itself, and how that goes together with what others grant.
+pub(crate) fn granted(one: Held<'_>) -> impl Iterator<Item = (&str, Entitlement, Combine)> {
+    let is_restricted = one.computed.access == Access::Restricted;
+    let left = one.plan.grants.iter().filter(move |(feature, _)| {
+        let is_left = one.plan.restricted_features.contains(*feature);
+        !is_restricted || is_left
+    });
+    left.map(move |(feature, grant)| (feature.as_str(), entitlement(&grant.right, one.computed), grant.combine))
 }
 
 fn entitlement(right: &Right, computed: &Computed) -> Entitlement {

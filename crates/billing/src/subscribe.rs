@@ -218,9 +218,7 @@ impl Billing {
                 }
             };
         }
-        let rows = store.read_all(&sql::PLAN_VERSIONS, params![tenant.id, name, 1_000_i64]).await?;
-        let plans = rows.iter().map(Plan::from_row).collect::<Result<Vec<_>, _>>()?;
-        let active = plans.into_iter().find(|plan| plan.state == PlanState::Active);
+        let active = self.plan_versions(tenant, name).await?.into_iter().find(|plan| plan.state == PlanState::Active);
         active.ok_or_else(|| missing("there is no active plan of this key".to_owned()))
     }
 

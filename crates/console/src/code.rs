@@ -41,6 +41,21 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("identity/clients", &["listClients", "countClients", "createClient"]),
     ("identity/apis", &["listApis", "createApi"]),
     ("identity/keys", &["listKeys", "rotateKey", "cancelKeyRotation", "getJwks"]),
+    ("customers", &["listCustomers", "createCustomer"]),
+    ("billing/plans", &["listPlans", "createPlan"]),
+    ("billing/subscriptions", &["listSubscriptions", "createSubscription"]),
+    (
+        "billing/features",
+        &[
+            "listFeatures",
+            "createFeature",
+            "updateFeature",
+            "deleteFeature",
+            "listMeters",
+            "createMeter",
+            "archiveMeter",
+        ],
+    ),
     ("developers/webhooks", &["listWebhooks", "createWebhook"]),
 ];
 

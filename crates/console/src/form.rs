@@ -23,6 +23,8 @@ pub struct Field {
     pub choices: Vec<(&'static str, &'static str)>,
     /// What a script says below it while it is typed: `strength` of a secret, `first` or `later` expiry in the past.
     pub live: &'static str,
+    /// Lines of a field for a longer text; 0 for one that is a single line.
+    pub rows: u8,
 }
 
 impl Field {
@@ -49,6 +51,11 @@ impl Field {
     /// The same as a choice among values.
     pub(crate) fn of(self, choices: &[(&'static str, &'static str)]) -> Self {
         Self { choices: choices.to_vec(), ..self }
+    }
+
+    /// The same with room for a longer text.
+    pub(crate) fn lines(self, rows: u8) -> Self {
+        Self { rows, ..self }
     }
 
     /// The same with words that a script writes while it is typed.

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use codes::ErrorPage;
+
 use crate::assets::{BOOK_STYLE, MARK};
 use crate::book::{PAGES, Page, page as chapter_at};
-use crate::errors::ErrorPage;
+use crate::errors;
 
 /// What differs from page to page.
 struct Content<'a> {
@@ -40,7 +42,7 @@ pub(crate) fn error(page: &ErrorPage) -> String {
         title: page.code,
         current: "/docs/error-codes",
         parent: Some(("Error codes", Some("/docs/error-codes"))),
-        body: &page.html(),
+        body: &errors::html(page),
         sections: &[],
         around: (None, None),
     })

@@ -33,8 +33,8 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 
 pub use assets::{Notice, notices};
+pub use codes::{ErrorPage, Surface, error_page, error_pages};
 pub use desk::{Caller, event_stream};
-pub use errors::{ErrorPage, Surface, error_page, error_pages};
 pub use form::{Entered, Field};
 pub use protect::{Nonce, Protection, Transport, protect};
 pub use shell::{Document, Done, Environment, Theme, Viewer, Visit};

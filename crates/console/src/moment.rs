@@ -86,6 +86,22 @@ impl fmt::Display for Grouped {
     }
 }
 
+/// A decimal text with the digits before its point in groups, as [`Grouped`] writes them.
+pub(crate) fn grouped(decimal: &str) -> String {
+    let (whole, rest) = decimal.split_at(decimal.find('.').unwrap_or(decimal.len()));
+    let start = whole.find(|c: char| c.is_ascii_digit()).unwrap_or(whole.len());
+    let (sign, digits) = whole.split_at(start);
+    let mut out = sign.to_owned();
+    for (at, digit) in digits.chars().enumerate() {
+        let left = digits.len().saturating_sub(at);
+        if at > 0 && left.is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +113,15 @@ mod tests {
             [shown(7), shown(999), shown(1_000), shown(10_914_000)],
             ["7", "999", "1\u{202f}000", "10\u{202f}914\u{202f}000"]
         );
+    }
+
+    #[test]
+    fn a_decimal_is_grouped_before_its_point_alone() {
+        for (text, shown) in
+            [("0.0025", "0.0025"), ("-1234.5", "-1\u{202f}234.5"), ("≈ 1000000", "≈ 1\u{202f}000\u{202f}000")]
+        {
+            assert_eq!(grouped(text), shown);
+        }
     }
 
     #[test]

@@ -157,6 +157,11 @@ const READS: &[(&str, &str)] = &[
     ("identity/keys", "keys:read"),
     ("identity/tokens", "clients:read"),
     ("identity/limits", "limits:read"),
+    ("customers", "customers:read"),
+    ("billing/plans", "billing:read"),
+    ("billing/subscriptions", "billing:read"),
+    ("billing/usage", "billing:read"),
+    ("billing/features", "billing:read"),
     ("developers/webhooks", "webhooks:read"),
     ("team", "operators:read"),
     ("settings", "operators:read"),
@@ -176,6 +181,16 @@ const SECTIONS: &[(&str, &[Place])] = &[
         ],
     ),
     (
+        "Billing",
+        &[
+            ("users", "Customers", "customers"),
+            ("coins", "Plans", "billing/plans"),
+            ("receipt", "Subscriptions", "billing/subscriptions"),
+            ("hash", "Usage", "billing/usage"),
+            ("list-filter", "Features & meters", "billing/features"),
+        ],
+    ),
+    (
         "Developers",
         &[
             ("webhook", "Webhooks", "developers/webhooks"),
@@ -185,7 +200,7 @@ const SECTIONS: &[(&str, &[Place])] = &[
     ),
     (
         "Organization",
-        &[("building-2", "Tenants", TENANTS), ("users", "Team", "team"), ("settings", "Settings", "settings")],
+        &[("building-2", "Tenants", TENANTS), ("user-cog", "Team", "team"), ("settings", "Settings", "settings")],
     ),
 ];
 

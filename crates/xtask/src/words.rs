@@ -9,7 +9,7 @@ const ENGINES: &[&str] = &["sqlite", "postgres", "rusqlite", "tokio_postgres"];
 pub(crate) fn engines(files: &[SourceFile]) -> Vec<String> {
     let at_home = |path: &str| {
         // The pages of the error codes are documentation that happens to be kept in a table.
-        ["crates/console/src/errors/", "crates/store/", "crates/testkit/", "crates/xtask/", "crates/server/src/config"]
+        ["crates/codes/src/", "crates/store/", "crates/testkit/", "crates/xtask/", "crates/server/src/config"]
             .iter()
             .any(|home| path.starts_with(home))
     };
@@ -116,7 +116,7 @@ mod tests {
             file("crates/auth/tests/it/main.rs", "postgres();\n"),
             file("crates/auth/src/sql.rs", "// SQLite numbers parameters by name.\n"),
             file("crates/auth/src/a.rs", "#[cfg(test)]\nmod tests {\n    postgres();\n}\n"),
-            file("crates/console/src/errors/table.rs", "what: \"PostgreSQL did not answer\",\n"),
+            file("crates/codes/src/table.rs", "what: \"PostgreSQL did not answer\",\n"),
             file("docs/operate.md", "PostgreSQL and SQLite\n"),
         ];
         assert_eq!(engines(&allowed), Vec::<String>::new());

@@ -178,6 +178,28 @@ const CHANGES: &[(&str, &[(&str, &str)])] = &[
     ("/console/identity/tokens/end", &[("client", "demo"), ("jti", "x")]),
     ("/console/identity/tokens/clients/end", &[("client", "demo")]),
     ("/console/identity/tokens/families/fam_00000000000000000000000000/end", &[("client", "demo")]),
+    ("/console/customers", &[("name", "x")]),
+    ("/console/customers/CUSTOMER/settings", &[("name", "other")]),
+    ("/console/customers/CUSTOMER/suspend", &[]),
+    ("/console/customers/CUSTOMER/reinstate", &[]),
+    ("/console/customers/CUSTOMER/subscribe", &[("plan", "basic"), ("quantity", "1")]),
+    ("/console/customers/CUSTOMER/delete", &[("confirm", "Idle")]),
+    ("/console/billing/plans", &[("key", "x"), ("definition", "{\"name\": \"X\", \"cadence\": \"month\"}")]),
+    ("/console/billing/plans/PLAN/definition", &[("definition", "{\"name\": \"X\", \"cadence\": \"day\"}")]),
+    ("/console/billing/plans/PLAN/publish", &[]),
+    ("/console/billing/plans/PLAN/archive", &[]),
+    ("/console/billing/plans/PLAN/delete", &[]),
+    ("/console/billing/subscriptions/SUBSCRIPTION/pause", &[]),
+    ("/console/billing/subscriptions/SUBSCRIPTION/resume", &[]),
+    ("/console/billing/subscriptions/SUBSCRIPTION/cancel", &[("when", "now")]),
+    ("/console/billing/subscriptions/SUBSCRIPTION/uncancel", &[]),
+    ("/console/billing/subscriptions/SUBSCRIPTION/change", &[("quantity", "7"), ("when", "now")]),
+    ("/console/billing/subscriptions/SUBSCRIPTION/payment-status", &[("heard", "settled_at")]),
+    ("/console/billing/features", &[("key", "x"), ("kind", "boolean")]),
+    ("/console/billing/features/FEATURE/settings", &[("name", "other")]),
+    ("/console/billing/features/FEATURE/delete", &[]),
+    ("/console/billing/meters", &[("meter_key", "x"), ("event_type", "x"), ("aggregation", "count")]),
+    ("/console/billing/meters/METER/archive", &[]),
     ("/console/developers/webhooks", &[("url", "https://hooks.example.com"), ("types", "*")]),
     ("/console/developers/webhooks/whe_00000000000000000000000000/settings", &[("url", "https://hooks.example.com")]),
     ("/console/developers/webhooks/whe_00000000000000000000000000/test", &[]),
@@ -228,6 +250,11 @@ async fn state(world: &World) -> String {
         "/api/clients/demo/secrets",
         "/api/keys",
         "/api/apis",
+        "/api/customers",
+        "/api/plans",
+        "/api/subscriptions",
+        "/api/features",
+        "/api/meters",
         "/api/audit/records",
     ] {
         all.push_str(&world.admin(Method::GET, path, serde_json::Value::Null).await.expect(200).text);
@@ -243,6 +270,19 @@ async fn filled_in(world: &World, path: &str) -> String {
     let secret = secrets["data"][0]["id"].as_str().unwrap();
     let apis = world.admin(Method::GET, "/api/apis", serde_json::Value::Null).await.json();
     let keys = world.admin(Method::GET, "/api/keys", serde_json::Value::Null).await.json();
+    let mut path = path.to_owned();
+    for (word, list) in [
+        ("CUSTOMER", "/api/customers"),
+        ("PLAN", "/api/plans"),
+        ("SUBSCRIPTION", "/api/subscriptions"),
+        ("FEATURE", "/api/features"),
+        ("METER", "/api/meters"),
+    ] {
+        if path.contains(word) {
+            let found = world.admin(Method::GET, list, serde_json::Value::Null).await.json();
+            path = path.replace(word, found["data"][0]["id"].as_str().unwrap_or("none"));
+        }
+    }
     path.replace("SECRET", secret)
         .replace("OPERATOR", &owner.id.to_string())
         .replace("API", apis["data"][0]["id"].as_str().unwrap())
@@ -528,6 +568,7 @@ on_both_engines! {
         let world = relaxed(world.engine).await;
         owner(&world).await;
         world.client("demo", serde_json::json!({})).await;
+        crate::billing::Sold::new("shop", async |path, body| world.admin(Method::POST, &path, body).await.json()).await;
         let mut sam = member(&world, Role::ReadOnly).await;
         let before = state(&world).await;
         refused(&world, "");

@@ -12,6 +12,7 @@ mod client_credentials;
 mod clock;
 mod console;
 mod console_activity;
+mod console_billing;
 mod console_house;
 mod console_tokens;
 mod console_webhooks;

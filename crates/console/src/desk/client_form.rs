@@ -38,7 +38,10 @@ async fn scopes(seat: &Seat) -> Result<(Scopes, Scopes), Refused> {
 
 pub(super) async fn new(seat: Seat) -> Answer {
     seat.need(WRITE)?;
-    let values = if seat.ask.auth.settings.hardened { Vec::new() } else { vec![pair("defaults", "true")] };
+    let mut values = if seat.ask.auth.settings.hardened { Vec::new() } else { vec![pair("defaults", "true")] };
+    if !seat.ask.query("customer").is_empty() {
+        values.push(pair("customer_id", seat.ask.query("customer")));
+    }
     draw_new(&seat, StatusCode::OK, Entered { values, ..Entered::default() }, &[]).await
 }
 
@@ -116,6 +119,7 @@ pub(super) async fn create(seat: Seat) -> Answer {
         expiry: time(&seat, "expires_at", &mut found),
         access_token_ttl_seconds: number(&seat, "access_token_ttl_seconds", &mut found),
         audiences: Field::Value(ask.fields("audience")),
+        customer_id: text(&seat, "customer_id"),
         rate_limit: rate(&seat, &mut found),
         token_quota: quota(&seat, &mut found),
         ..ClientFields::default()
@@ -182,6 +186,7 @@ fn changes(seat: &Seat, tab: Tab) -> ClientFields {
             expiry: time(seat, "expires_at", &mut found),
             access_token_format: choice(seat, "access_token_format"),
             signing_alg: choice(seat, "signing_alg"),
+            customer_id: choice(seat, "customer_id"),
             ..ClientFields::default()
         },
         Tab::Access => {

@@ -147,6 +147,14 @@ pub(super) async fn page_of(seat: &Seat, client: &Client) -> Result<client::Clie
         client_id: client.client_id.to_string(),
         name: name(client),
         status: client.status(ask.now).name(),
+        customer: match client.customer {
+            Some(id) => {
+                let current = ask.access.billing.current(&ask.tenant, id).await?;
+                let name = current.filter(|_| seat.viewer.may(super::customers::READ));
+                Some((id.to_string(), name.map_or_else(|| id.to_string(), |current| current.customer.name.clone())))
+            }
+            None => None,
+        },
         issuer: ask.tenant.issuer.to_string(),
         grants: settings.grant_types.clone(),
         auth_method: settings.token_endpoint_auth_method.name(),

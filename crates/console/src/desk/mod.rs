@@ -9,11 +9,13 @@ mod activity;
 mod apis;
 mod ask;
 mod audit;
+mod catalog;
 mod client_access;
 mod client_form;
 mod client_log;
 mod clients;
 mod cookie;
+mod customers;
 mod deliveries;
 mod door;
 mod export;
@@ -22,14 +24,17 @@ mod keys;
 mod limits;
 mod link;
 mod passkey;
+mod plans;
 mod refused;
 mod run;
 mod search;
 mod selection;
 mod settings;
+mod subscriptions;
 mod team;
 mod tenants;
 mod tokens;
+mod usage;
 mod watch;
 mod webhooks;
 
@@ -123,6 +128,22 @@ where
             .route(&at("/settings"), get(settings::show))
             .route(&at("/settings/notices"), get(settings::notices))
             .route(&at("/settings/diagnostics"), get(settings::diagnostics))
+            .route(&at("/customers"), get(customers::list).post(customers::create))
+            .route(&at("/customers/new"), get(customers::new))
+            .route(&at("/customers/{customer}"), get(customers::show))
+            .route(&at("/customers/{customer}/{part}"), get(customers::show_part).post(customers::change))
+            .route(&at("/billing/plans"), get(plans::list).post(plans::create))
+            .route(&at("/billing/plans/new"), get(plans::new))
+            .route(&at("/billing/plans/{plan}"), get(plans::show))
+            .route(&at("/billing/plans/{plan}/{part}"), get(plans::show_part).post(plans::change))
+            .route(&at("/billing/subscriptions"), get(subscriptions::list))
+            .route(&at("/billing/subscriptions/{subscription}"), get(subscriptions::show))
+            .route(&at("/billing/subscriptions/{subscription}/{part}"), post(subscriptions::change))
+            .route(&at("/billing/usage"), get(usage::show))
+            .route(&at("/billing/features"), get(catalog::list).post(catalog::create_feature))
+            .route(&at("/billing/features/{feature}/{part}"), post(catalog::change_feature))
+            .route(&at("/billing/meters"), post(catalog::create_meter))
+            .route(&at("/billing/meters/{meter}/archive"), post(catalog::archive_meter))
             .route(&at("/identity/limits"), get(limits::show).post(limits::save))
             .route(&at("/identity/limits/{client}/mode"), post(limits::set_mode))
             .route(&at("/identity/tokens"), get(tokens::list))

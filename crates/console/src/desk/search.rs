@@ -14,12 +14,14 @@ use crate::shell::places;
 
 /// Most objects of a kind.
 const MOST: usize = 8;
-/// Most keys and people that are looked at.
+/// Most keys, people and versions of plans that are looked at.
 const LOOKED_AT: i64 = 500;
 
 /// Text, path, scope and symbol of what can be done.
-const ACTIONS: [(&str, &str, &str, &str); 7] = [
+const ACTIONS: [(&str, &str, &str, &str); 9] = [
     ("New client", "identity/clients/new", "clients:write", "plus"),
+    ("New customer", "customers/new", "customers:write", "plus"),
+    ("New plan", "billing/plans/new", "billing:write", "plus"),
     ("Rotate the token key", "identity/keys", "keys:write", "refresh-cw"),
     ("New webhook endpoint", "developers/webhooks/new", "webhooks:write", "plus"),
     ("Invite a person", "team", "operators:write", "user-plus"),
@@ -37,6 +39,8 @@ fn scope_of(path: &str) -> &'static str {
         "identity/keys" => "keys:read",
         "developers/webhooks" => "webhooks:read",
         "team" => "operators:read",
+        "customers" => "customers:read",
+        path if path.starts_with("billing/") => "billing:read",
         _ => "",
     }
 }
@@ -48,6 +52,8 @@ pub(super) async fn show(seat: Seat) -> Answer {
     if !word.is_empty() {
         groups.extend([
             Group { title: "Clients", items: clients(&seat, q).await? },
+            Group { title: "Customers", items: customers(&seat, q).await? },
+            Group { title: "Plans", items: plans(&seat, &word).await? },
             Group { title: "APIs", items: apis(&seat, &word).await? },
             Group { title: "Keys", items: keys(&seat, q).await? },
             Group { title: "People", items: people(&seat, &word).await? },
@@ -120,6 +126,40 @@ async fn clients(seat: &Seat, q: &str) -> Result<Vec<Item>, Refused> {
         refused: None,
     };
     Ok(found.iter().map(item).collect())
+}
+
+async fn customers(seat: &Seat, q: &str) -> Result<Vec<Item>, Refused> {
+    if !seat.viewer.may("customers:read") {
+        return Ok(Vec::new());
+    }
+    let most = i64::try_from(MOST).unwrap_or(i64::MAX);
+    let found = super::customers::find(&seat.ask.access.billing, &seat.ask.tenant, q, None, most).await?;
+    let item = |customer: &billing::customer::Customer| Item {
+        text: customer.name.clone(),
+        detail: customer.external_id.clone().unwrap_or_else(|| customer.id.to_string()),
+        href: format!("{}/customers/{}", seat.ask.root, customer.id),
+        icon: "users",
+        refused: None,
+    };
+    Ok(found.iter().take(MOST).map(item).collect())
+}
+
+async fn plans(seat: &Seat, word: &str) -> Result<Vec<Item>, Refused> {
+    if !seat.viewer.may("billing:read") {
+        return Ok(Vec::new());
+    }
+    let all = seat.ask.access.billing.plans(&seat.ask.tenant, ("", 0), LOOKED_AT).await?;
+    let is_found = |plan: &&billing::plan::Plan| {
+        begins(&plan.definition.name, word) || begins(&plan.key, word) || plan.id.to_string().starts_with(word)
+    };
+    let item = |plan: &billing::plan::Plan| Item {
+        text: crate::pages::plan::named(plan),
+        detail: format!("{}, {}", plan.key, plan.state.name()),
+        href: format!("{}/billing/plans/{}", seat.ask.root, plan.id),
+        icon: "coins",
+        refused: None,
+    };
+    Ok(all.iter().filter(is_found).take(MOST).map(item).collect())
 }
 
 async fn apis(seat: &Seat, word: &str) -> Result<Vec<Item>, Refused> {

@@ -57,6 +57,8 @@ pub struct Client {
     pub name: String,
     /// `active`, `expired` or `disabled`.
     pub status: &'static str,
+    /// Id and name of the customer that it acts for; the id twice for those who may not see customers.
+    pub customer: Option<(String, String)>,
     /// The issuer of the tenant, for snippets.
     pub issuer: String,
     /// Grants it may use.
@@ -430,6 +432,14 @@ pub(crate) fn limit_fields(rate: Option<RateLimit>, quota: Option<TokenQuota>) -
     ]
 }
 
+/// The field of the customer that a client acts for.
+pub(crate) fn customer_field() -> Field {
+    Field::new("customer_id", "Customer", "text")
+        .optional()
+        .autocomplete("off")
+        .hint("The id of the customer that it acts for, cus_…; without one it is internal and not billed.")
+}
+
 /// The fields of a tab, each with what is stored.
 fn stored(client: &Client, tab: Tab) -> Vec<(Field, String)> {
     match tab {
@@ -454,6 +464,7 @@ fn stored(client: &Client, tab: Tab) -> Vec<(Field, String)> {
                 client.format.to_owned(),
             ),
             (Field::new("signing_alg", "Algorithm", "").of(&ALGORITHMS), client.signing_alg.clone()),
+            (customer_field(), client.customer.as_ref().map(|(id, _)| id.clone()).unwrap_or_default()),
         ],
         Tab::Limits => limit_fields(client.rate, client.quota).into(),
         _ => Vec::new(),

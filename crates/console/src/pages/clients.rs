@@ -3,7 +3,7 @@
 use askama::Template;
 use kernel::clock::Timestamp;
 
-use super::client::limit_fields;
+use super::client::{customer_field, limit_fields};
 use crate::badge::{self, Badge};
 use crate::form::{Column, Entered, Field, Paging};
 use crate::moment::{Grouped, Moment};
@@ -231,6 +231,7 @@ pub fn new(visit: &Visit<'_>, data: &New) -> Document {
         Field::new("expires_at", "Expiry", "text").live("first").hint("A time such as 2027-01-31T00:00:00Z."),
         Field::new("access_token_ttl_seconds", "Token lifetime in seconds", "number")
             .hint("60 to 86400. Left empty: as the API, else 900."),
+        customer_field(),
     ]
     .map(|field| field.optional().autocomplete("off").filled(entered))
     .into();

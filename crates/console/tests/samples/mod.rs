@@ -1,6 +1,7 @@
 //! Pages with made-up data: what the tests read and the preview shows.
 
 mod activity;
+mod billing;
 mod house;
 mod tokens;
 mod webhooks;
@@ -100,6 +101,7 @@ pub(crate) fn one_client() -> client::Client {
         client_id: "client_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned(),
         name: "billing-worker".to_owned(),
         status: "active",
+        customer: Some(("cus_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned(), "Northwind Traders".to_owned())),
         issuer: "https://id.example.com".to_owned(),
         grants: vec!["client_credentials".to_owned()],
         auth_method: "client_secret_basic",
@@ -591,5 +593,6 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
     out.extend(tokens::pages(&visit));
     out.extend(house::pages(&visit));
     out.extend(webhooks::pages(&visit));
+    out.extend(billing::pages(&visit));
     out.into_iter().map(|(name, page)| (name.to_owned(), page)).collect()
 }

@@ -1,6 +1,6 @@
 //! The table of stable error codes, but for those of usage: what happened, why, and what to do.
 
-use super::{ErrorPage, Surface};
+use crate::{ErrorPage, Surface};
 
 /// Stable codes, by surface; a code is never renamed.
 pub(super) const PAGES: &[ErrorPage] = &[
