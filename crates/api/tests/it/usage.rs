@@ -554,6 +554,19 @@ on_both_engines! {
         }
     }
 
+    async fn a_person_sees_what_was_used_what_came_and_what_was_refused(world: World) {
+        let counter = Counter::open(world, json!({})).await;
+        counter.batch(&[call("seen-1"), call("seen-2"), event("unheard", "seen-3", json!({}))]).await;
+        counter.one(&event("tokens", "seen-4", json!({"n": "many"}))).await.expect(422);
+        let mut ada = crate::console::owner(&counter.shop.world).await;
+        let page = ada.get("/console/billing/usage?customer=acme&meter=calls&window=day").await.expect(200).text;
+        for shown in ["seen-1", "seen-2", "No meter", "value_invalid", "seen-4", "Northwind Traders", "2026-06-01", "aria-label=\"100 % of the largest\""] {
+            assert!(page.contains(shown), "{shown}: {page}");
+        }
+        let wrong = ada.get("/console/billing/usage?customer=nobody&meter=calls").await.expect(200).text;
+        assert!(wrong.contains("There is no customer with this id"));
+    }
+
     async fn the_form_of_openmeter_answers_as_openmeter_does(world: World) {
         let counter = Counter::open(world, json!({})).await;
         let bearer = format!("Bearer {}", counter.shop.world.admin);

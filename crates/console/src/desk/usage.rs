@@ -110,7 +110,12 @@ async fn asked(seat: &Seat) -> Result<Asked, Refused> {
         window: or(text("window"), "day".to_owned()),
         from: or(text("from"), day(today.plus_seconds(DAYS.saturating_mul(-86_400)))),
         to: or(text("to"), day(today.plus_seconds(86_400))),
-        meters: billing.active_meters(&ask.tenant).await?.into_keys().filter(|key| key != billing::usage::tokens::METER).collect(),
+        meters: billing
+            .active_meters(&ask.tenant)
+            .await?
+            .into_keys()
+            .filter(|key| key != billing::usage::tokens::METER)
+            .collect(),
         ..Asked::default()
     };
     if asked.customer.is_empty() {

@@ -178,7 +178,8 @@ pub fn show<'a>(visit: &Visit<'a>, data: &'a Usage) -> Document {
 /// Quantities with the length of their bars.
 fn bars(found: &[Quantity], window: &str) -> Vec<Bar> {
     // a bar is a picture: whole numbers are enough
-    let whole = |one: &Quantity| one.value.split('.').next().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0).max(0);
+    let whole =
+        |one: &Quantity| one.value.split('.').next().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0).max(0);
     let most = found.iter().map(whole).max().unwrap_or(0).max(1);
     let length = match window {
         "month" => 7,
@@ -188,7 +189,11 @@ fn bars(found: &[Quantity], window: &str) -> Vec<Bar> {
     let bar = |one: &Quantity| Bar {
         start: one.start.to_string().chars().take(length).collect::<String>().replace('T', " "),
         value: grouped(&one.value),
-        percent: whole(one).saturating_mul(100).checked_div(most).and_then(|part| u32::try_from(part).ok()).unwrap_or(0),
+        percent: whole(one)
+            .saturating_mul(100)
+            .checked_div(most)
+            .and_then(|part| u32::try_from(part).ok())
+            .unwrap_or(0),
     };
     found.iter().map(bar).collect()
 }

@@ -4,6 +4,7 @@ mod activity;
 mod billing;
 mod house;
 mod tokens;
+mod usage;
 mod webhooks;
 
 use std::collections::BTreeSet;
@@ -594,5 +595,6 @@ pub(crate) fn pages(viewer: &Viewer, nonce: &Nonce) -> Vec<(String, Document)> {
     out.extend(house::pages(&visit));
     out.extend(webhooks::pages(&visit));
     out.extend(billing::pages(&visit));
+    out.extend(usage::pages(&visit));
     out.into_iter().map(|(name, page)| (name.to_owned(), page)).collect()
 }
