@@ -360,7 +360,6 @@ async fn rights(seat: &Seat, current: &Current, standing: &Standing) -> Result<V
         let feature = features.get(key);
         let why = |reason: billing::reason::Reason| Why {
             subscription: reason.subscription.to_string(),
-            plan_id: reason.plan.id.to_string(),
             plan: named(&reason.plan),
             status: reason.status.name(),
             grants: entitlement_words(&reason.grants).0,

@@ -22,9 +22,7 @@ use crate::shell::{Document, Frame, Visit};
 pub struct Why {
     /// The subscription.
     pub subscription: String,
-    /// Id of its plan.
-    pub plan_id: String,
-    /// Name and version of the plan.
+    /// Name and version of its plan.
     pub plan: String,
     /// Where the subscription stands.
     pub status: &'static str,

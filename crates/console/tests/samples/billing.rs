@@ -127,13 +127,7 @@ fn standing(access: Access) -> Arc<Standing> {
 }
 
 fn why(plan: &str, grants: &str) -> Why {
-    Why {
-        subscription: SUBSCRIPTION.to_owned(),
-        plan_id: "pln_06gx2k9v5q7m3t8w1z4c6b0dhr".to_owned(),
-        plan: plan.to_owned(),
-        status: "active",
-        grants: grants.to_owned(),
-    }
+    Why { subscription: SUBSCRIPTION.to_owned(), plan: plan.to_owned(), status: "active", grants: grants.to_owned() }
 }
 
 fn right(feature: &str, value: &str, terms: &str, whys: Vec<Why>) -> Right {
