@@ -250,6 +250,7 @@ look("axe sees customers, plans, subscriptions, features and meters, with their 
   await sees("no customer", at("customers"));
   await sees("no plan", at("billing/plans"));
   await sees("no subscription", at("billing/subscriptions"));
+  await sees("no usage", at("billing/usage"));
   await sees("no feature and no meter", at("billing/features"), [["new feature", "section[aria-label=Features] summary", "#key"]]);
   who.expected.add(422);
   await page.fill("#key", "SSO");
@@ -304,6 +305,7 @@ look("axe sees customers, plans, subscriptions, features and meters, with their 
   await person.stored(who);
   await sees("a client of a customer", null);
   await sees("a customer", customer);
+  await sees("usage of a customer", at("billing/usage?customer=crm-1042&meter=calls"));
   await sees("settings of a customer", `${customer}/settings`);
   await sees("danger zone of a customer", `${customer}/danger`, [["suspend", "button[commandfor=suspend]", "dialog#suspend[open]"]]);
   await page.goto(subscription);

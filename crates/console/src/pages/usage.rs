@@ -121,6 +121,8 @@ struct ShownEvent<'a> {
 
 struct ShownRefusal<'a> {
     refusal: &'a Refusal,
+    /// The sentence without the backquotes that mark code.
+    detail: String,
     received: Moment,
 }
 
@@ -157,7 +159,11 @@ pub fn show<'a>(visit: &Visit<'a>, data: &'a Usage) -> Document {
         refusals: data
             .refusals
             .iter()
-            .map(|refusal| ShownRefusal { received: Moment::new(refusal.received_at, visit.now), refusal })
+            .map(|refusal| ShownRefusal {
+                detail: refusal.detail.replace('`', ""),
+                received: Moment::new(refusal.received_at, visit.now),
+                refusal,
+            })
             .collect(),
         paging: Paging {
             shown: counted(data.events.len(), "event"),
