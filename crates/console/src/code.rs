@@ -44,6 +44,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("customers", &["listCustomers", "createCustomer"]),
     ("billing/plans", &["listPlans", "createPlan"]),
     ("billing/subscriptions", &["listSubscriptions", "createSubscription"]),
+    ("billing/usage", &["listUsageEvents", "listUsageRejections", "reportUsage", "correctUsage", "check"]),
     (
         "billing/features",
         &[
