@@ -64,7 +64,7 @@ fn middle(log: &Path) -> usize {
     let page = u32::from_be_bytes(bytes[8..12].try_into().unwrap());
     let frame = usize::try_from(page).unwrap() + 24;
     let is_live = |number: &usize| bytes.get(32 + number * frame + 8..32 + number * frame + 16) == Some(&bytes[16..24]);
-    let live = (0..).take_while(is_live).count();
+    let live = (0..bytes.len() / frame).take_while(is_live).count();
     assert!(live >= 2, "there is one to damage and one behind it");
     32 + live / 2 * frame - 100
 }
