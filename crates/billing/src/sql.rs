@@ -126,7 +126,7 @@ store::statements! {
         reporter, state, hash, data, attributes, meter, quantity) VALUES (?1, ?2, ?3, \
         (SELECT sequence FROM usage_head WHERE tenant_id = ?1) - ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
     /// What came before under a key.
-    USAGE_HASH = "SELECT hash FROM usage_event WHERE tenant_id = ?1 AND source = ?2 AND event_id = ?3";
+    USAGE_HASH = "SELECT hash, customer_id, event_type, data FROM usage_event WHERE tenant_id = ?1 AND source = ?2 AND event_id = ?3";
     /// An event with its newest correction.
     USAGE_READ = "SELECT e.sequence, e.customer_id, e.event_type, e.at, e.received_at, e.source, e.event_id, e.reporter, \
         e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason FROM usage_event e \

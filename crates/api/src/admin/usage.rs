@@ -113,7 +113,7 @@ fn refused_together(status: StatusCode, rejected: &[Value]) -> Problem {
 async fn keep(
     ask: &Ask,
     form: Form,
-    (is_atomic, by_key): (bool, bool),
+    (is_atomic, with_any_time): (bool, bool),
     render: impl Fn(&Report<'_>, &Reported) -> Result<Reply, Problem>,
 ) -> Result<Reply, Problem> {
     let events = cloudevent::read(form, headers(&ask.headers), &ask.raw).map_err(unreadable)?;
@@ -122,7 +122,7 @@ async fn keep(
     let own = customers.values().copied().filter(|customer| reporter.own.is_none_or(|own| own == *customer)).collect();
     ask.app.access.first_uses(&ask.tenant, own).await.map_err(|error| from_admin(&error))?;
     let mut report = Report::new(reporter, events, customers, is_atomic);
-    report.by_key = by_key;
+    report.with_any_time = with_any_time;
     let mut tries = 0_usize;
     loop {
         let plan = ask.app.billing.plan_report(&ask.tenant, &mut report).await.map_err(corrupt)?;
@@ -193,7 +193,7 @@ pub(super) async fn ingest(ask: &Ask) -> Result<Reply, Problem> {
         (Form::Batch, Some(b'{')) => Form::Structured,
         (form, _) => form,
     };
-    // and they write the time of the attempt into each, so that the key alone tells a repetition
+    // and they write the time of the attempt into each, so that a repetition has another one
     keep(ask, form, (false, true), |report, reported| match named(report, reported) {
         rejected if rejected.is_empty() => Ok(Reply::empty()),
         rejected => Err(refused_together(StatusCode::BAD_REQUEST, &rejected)),

@@ -600,6 +600,8 @@ on_both_engines! {
         let mut again = call("1");
         again["time"] = json!(counter.shop.ago(5));
         send("application/cloudevents-batch+json", json!([again]).to_string()).await.expect(204);
+        let other = send("application/cloudevents+json", event("call", "1", json!({"region": "eu"})).to_string()).await.expect(400).json();
+        assert_eq!(codes(&other), [(0, "event_conflict".to_owned())]);
         let mut bad = call("4");
         bad["subject"] = json!("nobody");
         let refused = send("application/cloudevents-batch+json", json!([call("3"), bad]).to_string()).await.expect(400).json();

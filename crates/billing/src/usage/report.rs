@@ -55,16 +55,34 @@ pub struct Report<'a> {
     pub reporter: Reporter,
     /// Whether one that is rejected keeps all from being stored.
     pub is_atomic: bool,
-    /// Whether the key alone says that an event came before, as where other clients write a new time with each attempt.
-    pub by_key: bool,
+    /// Whether a repetition may have another time, as where clients write a new one with each attempt.
+    pub with_any_time: bool,
     events: Vec<Result<Event<'a>, Rejection>>,
-    hashes: Vec<[u8; 32]>,
+    prints: Vec<Print>,
     /// The customers of the subjects, for those that name one.
     customers: HashMap<String, Id<id::Customer>>,
     /// What was found under keys that came before.
-    known: HashMap<(String, String), [u8; 32]>,
+    known: HashMap<(String, String), Print>,
     /// Days that the time of an event may lie back.
     past_days: i64,
+}
+
+/// By what an event is told from another one under its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Print {
+    /// Of all members as they came.
+    whole: [u8; 32],
+    /// Of what it says whenever it was sent: its customer, type and data.
+    told: [u8; 32],
+}
+
+impl Print {
+    fn new(whole: [u8; 32], customer: Option<Id<id::Customer>>, event_type: &str, data: Option<&str>) -> Self {
+        let customer = customer.as_ref().map_or(&[][..], |customer| customer.as_bytes());
+        let told = [customer, event_type.as_bytes(), b"\n", data.unwrap_or_default().as_bytes()].concat();
+        let told = jose::hash::sha256(&told);
+        Self { whole, told }
+    }
 }
 
 /// What of a request is written and answered.
@@ -102,17 +120,21 @@ impl<'a> Report<'a> {
         customers: HashMap<String, Id<id::Customer>>,
         is_atomic: bool,
     ) -> Self {
-        let hash = |event: &Result<Event<'_>, Rejection>| match event {
-            Ok(event) => jose::hash::sha256(event.canonical.as_bytes()),
-            Err(_) => [0; 32],
+        let print = |event: &Result<Event<'_>, Rejection>| match event {
+            Ok(event) => {
+                let whole = jose::hash::sha256(event.canonical.as_bytes());
+                let customer = event.subject.as_deref().and_then(|subject| customers.get(subject)).copied();
+                Print::new(whole, customer, &event.event_type, event.data.as_deref())
+            }
+            Err(_) => Print { whole: [0; 32], told: [0; 32] },
         };
-        let hashes = events.iter().map(hash).collect();
+        let prints = events.iter().map(print).collect();
         Self {
             reporter,
             is_atomic,
-            by_key: false,
+            with_any_time: false,
             events,
-            hashes,
+            prints,
             customers,
             known: HashMap::new(),
             past_days: MAX_LATE_DAYS,
@@ -178,7 +200,9 @@ impl Billing {
             for (key, row) in keys.iter().zip(try_join_all(lookups).await?) {
                 if let Some(row) = row {
                     let hash = <[u8; 32]>::try_from(row.bytes(0)?).map_err(|_| store::Error::RowCorrupt)?;
-                    report.known.insert(key.clone(), hash);
+                    report
+                        .known
+                        .insert(key.clone(), Print::new(hash, Some(row.id(1)?), row.text(2)?, row.text_opt(3)?));
                 }
             }
         }
@@ -224,8 +248,8 @@ impl Billing {
         };
         let mut outcomes = Vec::with_capacity(report.events.len());
         let mut kept: Vec<Kept<'_>> = Vec::new();
-        let mut seen: HashMap<(&str, &str), [u8; 32]> = HashMap::new();
-        for (event, hash) in report.events.iter().zip(&report.hashes) {
+        let mut seen: HashMap<(&str, &str), Print> = HashMap::new();
+        for (event, print) in report.events.iter().zip(&report.prints) {
             let event = match event {
                 Ok(event) => event,
                 Err(rejection) => {
@@ -236,14 +260,14 @@ impl Billing {
             let key = (&*event.source, &*event.id);
             let before = seen.get(&key).or_else(|| report.known.get(&(key.0.to_owned(), key.1.to_owned())));
             if let Some(before) = before {
-                let is_same = before == hash || report.by_key;
+                let is_same = before == print || (report.with_any_time && before.told == print.told);
                 outcomes.push(if is_same { Outcome::Duplicate } else { Outcome::Rejected(conflict(event)) });
                 continue;
             }
             match gathering.judge(report, event, direct).await? {
                 Ok((customer, state, at)) => {
-                    seen.insert(key, *hash);
-                    kept.push(Kept { event, hash, customer, state, at, direct });
+                    seen.insert(key, *print);
+                    kept.push(Kept { event, hash: &print.whole, customer, state, at, direct });
                     outcomes.push(Outcome::Accepted);
                 }
                 Err(rejection) => outcomes.push(Outcome::Rejected(rejection)),
