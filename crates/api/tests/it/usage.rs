@@ -245,6 +245,9 @@ on_both_engines! {
         let fourth = counter.reserve("4", 30).await.expect(201).json();
         let kept = event("call", "for-fourth", json!({"region": "eu"}));
         let path = format!("/api/usage/reservations/{}", fourth["id"].as_str().unwrap());
+        let other = event("unheard", "other", json!({}));
+        refused(&counter.shop.post(&format!("{path}/commit"), json!({"event": other})).await, &[("/event", "bad_value")]);
+        assert_eq!(counter.shop.post(&format!("{path}/commit"), json!({"event": call("0")})).await.expect(409).json()["code"], "event_conflict");
         counter.shop.post(&format!("{path}/commit"), json!({"event": kept})).await.expect(200);
         assert_eq!(counter.left("calls").await, ["10", "0", "0"]);
         assert_eq!(counter.one(&kept).await.expect(200).json()["duplicates"], 1);

@@ -189,7 +189,7 @@ impl Billing {
     /// Counts a part of what a reservation holds, and frees the rest.
     ///
     /// # Errors
-    /// [`AdminError::NotFound`], [`AdminError::Taken`] when it has ended, [`AdminError::Illegal`] when it was released,
+    /// [`AdminError::NotFound`], [`AdminError::Taken`] when it has ended or the key of the event came before, [`AdminError::Illegal`] when it was released,
     /// [`AdminError::Invalid`] for more than it holds and for an event that cannot be kept, the store's.
     pub async fn plan_commit(
         &self,
@@ -213,6 +213,14 @@ impl Billing {
         };
         if meter.aggregation == Aggregation::Count && used.to_integer().is_none() {
             return Err(refused("quantity", format!("{} counts whole events", hold.feature)));
+        }
+        if let Some(event) = &fields.event {
+            let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+            let key = params![tenant.id, text("source"), text("id")];
+            if self.ground.store.read(&sql::USAGE_HASH, key).await?.is_some() {
+                let detail = "an event with this id and source came before; it cannot be kept for this use";
+                return Err(AdminError::Taken("event_conflict", detail.to_owned()));
+            }
         }
         let mut batch = hold.settle(Batch::new(), tenant, "committed", Some(used))?;
         if !used.is_zero() {
@@ -266,7 +274,15 @@ fn keep(
             let read = cloudevent::read(Form::Structured, [], text.as_bytes());
             let read = read.map_err(|error| refused("event", error.to_string()))?.pop();
             let event = read.transpose().map_err(|rejection| refused("event", rejection.to_string()))?;
-            event.ok_or_else(|| refused("event", "this is no event"))?
+            let event = event.ok_or_else(|| refused("event", "this is no event"))?;
+            if event.event_type != meter.event_type {
+                // no query of the meter would find it
+                return Err(refused(
+                    "event",
+                    format!("the meter {} counts events of the type {}", meter.key, meter.event_type),
+                ));
+            }
+            event
         }
     };
     let at = event.time.unwrap_or(now);
