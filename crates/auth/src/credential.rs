@@ -347,7 +347,7 @@ impl Authenticator {
         match chosen {
             Some(credential) if matches => {
                 self.slow.remember(credential.id, text);
-                self.failures.forgive(&presented.client_id, source, now);
+                self.failures.forgive(&presented.client_id, source);
                 Ok(Some(credential.id))
             }
             _ => Ok(None),

@@ -77,6 +77,16 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         verdict
     }
 
+    /// Takes back one request that was let through.
+    fn take_back(&self, key: &K, rate: Rate) {
+        let shard = self.shard(key);
+        if let Some(Ok(mut guard)) = self.shards.get(shard).map(Mutex::lock)
+            && let Some(tat) = guard.map.get_mut(key)
+        {
+            *tat = rate.without_one(*tat);
+        }
+    }
+
     /// Forgets a key.
     pub fn forget(&self, key: &K) {
         let shard = self.shard(key);
@@ -125,9 +135,12 @@ impl FailureLimiter {
         }
     }
 
-    /// Takes an attempt back that turned out right.
-    pub fn forgive(&self, client_id: &str, source: Option<IpAddr>, _now: Timestamp) {
-        self.pairs.forget(&(client_id.chars().take(128).collect(), source.map_or(0, source_key)));
+    /// Takes an attempt back that turned out right: the failures of the pair are forgotten, those of others behind the
+    /// same address are not.
+    pub fn forgive(&self, client_id: &str, source: Option<IpAddr>) {
+        let source = source.map_or(0, source_key);
+        self.pairs.forget(&(client_id.chars().take(128).collect(), source));
+        self.sources.take_back(&source, self.source_rate);
     }
 }
 
@@ -353,6 +366,22 @@ mod tests {
     fn a_limit_of_zero_refuses_nothing() {
         let limiter = Limiter::default();
         assert!((0..1_000).all(|_| limiter.count(&1, Rate { limit: 0, window_s: 1, burst: 0 }, at(0)).allowed));
+    }
+
+    #[test]
+    fn right_secrets_use_up_nothing_of_what_an_address_may_guess() {
+        let limiter = FailureLimiter::new(Rate::per_second(1, 20), Rate::per_second(20, 200));
+        let client = |n: i32| format!("client-{n}");
+        for n in 0..150 {
+            limiter.admit(&client(n), None, at(0)).unwrap();
+        }
+        for n in 0..1_000 {
+            limiter.admit(&client(n % 7), None, at(0)).unwrap();
+            limiter.forgive(&client(n % 7), None);
+        }
+        // the wrong ones before still count
+        assert!((0..50).all(|n| limiter.admit(&client(1_000 + n), None, at(0)).is_ok()));
+        assert!(limiter.admit("one-more", None, at(0)).is_err());
     }
 
     proptest::proptest! {

@@ -32,11 +32,21 @@ impl Rate {
         Self { limit, window_s: 1, burst }
     }
 
+    /// Microseconds that one request takes of the limit.
+    fn interval(self) -> i64 {
+        let limit = i64::from(self.limit).max(1);
+        i64::from(self.window_s).max(1).saturating_mul(MICROS).checked_div(limit).unwrap_or(1).max(1)
+    }
+
+    /// The theoretical arrival time without one request that was let through.
+    pub fn without_one(self, tat: i64) -> i64 {
+        tat.saturating_sub(self.interval())
+    }
+
     /// Decides one request, pure: the theoretical arrival time goes in, the next one comes out (GCRA).
     pub fn decide(self, tat: i64, now: Timestamp) -> (i64, Verdict) {
         let now = now.as_micros();
-        let limit = i64::from(self.limit).max(1);
-        let interval = i64::from(self.window_s).max(1).saturating_mul(MICROS).checked_div(limit).unwrap_or(1).max(1);
+        let interval = self.interval();
         let tolerance = interval.saturating_mul(i64::from(self.burst.max(1)));
         let start = tat.max(now);
         let next = start.saturating_add(interval);
