@@ -62,8 +62,8 @@ impl Access {
         if let Ok(id) = Id::parse(subject) {
             return Ok(Some(id));
         }
-        if let Some(customer) = self.billing.find_customer(tenant, subject).await? {
-            return Ok(Some(customer.id));
+        if let Some(current) = self.billing.named(tenant, subject).await? {
+            return Ok(Some(current.customer.id));
         }
         Ok(self.auth.client(tenant.id, subject).await?.and_then(|client| client.customer))
     }
@@ -119,8 +119,8 @@ impl Access {
         let (kind, name) = (fields.subject.0, fields.subject.1.as_str());
         let customer = match kind {
             "customer_id" => {
-                let found = self.billing.find_customer(tenant, name).await?;
-                Some(found.ok_or(AdminError::NotFound("customer"))?.id)
+                let found = self.billing.named(tenant, name).await?;
+                Some(found.ok_or(AdminError::NotFound("customer"))?.customer.id)
             }
             "client_id" => {
                 let found = self.auth.client(tenant.id, name).await?;

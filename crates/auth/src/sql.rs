@@ -21,7 +21,7 @@ store::statements! {
     CLIENT_BY_CLIENT_ID =
         "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND client_id = ?2";
     /// A client by its internal id.
-    CLIENT_BY_ID =
+    CLIENT_BY_ID by key =
         "SELECT id, client_id, settings, expires_at, disabled_at, version, created_at, updated_at, customer_id FROM client WHERE tenant_id = ?1 AND id = ?2";
     /// Credentials of the client with a public id, in no order: sorting here would walk all of a tenant's credentials.
     CREDENTIALS_BY_CLIENT_ID =
@@ -135,10 +135,10 @@ store::statements! {
     KEY_DESTROY = "UPDATE signing_key SET state = 'destroyed', sealed = NULL, destroyed_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND state <> 'destroyed'";
 
     /// A refresh family by the handle in its tokens.
-    FAMILY_BY_HANDLE =
+    FAMILY_BY_HANDLE by key =
         "SELECT id, handle, client, credential, scope, audience, generation, rotations, created_at, idle_seconds, idle_deadline, absolute_deadline, ended_at, end_reason FROM family WHERE tenant_id = ?1 AND handle = ?2";
     /// A refresh family by id.
-    FAMILY_BY_ID =
+    FAMILY_BY_ID by key =
         "SELECT id, handle, client, credential, scope, audience, generation, rotations, created_at, idle_seconds, idle_deadline, absolute_deadline, ended_at, end_reason FROM family WHERE tenant_id = ?1 AND id = ?2";
     /// Live families of a client, oldest first.
     FAMILIES_OF_CLIENT =
@@ -172,7 +172,7 @@ store::statements! {
     /// The row of an opaque access token.
     OPAQUE_INSERT = "INSERT INTO opaque_token (tenant_id, hash, claims, expires_at) VALUES (?1, ?2, ?3, ?4)";
     /// An opaque access token by its keyed hash.
-    OPAQUE_BY_HASH = "SELECT claims, expires_at FROM opaque_token WHERE tenant_id = ?1 AND hash = ?2";
+    OPAQUE_BY_HASH by key = "SELECT claims, expires_at FROM opaque_token WHERE tenant_id = ?1 AND hash = ?2";
 
     /// An entry of the denylist.
     DENIED_INSERT =
@@ -207,7 +207,7 @@ store::statements! {
     QUOTA_READ = "SELECT window_start, used FROM quota WHERE tenant_id = ?1 AND client = ?2 AND span = ?3";
 
     /// A kept answer.
-    IDEMPOTENCY_READ = "SELECT request_hash, answer, expires_at FROM idempotency WHERE tenant_id = ?1 AND key_hash = ?2";
+    IDEMPOTENCY_READ by key = "SELECT request_hash, answer, expires_at FROM idempotency WHERE tenant_id = ?1 AND key_hash = ?2";
     /// An answer kept in the commit of its effect.
     IDEMPOTENCY_INSERT = "INSERT INTO idempotency (tenant_id, key_hash, request_hash, answer, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)";
     /// An expired answer forgotten, so that its key can be used again.

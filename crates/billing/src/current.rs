@@ -10,10 +10,12 @@ use kernel::standing::Standing;
 use kernel::tenant::TenantId;
 use quick_cache::sync::Cache;
 use record::Ground;
+use record::tenant::Tenant;
 use store::{Change, ChangeKind, Row, Store, params};
 
 use crate::catalog::Feature;
 use crate::customer::Customer;
+use crate::directory::Billing;
 use crate::plan::Plan;
 use crate::sql;
 use crate::standing::{self, Held, PlanRights};
@@ -133,13 +135,15 @@ impl Current {
 /// Customers in memory.
 pub(crate) struct Currents {
     cache: Cache<(TenantId, Id<id::Customer>), Arc<Current>>,
+    /// Which customer had an id of the operator's own when it was last asked for; the customer itself says whether it has.
+    named: Cache<(TenantId, Box<str>), Id<id::Customer>>,
     /// Raised with each change, so that a value read before one is never kept after it.
     generation: AtomicU64,
 }
 
 impl Default for Currents {
     fn default() -> Self {
-        Self { cache: Cache::new(CUSTOMERS), generation: AtomicU64::new(0) }
+        Self { cache: Cache::new(CUSTOMERS), named: Cache::new(CUSTOMERS), generation: AtomicU64::new(0) }
     }
 }
 
@@ -188,6 +192,28 @@ impl Currents {
             }
         }
         Ok(Some(current))
+    }
+}
+
+impl Billing {
+    /// The customer of an id, or of an id of the operator's own; `None` when there is none in the tenant.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn named(&self, tenant: &Tenant, name: &str) -> Result<Option<Arc<Current>>, store::Error> {
+        if let Ok(id) = Id::parse(name) {
+            return self.current(tenant, id).await;
+        }
+        let key = (tenant.id, Box::from(name));
+        if let Some(id) = self.currents.named.get(&key)
+            && let Some(current) = self.current(tenant, id).await?
+            && current.customer.external_id.as_deref() == Some(name)
+        {
+            return Ok(Some(current));
+        }
+        let Some(customer) = self.find_customer(tenant, name).await? else { return Ok(None) };
+        self.currents.named.insert(key, customer.id);
+        self.current(tenant, customer.id).await
     }
 }
 

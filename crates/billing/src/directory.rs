@@ -16,7 +16,7 @@ use crate::usage::{Known, Meterings, Told};
 pub struct Billing {
     /// What it shares with the other products.
     pub ground: Arc<Ground>,
-    currents: Currents,
+    pub(crate) currents: Currents,
     pub(crate) meterings: Meterings,
     pub(crate) series: Known,
     pub(crate) told: Told,

@@ -2,10 +2,10 @@
 
 store::statements! {
     /// One customer.
-    CUSTOMER_READ = "SELECT id, external_id, name, details, suspended_at, not_before, standing_version, created_at, \
+    CUSTOMER_READ by key = "SELECT id, external_id, name, details, suspended_at, not_before, standing_version, created_at, \
         updated_at, version FROM customer WHERE tenant_id = ?1 AND id = ?2";
     /// The customer with an id of the operator's own.
-    CUSTOMER_BY_EXTERNAL = "SELECT id, external_id, name, details, suspended_at, not_before, standing_version, created_at, \
+    CUSTOMER_BY_EXTERNAL by key = "SELECT id, external_id, name, details, suspended_at, not_before, standing_version, created_at, \
         updated_at, version FROM customer WHERE tenant_id = ?1 AND external_id = ?2";
     /// Customers before an id, newest first.
     CUSTOMERS_BEFORE = "SELECT id, external_id, name, details, suspended_at, not_before, standing_version, created_at, \
@@ -173,7 +173,7 @@ store::statements! {
         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, customer_id, meter, window_start, series) DO NOTHING";
 
     /// The counter of a window.
-    QUOTA_READ = "SELECT used_whole, used_part, reserved_whole, reserved_part, told, state, carried, version FROM usage_quota \
+    QUOTA_READ by key = "SELECT used_whole, used_part, reserved_whole, reserved_part, told, state, carried, version FROM usage_quota \
         WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start = ?4";
     /// The counter of the window before.
     QUOTA_BEFORE = "SELECT used_whole, used_part, reserved_whole, reserved_part, told, state, carried, version FROM usage_quota \

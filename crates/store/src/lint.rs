@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     fn of(sql: &'static str) -> Option<&'static str> {
-        complaint(&Stmt { name: "T", sql, across_tenants: None })
+        complaint(&Stmt { name: "T", sql, across_tenants: None, by_key: false })
     }
 
     #[test]
@@ -60,6 +60,9 @@ mod tests {
         ] {
             assert!(of(bad).is_some(), "{bad}");
         }
-        assert!(complaint(&Stmt { name: "T", sql: "SELECT a FROM t", across_tenants: Some("why") }).is_none());
+        assert!(
+            complaint(&Stmt { name: "T", sql: "SELECT a FROM t", across_tenants: Some("why"), by_key: false })
+                .is_none()
+        );
     }
 }

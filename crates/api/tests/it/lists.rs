@@ -25,6 +25,7 @@ static FILL: Stmt = Stmt {
     name: "FILL",
     sql: "INSERT INTO client (tenant_id, id, client_id, client_id_key, name_key, settings, expires_at, expiry_key, disabled_at, disabled_key, version, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?11)",
     across_tenants: None,
+    by_key: false,
 };
 
 /// One client of the mass, and its place in every order.
@@ -298,7 +299,8 @@ async fn walks_indices(world: &World) {
     // any 10,001 rows are enough for the count of all, so an engine may take the first ones of the table
     for stmt in client_list::sql::ALL.iter().filter(|stmt| stmt.name != "COUNT") {
         let sql: &'static str = format!("{explain}{}", stmt.sql).leak();
-        let explained: &'static Stmt = Box::leak(Box::new(Stmt { name: stmt.name, sql, across_tenants: None }));
+        let explained: &'static Stmt =
+            Box::leak(Box::new(Stmt { name: stmt.name, sql, across_tenants: None, by_key: false }));
         let most = (1..=20).rev().find(|n| stmt.sql.contains(&format!("?{n}"))).unwrap();
         let values = (0..most).map(|n| value_for(stmt, n + 1)).collect();
         let plan: Vec<String> = world

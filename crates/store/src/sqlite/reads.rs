@@ -1,4 +1,5 @@
-//! The read threads: a few connections that can only read, behind one bounded queue.
+//! Reading: a few threads with connections that can only read, behind one bounded queue, and as many connections on
+//! which a caller finds a row by its key without waiting for a thread.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -6,10 +7,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::Error;
-use crate::sqlite::statements::{Statements, failure};
+use crate::sqlite::statements::{Statements, failure, look_up};
 use crate::stmt::Stmt;
 use crate::store::Shared;
 use crate::value::{Row, Value};
@@ -50,6 +52,8 @@ impl Line {
 /// The threads and their queue.
 pub(crate) struct Readers {
     line: Arc<Line>,
+    /// Connections for lookups that nobody uses now; none once the store is closed.
+    free: Mutex<Vec<Connection>>,
     turns: Semaphore,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -61,10 +65,7 @@ impl Readers {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let mut threads = Vec::new();
         for number in 0..cores.saturating_mul(2).clamp(2, 16) {
-            let connection = super::connect(path)?;
-            connection
-                .execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -512")
-                .map_err(|error| failure("PRAGMA", error))?;
+            let connection = connect(path)?;
             let (line, shared) = (Arc::clone(&line), Arc::clone(shared));
             let thread = std::thread::Builder::new()
                 .name(format!("store-read-{number}"))
@@ -72,11 +73,47 @@ impl Readers {
                 .map_err(|error| Error::Unavailable(Box::new(error)))?;
             threads.push(thread);
         }
-        Ok(Self { line, turns: Semaphore::new(BOUND), threads: Mutex::new(threads) })
+        let mut free = Vec::new();
+        for _ in 0..cores.clamp(2, 16) {
+            let connection = connect(path)?;
+            // a caller never waits for a lock of the file: a thread does that
+            connection.busy_timeout(Duration::ZERO).map_err(|error| failure("PRAGMA", error))?;
+            connection.set_prepared_statement_cache_capacity(64);
+            free.push(connection);
+        }
+        Ok(Self { line, free: Mutex::new(free), turns: Semaphore::new(BOUND), threads: Mutex::new(threads) })
     }
 
-    /// Asks a read thread.
+    /// The rows that a key finds, at once; `None` when a thread must look.
+    fn look_up(&self, asks: &[(&'static Stmt, Vec<Value>)]) -> Option<Answer> {
+        let [(stmt, params)] = asks else { return None };
+        if !stmt.by_key {
+            return None;
+        }
+        let connection = self.free().pop()?;
+        let found = look_up(&connection, stmt, params);
+        if !self.line.lock().closed {
+            self.free().push(connection);
+        }
+        match found {
+            Ok(rows) => Some(Ok(vec![rows])),
+            // a lock of the file among other things: the thread tries again and says what it is
+            Err(Error::Unavailable(_)) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks a key up, or asks a read thread.
     pub(crate) async fn ask(&self, ask: Ask) -> Answer {
+        if let Ask::Rows(asks) = &ask
+            && let Some(found) = self.look_up(asks)
+        {
+            return found;
+        }
         let turn = tokio::time::timeout(WAIT, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Error::Full) };
         let (reply, answer) = oneshot::channel();
@@ -94,9 +131,18 @@ impl Readers {
     /// Takes no more questions; the threads end once the queue is empty.
     pub(crate) fn close(&self) -> Vec<JoinHandle<()>> {
         self.line.lock().closed = true;
+        self.free().clear();
         self.line.filled.notify_all();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let connection = super::connect(path)?;
+    connection
+        .execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -512")
+        .map_err(|error| failure("PRAGMA", error))?;
+    Ok(connection)
 }
 
 fn serve(statements: &mut Statements<'_>, line: &Line, shared: &Shared) {

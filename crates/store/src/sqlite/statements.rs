@@ -40,6 +40,9 @@ impl<'c> Statements<'c> {
     /// Prepares a statement without running it; one that stays in its tenant must find its rows by an index.
     pub(crate) fn prepare(&mut self, stmt: &'static Stmt) -> Result<(), Error> {
         self.get(stmt)?;
+        if stmt.by_key && stmt.sql.contains('{') {
+            return Err(Error::Refused(format!("the statement {} finds a key with words of one engine", stmt.name)));
+        }
         if stmt.across_tenants.is_some() {
             return Ok(());
         }
@@ -47,10 +50,15 @@ impl<'c> Statements<'c> {
         let sql = format!("EXPLAIN QUERY PLAN {}", expand(stmt.sql, Dialect::Sqlite, Use::Statement));
         let mut plan = self.connection.prepare(&sql).map_err(failed)?;
         let mut lines = plan.raw_query();
+        let mut searches = 0_usize;
         // what a subquery made is read whole; how it was made has lines of its own
         let mut made: Vec<String> = Vec::new();
         while let Some(line) = lines.next().map_err(failed)? {
             let detail: String = line.get(3).map_err(failed)?;
+            searches = searches.saturating_add(1);
+            if stmt.by_key && (searches > 1 || !detail.starts_with("SEARCH ") || detail.contains(['<', '>'])) {
+                return Err(Error::Refused(format!("the statement {} looks further than a key: {detail}", stmt.name)));
+            }
             made.extend(
                 ["CO-ROUTINE ", "MATERIALIZE "].iter().find_map(|start| detail.strip_prefix(start)).map(str::to_owned),
             );
@@ -64,26 +72,7 @@ impl<'c> Statements<'c> {
 
     /// All rows of a query.
     pub(crate) fn query(&mut self, stmt: &'static Stmt, params: &[Value]) -> Result<Vec<Row>, Error> {
-        let statement = self.bound(stmt, params)?;
-        let columns = statement.column_count();
-        let mut rows = statement.raw_query();
-        let mut found = Vec::new();
-        while let Some(row) = rows.next().map_err(|error| failure(stmt.name, error))? {
-            let mut values = Vec::with_capacity(columns);
-            for column in 0..columns {
-                values.push(match row.get_ref(column).map_err(|error| failure(stmt.name, error))? {
-                    ValueRef::Null => Value::Null,
-                    ValueRef::Integer(value) => Value::Int(value),
-                    ValueRef::Text(text) => {
-                        Value::Text(String::from_utf8(text.to_vec()).map_err(|_| Error::RowCorrupt)?)
-                    }
-                    ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
-                    ValueRef::Real(_) => return Err(Error::RowCorrupt),
-                });
-            }
-            found.push(Row(values));
-        }
-        Ok(found)
+        rows(self.bound(stmt, params)?, stmt)
     }
 
     /// Runs a statement: the number of rows it wrote or, when it answers rows, how many those are.
@@ -103,12 +92,7 @@ impl<'c> Statements<'c> {
 
     fn bound(&mut self, stmt: &'static Stmt, params: &[Value]) -> Result<&mut Statement<'c>, Error> {
         let statement = self.get(stmt)?;
-        if statement.parameter_count() != params.len() {
-            return Err(Error::Defect(stmt.name, None));
-        }
-        for (index, value) in (1_usize..).zip(params) {
-            statement.raw_bind_parameter(index, value).map_err(|error| failure(stmt.name, error))?;
-        }
+        bind(statement, stmt, params)?;
         Ok(statement)
     }
 
@@ -123,6 +107,43 @@ impl<'c> Statements<'c> {
             }
         }
     }
+}
+
+/// The rows of a lookup by key on a connection that nobody else uses meanwhile.
+pub(crate) fn look_up(connection: &Connection, stmt: &'static Stmt, params: &[Value]) -> Result<Vec<Row>, Error> {
+    let mut statement = connection.prepare_cached(stmt.sql).map_err(|error| failure(stmt.name, error))?;
+    bind(&mut statement, stmt, params)?;
+    rows(&mut statement, stmt)
+}
+
+fn bind(statement: &mut Statement<'_>, stmt: &'static Stmt, params: &[Value]) -> Result<(), Error> {
+    if statement.parameter_count() != params.len() {
+        return Err(Error::Defect(stmt.name, None));
+    }
+    for (index, value) in (1_usize..).zip(params) {
+        statement.raw_bind_parameter(index, value).map_err(|error| failure(stmt.name, error))?;
+    }
+    Ok(())
+}
+
+fn rows(statement: &mut Statement<'_>, stmt: &'static Stmt) -> Result<Vec<Row>, Error> {
+    let columns = statement.column_count();
+    let mut rows = statement.raw_query();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(|error| failure(stmt.name, error))? {
+        let mut values = Vec::with_capacity(columns);
+        for column in 0..columns {
+            values.push(match row.get_ref(column).map_err(|error| failure(stmt.name, error))? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(value) => Value::Int(value),
+                ValueRef::Text(text) => Value::Text(String::from_utf8(text.to_vec()).map_err(|_| Error::RowCorrupt)?),
+                ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
+                ValueRef::Real(_) => return Err(Error::RowCorrupt),
+            });
+        }
+        found.push(Row(values));
+    }
+    Ok(found)
 }
 
 /// What an error of the engine means to the caller.

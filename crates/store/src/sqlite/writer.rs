@@ -264,8 +264,12 @@ mod tests {
     use kernel::clock::{Clock, Timestamp};
     use kernel::id::Entropy;
 
-    static MARK_NEW: Stmt =
-        Stmt { name: "MARK_NEW", sql: "INSERT INTO mark (name, value) VALUES (?1, 0)", across_tenants: Some("test") };
+    static MARK_NEW: Stmt = Stmt {
+        name: "MARK_NEW",
+        sql: "INSERT INTO mark (name, value) VALUES (?1, 0)",
+        across_tenants: Some("test"),
+        by_key: false,
+    };
 
     struct Fixed;
     impl Clock for Fixed {

@@ -6,10 +6,21 @@ use store::{Batch, Error, Stmt, params};
 
 use crate::place::{self, NEWER, Place, counter, record, value};
 
-static BROKEN: Stmt = Stmt { name: "BROKEN", sql: "SELECT absent FROM mark", across_tenants: Some("test") };
-static LOOSE: Stmt = Stmt { name: "LOOSE", sql: "SELECT slug FROM tenant", across_tenants: None };
-static SLOW: Stmt =
-    Stmt { name: "SLOW", sql: "SELECT t.tenant_id FROM tenant t, mark m WHERE t.tenant_id = ?1", across_tenants: None };
+static BROKEN: Stmt =
+    Stmt { name: "BROKEN", sql: "SELECT absent FROM mark", across_tenants: Some("test"), by_key: false };
+static LOOSE: Stmt = Stmt { name: "LOOSE", sql: "SELECT slug FROM tenant", across_tenants: None, by_key: false };
+static WIDE: Stmt = Stmt {
+    name: "WIDE",
+    sql: "SELECT actor FROM audit_record WHERE tenant_id = ?1 AND commit_id > ?2",
+    across_tenants: None,
+    by_key: true,
+};
+static SLOW: Stmt = Stmt {
+    name: "SLOW",
+    sql: "SELECT t.tenant_id FROM tenant t, mark m WHERE t.tenant_id = ?1",
+    across_tenants: None,
+    by_key: false,
+};
 
 crate::on_both_engines! {
     async fn opening_again_changes_nothing(place: &Place) {
@@ -45,6 +56,8 @@ crate::on_both_engines! {
         if store.engine_name() == "sqlite" {
             let refused = store.prepare_all(&[&SLOW]).await.err().unwrap();
             assert!(matches!(&refused, Error::Refused(why) if why.contains("whole table")), "{refused}");
+            let refused = store.prepare_all(&[&WIDE]).await.err().unwrap();
+            assert!(matches!(&refused, Error::Refused(why) if why.contains("further than a key")), "{refused}");
         }
         let refused = store.prepare_all(&[&LOOSE]).await.err().unwrap();
         assert!(matches!(&refused, Error::Refused(why) if why.contains("LOOSE")), "{refused}");

@@ -57,7 +57,7 @@ proptest! {
             }
         }
         let sql: &'static str = format!("SELECT {} {comment}", columns.join(", ")).leak();
-        let stmt: &'static Stmt = Box::leak(Box::new(Stmt { name: "ODD", sql, across_tenants: Some("test") }));
+        let stmt: &'static Stmt = Box::leak(Box::new(Stmt { name: "ODD", sql, across_tenants: Some("test"), by_key: false }));
         let params: Vec<Value> = (0..12).map(|index| Value::Text(format!("value {index}"))).collect();
         let (runtime, _, stores) = engines();
         for store in stores {
