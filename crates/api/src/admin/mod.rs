@@ -305,8 +305,9 @@ async fn authorize(
         who.source = source;
         return Ok(who);
     }
-    let metadata = format!("{}/.well-known/oauth-protected-resource/api", tenant.issuer);
-    let challenge = |error: &str| format!("Bearer {error}resource_metadata=\"{metadata}\"");
+    let challenge = |error: &str| {
+        format!("Bearer {error}resource_metadata=\"{}/.well-known/oauth-protected-resource/api\"", tenant.issuer)
+    };
     once(headers, &AUTHORIZATION)?;
     let header = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
     let Some(Ok(Authorization::Bearer(token))) = header.map(basic::parse) else {
