@@ -198,7 +198,7 @@ fn responses(route: &Route) -> Value {
     refuse(403, route.scope.is_some());
     // The query of a proof names a leaf or a size, and others a customer, as a path names an object.
     let names_object =
-        ["getAuditProof", "check", "correctUsage", "reserveUsage", "listUsageEvents", "listUsageRejections"]
+        ["getAuditProof", "check", "correctUsage", "reserveUsage", "listUsageEvents", "listUsageRejections", "listBackfills", "createBackfill"]
             .contains(&route.operation_id)
             || route.query.contains(&"customer_id");
     refuse(404, in_path || route.default_tenant_only || names_object);

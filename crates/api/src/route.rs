@@ -204,6 +204,7 @@ const METERS: &str = "/api/meters";
 const PLANS: &str = "/api/plans";
 const PLAN: &str = "/api/plans/{plan_id}";
 const SUBSCRIPTIONS: &str = "/api/subscriptions";
+const BACKFILLS: &str = "/api/usage/backfills";
 const RESERVATIONS: &str = "/api/usage/reservations";
 const RESERVATION: &str = "/api/usage/reservations/{reservation_id}";
 const OPERATORS: &str = "/api/operators";
@@ -698,6 +699,31 @@ pub static ROUTES: &[Route] = &[
         .takes("UsageCorrection")
         .answers(200, "UsageCorrected")
         .audits(action::USAGE_CORRECTED),
+    Route::get(BACKFILLS, "listBackfills", "List backfills of usage, the newest first")
+        .scope("billing:read")
+        .query(PAGE)
+        .answers(200, "BackfillList"),
+    Route::post(BACKFILLS, "createBackfill", "Begin to bring usage of the past")
+        .scope("usage:write")
+        .takes("BackfillCreate")
+        .answers(201, "Backfill")
+        .audits(action::USAGE_BACKFILL_CREATED),
+    Route::get("/api/usage/backfills/{backfill_id}", "getBackfill", "Read a backfill")
+        .scope("billing:read")
+        .answers(200, "Backfill"),
+    Route::post("/api/usage/backfills/{backfill_id}/parts", "addBackfillPart", "Send a part of a backfill")
+        .scope("usage:write")
+        .query(&["number"])
+        .takes_events()
+        .answers(200, "BackfillPart"),
+    Route::post("/api/usage/backfills/{backfill_id}/complete", "completeBackfill", "Let what a backfill brought count")
+        .scope("usage:write")
+        .answers(200, "Backfill")
+        .audits(action::USAGE_BACKFILL_COMPLETED),
+    Route::post("/api/usage/backfills/{backfill_id}/cancel", "cancelBackfill", "Give a backfill up")
+        .scope("usage:write")
+        .answers(200, "Backfill")
+        .audits(action::USAGE_BACKFILL_CANCELED),
     Route::get("/api/usage/query", "queryUsage", "Read how much a customer used of a meter")
         .scope("billing:read")
         .query(&["customer_id", "meter", "from", "to", "window", "timezone", "group_by"])

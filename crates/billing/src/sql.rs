@@ -129,26 +129,30 @@ store::statements! {
     USAGE_HASH = "SELECT hash, customer_id, event_type, data FROM usage_event WHERE tenant_id = ?1 AND source = ?2 AND event_id = ?3";
     /// An event with its newest correction.
     USAGE_READ = "SELECT e.sequence, e.customer_id, e.event_type, e.at, e.received_at, e.source, e.event_id, e.reporter, \
-        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason FROM usage_event e \
+        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason, e.replaced FROM usage_event e \
         LEFT JOIN usage_correction c ON c.tenant_id = ?1 AND c.source = e.source AND c.event_id = e.event_id \
         AND c.number = (SELECT MAX(n.number) FROM usage_correction n WHERE n.tenant_id = ?1 AND n.source = e.source \
         AND n.event_id = e.event_id) WHERE e.tenant_id = ?1 AND e.source = ?2 AND e.event_id = ?3";
     /// Events before a number, the newest first.
     USAGE_BEFORE = "SELECT e.sequence, e.customer_id, e.event_type, e.at, e.received_at, e.source, e.event_id, e.reporter, \
-        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason FROM usage_event e \
+        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason, e.replaced FROM usage_event e \
         LEFT JOIN usage_correction c ON c.tenant_id = ?1 AND c.source = e.source AND c.event_id = e.event_id \
         AND c.number = (SELECT MAX(n.number) FROM usage_correction n WHERE n.tenant_id = ?1 AND n.source = e.source \
         AND n.event_id = e.event_id) WHERE e.tenant_id = ?1 AND e.sequence < ?2 ORDER BY e.sequence DESC LIMIT ?3";
     /// The same of one customer and type, from a time on and before another, up to a number, after a place; by time.
     USAGE_BETWEEN = "SELECT e.sequence, e.customer_id, e.event_type, e.at, e.received_at, e.source, e.event_id, e.reporter, \
-        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason FROM usage_event e \
+        e.state, e.data, e.attributes, e.meter, e.quantity, c.number, c.quantity, c.reason, e.replaced FROM usage_event e \
         LEFT JOIN usage_correction c ON c.tenant_id = ?1 AND c.source = e.source AND c.event_id = e.event_id \
         AND c.number = (SELECT MAX(n.number) FROM usage_correction n WHERE n.tenant_id = ?1 AND n.source = e.source \
         AND n.event_id = e.event_id AND n.sequence <= ?6) WHERE e.tenant_id = ?1 AND e.customer_id = ?2 AND e.event_type = ?3 \
         AND (e.at > ?4 OR (e.at = ?4 AND e.sequence > ?8)) AND e.at < ?5 AND e.sequence <= ?6 \
+        AND (e.replaced IS NULL OR e.replaced > ?6) \
         ORDER BY e.at, e.sequence LIMIT ?7";
     /// Whether a customer has events.
     USAGE_OF = "SELECT event_id FROM usage_event WHERE tenant_id = ?1 AND customer_id = ?2 LIMIT 1";
+    /// Restates that no backfill took an event out of counting.
+    USAGE_COUNTS = "UPDATE usage_event SET replaced = replaced WHERE tenant_id = ?1 AND source = ?2 AND event_id = ?3 \
+        AND replaced IS NULL";
     /// A new correction of an event.
     CORRECTION_INSERT = "INSERT INTO usage_correction (tenant_id, source, event_id, number, sequence, quantity, reason, actor, \
         received_at) VALUES (?1, ?2, ?3, ?4, (SELECT sequence FROM usage_head WHERE tenant_id = ?1), ?5, ?6, ?7, ?8)";
@@ -219,6 +223,65 @@ store::statements! {
         FROM usage_reservation WHERE tenant_id = ?1 AND customer_id = ?2 AND feature = ?3 AND window_start = ?4 \
         AND state = 'held' AND expires_at <= ?5 ORDER BY expires_at LIMIT ?6";
 
+    /// One backfill.
+    BACKFILL_READ by key = "SELECT id, customer_id, meter, event_type, from_at, to_at, mode, state, parts, events, accepted, \
+        duplicates, replaced, reason, created_by, created_at, updated_at, version FROM usage_backfill \
+        WHERE tenant_id = ?1 AND id = ?2";
+    /// Backfills before an id, the newest first.
+    BACKFILLS_BEFORE = "SELECT id, customer_id, meter, event_type, from_at, to_at, mode, state, parts, events, accepted, \
+        duplicates, replaced, reason, created_by, created_at, updated_at, version FROM usage_backfill \
+        WHERE tenant_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    /// A new backfill.
+    BACKFILL_INSERT = "INSERT INTO usage_backfill (tenant_id, id, customer_id, meter, event_type, from_at, to_at, mode, state, \
+        parts, events, accepted, duplicates, replaced, created_by, created_at, updated_at, version) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', 0, 0, 0, 0, 0, ?9, ?10, ?10, 1)";
+    /// One more part of a backfill, while it is the one that was read.
+    BACKFILL_STAGE = "UPDATE usage_backfill SET state = 'running', parts = parts + 1, events = events + ?4, updated_at = ?5, \
+        version = version + 1 WHERE tenant_id = ?1 AND id = ?2 AND version = ?3";
+    /// What a backfill ended as, while it is the one that was read.
+    BACKFILL_END = "UPDATE usage_backfill SET state = ?4, accepted = ?5, duplicates = ?6, replaced = ?7, updated_at = ?8, \
+        version = version + 1 WHERE tenant_id = ?1 AND id = ?2 AND version = ?3";
+    /// A part of a backfill that came before.
+    PART_READ = "SELECT hash, events FROM usage_backfill_part WHERE tenant_id = ?1 AND backfill_id = ?2 AND number = ?3";
+    /// A part of a backfill.
+    PART_INSERT = "INSERT INTO usage_backfill_part (tenant_id, backfill_id, number, hash, events) VALUES (?1, ?2, ?3, ?4, ?5)";
+    /// Forgets the parts of a backfill.
+    PARTS_DELETE = "DELETE FROM usage_backfill_part WHERE tenant_id = ?1 AND backfill_id = ?2";
+    /// The keys of the events that a backfill has brought.
+    STAGED_KEYS = "SELECT source, event_id, hash FROM usage_backfill_event WHERE tenant_id = ?1 AND backfill_id = ?2 LIMIT ?3";
+    /// An event that waits for its backfill to be completed.
+    STAGED_INSERT = "INSERT INTO usage_backfill_event (tenant_id, backfill_id, source, event_id, place, at, hash, data, attributes) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    /// The events of a backfill after a key, each with what is kept under its own.
+    STAGED_AFTER = "SELECT s.place, s.source, s.event_id, s.at, s.hash, s.data, e.hash, e.customer_id, e.replaced \
+        FROM usage_backfill_event s LEFT JOIN usage_event e ON e.tenant_id = ?1 AND e.source = s.source \
+        AND e.event_id = s.event_id WHERE s.tenant_id = ?1 AND s.backfill_id = ?2 AND (s.source, s.event_id) > (?3, ?4) \
+        ORDER BY s.source, s.event_id LIMIT ?5";
+    /// Forgets the events that wait for a backfill.
+    STAGED_DELETE = "DELETE FROM usage_backfill_event WHERE tenant_id = ?1 AND backfill_id = ?2";
+    /// Restates that after a number nothing came or was corrected among the events of a customer and type in a time.
+    USAGE_QUIET = "UPDATE usage_head SET sequence = sequence WHERE tenant_id = ?1 AND NOT EXISTS (SELECT 1 FROM usage_event e \
+        WHERE e.tenant_id = ?1 AND e.customer_id = ?2 AND e.event_type = ?3 AND e.at >= ?4 AND e.at < ?5 \
+        AND (e.sequence > ?6 OR EXISTS (SELECT 1 FROM usage_correction c WHERE c.tenant_id = ?1 AND c.source = e.source \
+        AND c.event_id = e.event_id AND c.sequence > ?6)))";
+    /// Takes the events of a customer and type in a time out of counting, but those that the backfill brings itself.
+    USAGE_REPLACE = "UPDATE usage_event SET replaced = (SELECT sequence FROM usage_head WHERE tenant_id = ?1) \
+        WHERE tenant_id = ?1 AND customer_id = ?2 AND event_type = ?3 AND at >= ?4 AND at < ?5 AND replaced IS NULL \
+        AND NOT EXISTS (SELECT 1 FROM usage_backfill_event s WHERE s.tenant_id = ?1 AND s.backfill_id = ?6 \
+        AND s.source = usage_event.source AND s.event_id = usage_event.event_id)";
+    /// Lets the events of a backfill that an earlier one took out of counting count again, under its own numbers.
+    USAGE_RESTORE = "UPDATE usage_event SET replaced = NULL, received_at = ?3, sequence = (SELECT h.sequence - b.events + s.place \
+        FROM usage_backfill_event s JOIN usage_backfill b ON b.tenant_id = ?1 AND b.id = ?2 JOIN usage_head h ON h.tenant_id = ?1 \
+        WHERE s.tenant_id = ?1 AND s.backfill_id = ?2 AND s.source = usage_event.source AND s.event_id = usage_event.event_id) \
+        WHERE tenant_id = ?1 AND replaced IS NOT NULL AND (source, event_id) IN (SELECT s.source, s.event_id \
+        FROM usage_backfill_event s WHERE s.tenant_id = ?1 AND s.backfill_id = ?2)";
+    /// Keeps the events of a backfill whose keys are new.
+    USAGE_FILL = "INSERT INTO usage_event (tenant_id, source, event_id, sequence, customer_id, event_type, at, received_at, \
+        reporter, state, hash, data, attributes) SELECT s.tenant_id, s.source, s.event_id, h.sequence - b.events + s.place, \
+        b.customer_id, b.event_type, s.at, CAST(?3 AS {int}), b.created_by, 'counted', s.hash, s.data, s.attributes \
+        FROM usage_backfill_event s JOIN usage_backfill b ON b.tenant_id = ?1 AND b.id = ?2 JOIN usage_head h ON h.tenant_id = ?1 \
+        WHERE s.tenant_id = ?1 AND s.backfill_id = ?2 ON CONFLICT (tenant_id, source, event_id) DO NOTHING";
+
     /// The oldest events.
     USAGE_OLDEST = "SELECT sequence, received_at FROM usage_event WHERE tenant_id = ?1 ORDER BY sequence LIMIT ?2";
     /// Forgets events up to a number.
@@ -233,6 +296,18 @@ store::statements! {
     PURGE_QUOTAS = "DELETE FROM usage_quota WHERE tenant_id = ?1 AND window_end < ?2";
     /// Forgets reservations that ended before a time.
     PURGE_RESERVATIONS = "DELETE FROM usage_reservation WHERE tenant_id = ?1 AND expires_at < ?2";
+    /// Gives up backfills that nobody went on with since a time.
+    BACKFILLS_FAIL = "UPDATE usage_backfill SET state = 'failed', reason = ?3, updated_at = ?4, version = version + 1 \
+        WHERE tenant_id = ?1 AND state IN ('pending', 'running') AND updated_at < ?2";
+    /// Forgets the parts of backfills that were given up.
+    PURGE_PARTS = "DELETE FROM usage_backfill_part WHERE tenant_id = ?1 AND backfill_id IN (SELECT id FROM usage_backfill \
+        WHERE tenant_id = ?1 AND state = 'failed')";
+    /// Forgets the events that waited for them.
+    PURGE_STAGED = "DELETE FROM usage_backfill_event WHERE tenant_id = ?1 AND backfill_id IN (SELECT id FROM usage_backfill \
+        WHERE tenant_id = ?1 AND state = 'failed')";
+    /// Forgets backfills that ended before a time.
+    PURGE_BACKFILLS = "DELETE FROM usage_backfill WHERE tenant_id = ?1 AND state IN ('completed', 'failed', 'canceled') \
+        AND updated_at < ?2";
     /// Forgets combinations of months before a time.
     PURGE_SERIES = "DELETE FROM usage_series WHERE tenant_id = ?1 AND window_start < ?2";
 }

@@ -9,9 +9,9 @@ pub(super) const PAGES: &[ErrorPage] = &[
         surface: Surface::Admin,
         status: Some(422),
         title: "Events are refused",
-        what: "With `atomic=true` nothing was stored. At `/api/v1/events` the other events were.",
+        what: "With `atomic=true` and in a backfill nothing was stored. At `/api/v1/events` the other events were.",
         why: "At least one event cannot be stored, and the request asked for all or nothing, or for an answer that \
-               says so.",
+               says so. The completion of a backfill answers 409: the ids of its events were used for others.",
         fix: "`rejected` names each event by its place and id, with a code and a reason. Mend those and send the \
                same request again: what was stored counts as a duplicate.",
     },
@@ -50,7 +50,7 @@ pub(super) const PAGES: &[ErrorPage] = &[
         what: "The event was not stored.",
         why: "`time` may lie at most 35 days back, so that no event of a period that was settled long ago comes by \
                itself.",
-        fix: "Report usage soon after it happened.",
+        fix: "Report usage soon after it happened, or bring it with a backfill, up to 400 days later.",
     },
     ErrorPage {
         code: "event_conflict",
@@ -166,6 +166,24 @@ pub(super) const PAGES: &[ErrorPage] = &[
         what: "Nothing was counted.",
         why: "A reservation frees itself when its time is over, and another use may have taken the room.",
         fix: "Reserve again, for longer when the work takes longer.",
+    },
+    ErrorPage {
+        code: "backfill_part_taken",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The part came before, with other content",
+        what: "The part was not kept; the one that came before is unchanged.",
+        why: "A part is known by its number, so that sending it again changes nothing.",
+        fix: "Send other events under the next number, or cancel the backfill and begin another one.",
+    },
+    ErrorPage {
+        code: "backfill_full",
+        surface: Surface::Admin,
+        status: Some(409),
+        title: "The backfill is full",
+        what: "The part was not kept.",
+        why: "A backfill takes at most 20,000 events, because all of them count in one step.",
+        fix: "Complete this backfill and begin another one for the rest, with a time of its own when it replaces.",
     },
     ErrorPage {
         code: "too_many_corrections",

@@ -76,6 +76,8 @@ kinds! {
     Reservation = "rsv";
     /// An event that was not counted.
     Rejection = "rej";
+    /// A job that brings usage of the past.
+    Backfill = "bkf";
     /// Who pays: subscriptions, and the clients that act for it.
     Customer = "cus";
 }

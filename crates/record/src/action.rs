@@ -107,6 +107,12 @@ actions! {
     SUBSCRIPTION_TIME_RECORDED = "subscription.time_recorded";
     /// What a usage event counts was corrected.
     USAGE_CORRECTED = "usage.corrected";
+    /// A backfill of usage was begun.
+    USAGE_BACKFILL_CREATED = "usage_backfill.created";
+    /// The events of a backfill count, and what it replaces does not.
+    USAGE_BACKFILL_COMPLETED = "usage_backfill.completed";
+    /// A backfill was given up.
+    USAGE_BACKFILL_CANCELED = "usage_backfill.canceled";
     /// A threshold of a client's quota was passed.
     LIMIT_REACHED = "limit.reached";
     /// A webhook endpoint was created.

@@ -54,6 +54,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0010_client_customer.sql"),
     },
     Migration { version: 11, name: "usage", min_reader: 10, sql: include_str!("../migrations/0011_usage.sql") },
+    // an older program would count what was replaced
+    Migration {
+        version: 12,
+        name: "usage backfills",
+        min_reader: 12,
+        sql: include_str!("../migrations/0012_usage_backfills.sql"),
+    },
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -205,7 +212,7 @@ mod tests {
     /// The expansions are kept beside the migrations, so that a change of either is seen in review.
     #[test]
     fn both_expansions_are_the_ones_on_file() {
-        let [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh] = MIGRATIONS else {
+        let [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, eleventh, twelfth] = MIGRATIONS else {
             panic!("add the expansion of the new migration here")
         };
         assert_eq!(first.text(Dialect::Sqlite), include_str!("../tests/expanded/0001_sqlite.sql"));
@@ -230,5 +237,7 @@ mod tests {
         assert_eq!(tenth.text(Dialect::Postgres), include_str!("../tests/expanded/0010_postgres.sql"));
         assert_eq!(eleventh.text(Dialect::Sqlite), include_str!("../tests/expanded/0011_sqlite.sql"));
         assert_eq!(eleventh.text(Dialect::Postgres), include_str!("../tests/expanded/0011_postgres.sql"));
+        assert_eq!(twelfth.text(Dialect::Sqlite), include_str!("../tests/expanded/0012_sqlite.sql"));
+        assert_eq!(twelfth.text(Dialect::Postgres), include_str!("../tests/expanded/0012_postgres.sql"));
     }
 }

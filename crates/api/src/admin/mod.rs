@@ -2,6 +2,7 @@
 
 mod apis;
 mod audit;
+mod backfills;
 mod catalog;
 mod clients;
 mod clock;
@@ -475,6 +476,12 @@ async fn operate(ask: &Ask) -> Result<Reply, Problem> {
         "listUsageEvents" => usage::events(ask).await,
         "listUsageRejections" => usage::rejections(ask).await,
         "correctUsage" => usage::correct(ask).await,
+        "listBackfills" => backfills::list(ask).await,
+        "createBackfill" => backfills::create(ask).await,
+        "getBackfill" => backfills::get(ask).await,
+        "addBackfillPart" => backfills::part(ask).await,
+        "completeBackfill" => backfills::complete(ask).await,
+        "cancelBackfill" => backfills::cancel(ask).await,
         "queryUsage" => usage::query(ask).await,
         "reserveUsage" => usage::reserve(ask).await,
         "getReservation" => usage::held(ask).await,

@@ -25,7 +25,7 @@ use super::{Ask, Reply, bad_cursor, change};
 use crate::problem::{Problem, from_admin};
 
 /// How often a decision is made anew because another commit came first; each time, one did.
-const MOST_TRIES: usize = 200;
+pub(super) const MOST_TRIES: usize = 200;
 /// Rejections that one answer names.
 const MAX_NAMED: usize = 10_000;
 /// The scope that counting and holding need.
@@ -51,15 +51,15 @@ macro_rules! counted {
     }};
 }
 
-async fn reporter(ask: &Ask) -> Result<Reporter, Problem> {
+pub(super) async fn reporter(ask: &Ask) -> Result<Reporter, Problem> {
     ask.app.access.reporter(&ask.tenant, &ask.who).await.map_err(corrupt)
 }
 
-fn headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
+pub(super) fn headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
-fn unreadable(error: BodyError) -> Problem {
+pub(super) fn unreadable(error: BodyError) -> Problem {
     match error {
         BodyError::TooManyEvents => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", error.to_string()),
         _ => Problem::malformed(error.to_string()),
@@ -67,7 +67,7 @@ fn unreadable(error: BodyError) -> Problem {
 }
 
 /// A rejection as a list names it.
-fn rejected(index: usize, id: &str, rejection: &Rejection) -> Value {
+pub(super) fn rejected(index: usize, id: &str, rejection: &Rejection) -> Value {
     add(json!({"index": index, "id": id, "code": rejection.code.name(), "detail": rejection.detail}), facts(rejection))
 }
 
@@ -104,7 +104,7 @@ fn named(report: &Report<'_>, reported: &Reported) -> Vec<Value> {
         .collect()
 }
 
-fn refused_together(status: StatusCode, rejected: &[Value]) -> Problem {
+pub(super) fn refused_together(status: StatusCode, rejected: &[Value]) -> Problem {
     let detail = format!("{} events are refused; rejected names each with its reason", rejected.len());
     Problem { facts: Some(Box::new(json!({"rejected": rejected}))), ..Problem::new(status, "events_rejected", detail) }
 }
@@ -143,7 +143,7 @@ async fn keep(
 }
 
 /// The form that the headers announce; plain JSON is one event or an array of them.
-fn form(ask: &Ask) -> Result<Form, Problem> {
+pub(super) fn form(ask: &Ask) -> Result<Form, Problem> {
     let kind = ask.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_json = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     let first = ask.raw.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -201,11 +201,11 @@ pub(super) async fn ingest(ask: &Ask) -> Result<Reply, Problem> {
     .await
 }
 
-/// A list shows what concerns the customer that the caller acts for, when it acts for one.
-async fn foreign(ask: &Ask) -> Result<(), Problem> {
+/// Who acts for one customer sees nothing of what concerns all of them.
+pub(super) async fn foreign(ask: &Ask) -> Result<(), Problem> {
     match reporter(ask).await?.own {
         None => Ok(()),
-        Some(_) => Err(Problem::not_found("a client that acts for a customer reads its usage with /api/usage/query")),
+        Some(_) => Err(Problem::not_found("a client that acts for a customer finds nothing here; it reads its usage with /api/usage/query")),
     }
 }
 

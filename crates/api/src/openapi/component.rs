@@ -1,9 +1,10 @@
 //! Parameters, headers, refusals and security schemes that operations refer to.
 
+use billing::usage::backfill::MAX_PARTS;
 use billing::window::Size;
 use serde_json::{Map, Value, json};
 
-use super::schema::{integer, one_of, text, time};
+use super::schema::{integer, one_of, ranged, text, time};
 
 fn parameter(place: &str, name: &str, description: &str, schema: Value) -> (String, Value) {
     let mut parameter = Map::new();
@@ -45,6 +46,7 @@ pub(super) fn path_parameter(path: &str, name: &str) -> Value {
         "meter_id" => ("Id of the version of the meter.", id("mtr")),
         "plan_id" => ("Id of the version of the plan.", id("pln")),
         "subscription_id" => ("Id of the subscription.", id("sub")),
+        "backfill_id" => ("Id of the backfill.", id("bkf")),
         "reservation_id" => ("Id of the reservation.", id("rsv")),
         "operator_id" => ("Id of the operator.", id("op")),
         _ if path.contains("/sessions/") => ("Id of the session.", id("ses")),
@@ -107,6 +109,7 @@ pub(super) fn parameters() -> Value {
             one_of(&Size::ALL.map(Size::name)),
         ),
         query("timezone", "IANA name of the zone of days and months; the customer's when not given.", text()),
+        with_example(query("number", "Which part of the backfill this is.", ranged(1, MAX_PARTS)), 1),
         query("group_by", "Dimensions of the meter, between commas.", text()),
         query("from_size", "Size of an older tree.", integer(0)),
         header(

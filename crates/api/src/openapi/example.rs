@@ -55,6 +55,14 @@ pub(super) fn body(operation_id: &str) -> Option<Value> {
             "data": {"path": "/v1/search"},
         }),
         "correctUsage" => json!({"source": "gateway", "id": "call-1", "void": true, "reason": "Sent by a test"}),
+        "createBackfill" => json!({
+            "customer_id": "crm-1042", "meter": "api-calls", "from": "2026-05-01T00:00:00Z", "to": "2026-06-01T00:00:00Z",
+            "mode": "replace",
+        }),
+        "addBackfillPart" => json!({
+            "specversion": "1.0", "id": "call-0", "source": "gateway", "type": "api.call", "subject": "crm-1042",
+            "time": "2026-05-04T08:00:00Z",
+        }),
         "reserveUsage" => json!({"customer_id": "crm-1042", "feature": "calls", "quantity": "5", "ttl_seconds": 30}),
         "commitReservation" => json!({"quantity": "2"}),
         "check" => json!({"customer_id": "crm-1042", "feature": "calls"}),
@@ -160,6 +168,15 @@ pub(super) fn command(route: &Route) -> String {
         "listUsageEvents" => "usage events",
         "listUsageRejections" => "usage rejections",
         "correctUsage" => "usage correct --source gateway --id call-1 --void --reason \"Sent by a test\"",
+        "listBackfills" => "usage backfill list",
+        "createBackfill" => {
+            "usage backfill create --customer crm-1042 --meter api-calls --from 2026-05-01T00:00:00Z \
+             --to 2026-06-01T00:00:00Z --mode replace"
+        }
+        "getBackfill" => "usage backfill get {backfill_id}",
+        "addBackfillPart" => "usage backfill upload {backfill_id} history.ndjson",
+        "completeBackfill" => "usage backfill complete {backfill_id}",
+        "cancelBackfill" => "usage backfill cancel {backfill_id}",
         "queryUsage" => {
             "usage query --customer crm-1042 --meter api-calls --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z"
         }

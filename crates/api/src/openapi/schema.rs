@@ -23,7 +23,7 @@ pub(super) fn integer(minimum: i64) -> Value {
     json!({"type": "integer", "minimum": minimum})
 }
 
-fn ranged(minimum: i64, maximum: i64) -> Value {
+pub(super) fn ranged(minimum: i64, maximum: i64) -> Value {
     json!({"type": "integer", "minimum": minimum, "maximum": maximum})
 }
 
@@ -135,6 +135,7 @@ pub(super) fn all() -> Value {
         "Subscription",
         "UsageEventRecord",
         "UsageRejection",
+        "Backfill",
     ] {
         schemas.insert(format!("{item}List"), list(item));
     }
@@ -700,7 +701,7 @@ fn errors() -> Vec<(&'static str, Value)> {
                         "rejected",
                         described(
                             json!({"type": "array", "items": refer("RejectedEvent")}),
-                            "With `events_rejected`: the events that were not stored.",
+                            "With `events_rejected`: the events that are refused.",
                         ),
                     ),
                     ("limit", described(text(), "With `quota_exceeded`: the most in the window; a decimal number.")),

@@ -116,6 +116,7 @@ fn path_of(route: &Route, with: &Objects) -> String {
         .replace("{plan_id}", with.sold.plan_of(route.operation_id))
         .replace("{subscription_id}", &with.sold.subscription)
         .replace("{reservation_id}", with.sold.reservation_of(route.operation_id))
+        .replace("{backfill_id}", with.sold.backfill_of(route.operation_id))
         .replace("{id}", id)
 }
 
@@ -145,6 +146,10 @@ pub(crate) fn body_of(route: &Route) -> Value {
             json!({"specversion": "1.0", "id": "new", "source": "test", "type": "call", "subject": "subscriber"})
         }
         "correctUsage" => json!({"source": "test", "id": "subscriber", "void": true, "reason": "Test"}),
+        "createBackfill" => json!({
+            "customer_id": "subscriber", "meter": "calls", "from": "2026-05-01T00:00:00Z", "to": "2026-06-01T00:00:00Z",
+            "mode": "add",
+        }),
         "reserveUsage" => json!({"customer_id": "subscriber", "feature": "calls-subscriber", "quantity": "1"}),
         "check" => json!({"customer_id": "subscriber"}),
         "resendDeliveries" => json!({"from": "2026-06-01T00:00:00Z", "to": "2026-06-02T00:00:00Z"}),

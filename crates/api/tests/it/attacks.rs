@@ -113,7 +113,7 @@ on_both_engines! {
                     continue;
                 }
                 let path = path.replace("{client_id}", "target").replace("{slug}", "default").replace("{id}", api["id"].as_str().unwrap()).replace("{name}", "one:read").replace("{webhook_id}", hook["id"].as_str().unwrap());
-                let path = path.replace("{customer_id}", &sold.customer).replace("{feature_id}", &sold.feature).replace("{plan_id}", &sold.draft).replace("{subscription_id}", &sold.subscription).replace("{reservation_id}", sold.reservation_of("commitReservation"));
+                let path = path.replace("{customer_id}", &sold.customer).replace("{feature_id}", &sold.feature).replace("{plan_id}", &sold.draft).replace("{subscription_id}", &sold.subscription).replace("{reservation_id}", sold.reservation_of("commitReservation")).replace("{backfill_id}", sold.backfill_of("getBackfill"));
                 let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
                 let schema = schema["$ref"].as_str().map_or(schema, |name| document.pointer(&name[1..]).unwrap());
                 // a body that another specification owns keeps what it does not know

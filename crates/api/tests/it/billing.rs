@@ -23,6 +23,8 @@ pub(crate) struct Sold {
     pub(crate) subscription: String,
     /// Of that customer, of the feature `calls-` and the tag.
     reservations: [String; 2],
+    /// Of that customer, of the meter `calls` and the May of 2026.
+    backfills: [String; 3],
 }
 
 impl Sold {
@@ -49,6 +51,10 @@ impl Sold {
         assert_eq!(made("/api/usage/events".to_owned(), event).await["accepted"], 1);
         let hold = json!({"customer_id": tag, "feature": calls, "quantity": "2"});
         let hold = async || id("/api/usage/reservations", hold.clone()).await;
+        let past = json!({
+            "customer_id": tag, "meter": "calls", "from": "2026-05-01T00:00:00Z", "to": "2026-06-01T00:00:00Z", "mode": "add",
+        });
+        let past = async || id("/api/usage/backfills", past.clone()).await;
         Self {
             customer: id("/api/customers", json!({"name": "Idle"})).await,
             feature: id("/api/features", json!({"key": tag, "kind": "boolean"})).await,
@@ -57,6 +63,7 @@ impl Sold {
             spare: plan(&format!("spare-{tag}"), json!([])).await,
             subscription,
             reservations: [hold().await, hold().await],
+            backfills: [past().await, past().await, past().await],
             plan: old,
         }
     }
@@ -65,6 +72,16 @@ impl Sold {
     pub(crate) fn reservation_of(&self, operation_id: &str) -> &str {
         let [first, second] = &self.reservations;
         if operation_id == "releaseReservation" { second } else { first }
+    }
+
+    /// The backfill with which an operation succeeds.
+    pub(crate) fn backfill_of(&self, operation_id: &str) -> &str {
+        let [first, second, third] = &self.backfills;
+        match operation_id {
+            "completeBackfill" => second,
+            "cancelBackfill" => third,
+            _ => first,
+        }
     }
 
     /// The version of a plan with which an operation succeeds.

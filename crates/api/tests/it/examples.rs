@@ -104,6 +104,13 @@ async fn filled(world: &World, path: &str, number: usize) -> String {
         if let Some((verb, body)) = before {
             world.admin(Method::POST, &format!("{object}/{verb}"), body).await.expect(200);
         }
+    } else if path.contains("{backfill_id}") {
+        let body = json!({
+            "customer_id": "crm-1042", "meter": "api-calls", "from": "2026-05-01T00:00:00Z", "to": "2026-06-01T00:00:00Z",
+            "mode": "add",
+        });
+        let made = made(world, "/api/usage/backfills", body).await;
+        path = path.replace("{backfill_id}", made["id"].as_str().unwrap());
     } else if path.contains("/invitations/{id}") {
         let body = json!({"email": format!("invited-{number}@example.com"), "role": "support"});
         let made = made(world, "/api/operators/invitations", body).await;
@@ -206,6 +213,7 @@ on_both_engines! {
             assert!(has_command || !path.starts_with("/api"), "{path} has a command");
             let query = match operation["operationId"].as_str() {
                 Some("getAuditProof") => "?leaf=0",
+                Some("addBackfillPart") => "?number=1",
                 Some("queryUsage") => "?customer_id=crm-1042&meter=api-calls&from=2026-05-01T00:00:00Z&to=2026-06-01T00:00:00Z",
                 _ => "",
             };

@@ -174,6 +174,7 @@ impl Surface {
             ("webhook_id", webhook),
             ("own", tag.clone()),
             ("reservation_id", sold.reservation_of("commitReservation").to_owned()),
+            ("backfill_id", sold.backfill_of("getBackfill").to_owned()),
             ("customer_id", sold.customer),
             ("feature_id", sold.feature),
             ("meter_id", sold.meter),

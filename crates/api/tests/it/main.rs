@@ -7,6 +7,7 @@ mod admin;
 mod attacks;
 mod audit;
 mod authentication;
+mod backfills;
 mod billing;
 mod client_credentials;
 mod clock;

@@ -59,6 +59,7 @@ impl<'a> Side<'a> {
         let sold = sold.await;
         side.ids = BTreeMap::from([
             ("reservation", sold.reservation_of("commitReservation").to_owned()),
+            ("backfill", sold.backfill_of("getBackfill").to_owned()),
             ("customer", sold.customer),
             ("feature", sold.feature),
             ("meter", sold.meter),
@@ -153,6 +154,7 @@ fn fill(path: &str, value: impl Fn(&'static str) -> String) -> String {
         ("plan_id", "plan"),
         ("subscription_id", "subscription"),
         ("reservation_id", "reservation"),
+        ("backfill_id", "backfill"),
     ];
     for (name, kind) in names {
         let braced = format!("{{{name}}}");

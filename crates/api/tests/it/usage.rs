@@ -8,9 +8,9 @@ use crate::on_both_engines;
 use crate::world::{Answer, World};
 
 /// A shop with a customer `acme` on a plan that lets it call ten times a month, and a client of it.
-struct Counter {
-    shop: Shop,
-    customer: String,
+pub(crate) struct Counter {
+    pub(crate) shop: Shop,
+    pub(crate) customer: String,
     subscription: String,
     secret: String,
 }
@@ -18,7 +18,7 @@ struct Counter {
 const KEY: &str = "idempotency-key";
 
 impl Counter {
-    async fn open(world: World, calls: Value) -> Self {
+    pub(crate) async fn open(world: World, calls: Value) -> Self {
         let shop = Shop::open(world).await;
         let meter = |key: &str, kind: &str, more: Value| {
             let mut body = json!({"key": key, "event_type": kind, "aggregation": "sum", "value_path": "$.n"});
@@ -66,17 +66,17 @@ impl Counter {
         self.shop.world.request(Method::POST, "/api/usage/events", &headers, body).await
     }
 
-    async fn one(&self, event: &Value) -> Answer {
+    pub(crate) async fn one(&self, event: &Value) -> Answer {
         self.send("application/cloudevents+json", &[], &event.to_string()).await
     }
 
-    async fn batch(&self, events: &[Value]) -> Value {
+    pub(crate) async fn batch(&self, events: &[Value]) -> Value {
         let kind = "application/cloudevents-batch+json";
         self.send(kind, &[], &json!(events).to_string()).await.expect(200).json()
     }
 
     /// A request of the client that acts for the customer.
-    async fn worker(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    pub(crate) async fn worker(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let world = &self.shop.world;
         let scope = "&scope=usage:write entitlements:check billing:read".replace(' ', "%20");
         let token = world.token("worker", &self.secret, &scope).await.expect(200).json();
@@ -92,7 +92,7 @@ impl Counter {
     }
 
     /// What is used, reserved and left of a feature.
-    async fn left(&self, feature: &str) -> [String; 3] {
+    pub(crate) async fn left(&self, feature: &str) -> [String; 3] {
         let answer = self.check(json!({"customer_id": "acme", "feature": feature})).await;
         ["used", "reserved", "remaining"].map(|name| answer["feature"][name].as_str().unwrap_or("-").to_owned())
     }
@@ -108,7 +108,7 @@ impl Counter {
     }
 
     /// What was used of a meter in all.
-    async fn used(&self, meter: &str) -> String {
+    pub(crate) async fn used(&self, meter: &str) -> String {
         let path = format!(
             "/api/usage/query?customer_id=acme&meter={meter}&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z"
         );
@@ -118,21 +118,21 @@ impl Counter {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a literal at each call")]
-fn event(kind: &str, id: &str, data: Value) -> Value {
+pub(crate) fn event(kind: &str, id: &str, data: Value) -> Value {
     json!({"specversion": "1.0", "id": id, "source": "test", "type": kind, "subject": "acme", "data": data})
 }
 
-fn call(id: &str) -> Value {
+pub(crate) fn call(id: &str) -> Value {
     event("call", id, json!({}))
 }
 
-fn codes(report: &Value) -> Vec<(u64, String)> {
+pub(crate) fn codes(report: &Value) -> Vec<(u64, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let list = report["rejected"].as_array().unwrap();
     list.iter().map(|one| (one["index"].as_u64().unwrap(), text(&one["code"]))).collect()
 }
 
-fn counts(report: &Value) -> (u64, u64) {
+pub(crate) fn counts(report: &Value) -> (u64, u64) {
     (report["accepted"].as_u64().unwrap(), report["duplicates"].as_u64().unwrap())
 }
 

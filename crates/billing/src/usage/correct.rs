@@ -30,7 +30,7 @@ const MAX_REASON: usize = 500;
 /// Most corrections of one event.
 const MAX_CORRECTIONS: i64 = 100;
 /// Most events that are looked through to count a window anew.
-const MAX_REFOLDED: usize = 100_000;
+pub(super) const MAX_REFOLDED: usize = 100_000;
 
 /// The body of `POST /api/usage/corrections`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Billing {
     ) -> Result<Planned<Corrected>, AdminError> {
         let key = params![tenant.id, fields.source.as_str(), fields.id.as_str()];
         let missing = || AdminError::NotFound("usage event");
-        let row = self.ground.store.read(&sql::USAGE_READ, key).await?.ok_or_else(missing)?;
+        let row = self.ground.store.read(&sql::USAGE_READ, key.clone()).await?.ok_or_else(missing)?;
         let event = Stored::from_row(&row)?;
         if reporter.own.is_some_and(|own| own != event.customer) {
             return Err(missing());
@@ -129,6 +129,9 @@ impl Billing {
         if number > MAX_CORRECTIONS {
             let detail = format!("an event is corrected {MAX_CORRECTIONS} times at most");
             return Err(AdminError::TooMany("too_many_corrections", detail));
+        }
+        if event.is_replaced {
+            return Err(AdminError::State("a backfill took this event out of counting".to_owned()));
         }
         let batch = self.recount(Batch::new(), tenant, reporter, (&event, fields.value)).await?;
         let value = fields.value.map(|value| value.to_string());
@@ -142,8 +145,10 @@ impl Billing {
             reporter.actor.as_str(),
             reporter.at,
         ];
-        let batch =
-            batch.expect(1, &sql::USAGE_NUMBERS, params![tenant.id, 1_i64]).expect(1, &sql::CORRECTION_INSERT, row);
+        let batch = batch
+            .expect(1, &sql::USAGE_NUMBERS, params![tenant.id, 1_i64])
+            .expect(1, &sql::USAGE_COUNTS, key)
+            .expect(1, &sql::CORRECTION_INSERT, row);
         let before = event.correction.as_ref().and_then(|correction| correction.value);
         let (before, after) = (
             json!({"value": before.map(|value| value.to_string()), "number": number.saturating_sub(1)}),
@@ -197,7 +202,10 @@ impl Billing {
                     let (old, new) = (number(old.as_ref()), number(new.as_ref()));
                     new.checked_sub(old).is_some_and(|change| counter.adjust(change))
                 } else {
-                    let state = self.refold(tenant, (event, new.as_ref()), meter, window).await?;
+                    let count = |stored: &Stored| {
+                        if stored.sequence == event.sequence { new.clone() } else { stored.measure(meter) }
+                    };
+                    let state = self.refold(tenant, event.customer, (meter, window), count).await?;
                     state.is_some_and(|state| counter.replace(state))
                 };
                 if !is_done {
@@ -210,16 +218,16 @@ impl Billing {
         Ok(batch)
     }
 
-    /// The state of a window from its events, one of them corrected; `None` when there are too many of them.
-    async fn refold(
+    /// The state of a window from its events and what each counts; `None` when there are too many of them.
+    pub(super) async fn refold(
         &self,
         tenant: &Tenant,
-        (event, new): (&Stored, Option<&Measure>),
-        meter: &Arc<Meter>,
-        window: Window,
+        customer: Id<id::Customer>,
+        (meter, window): (&Arc<Meter>, Window),
+        count: impl Fn(&Stored) -> Option<Measure>,
     ) -> Result<Option<State>, store::Error> {
         let mut state = State::new(meter.aggregation);
-        let mut events = self.between(tenant, event.customer, meter, window);
+        let mut events = self.between(tenant, customer, &meter.event_type, window);
         let mut folded = 0_usize;
         while let Some(page) = events.next().await? {
             folded = folded.saturating_add(page.len());
@@ -227,8 +235,7 @@ impl Billing {
                 return Ok(None);
             }
             for stored in page {
-                let is_it = stored.sequence == event.sequence;
-                let Some(measure) = (if is_it { new.cloned() } else { stored.measure(meter) }) else { continue };
+                let Some(measure) = count(&stored) else { continue };
                 let moment = Moment { at: stored.at, sequence: stored.received_at.as_micros() };
                 if state.fold(window, moment, &measure).is_err() {
                     return Ok(None);
@@ -240,7 +247,7 @@ impl Billing {
 }
 
 /// What a measure adds to a counter that adds.
-fn number(measure: Option<&Measure>) -> Decimal {
+pub(super) fn number(measure: Option<&Measure>) -> Decimal {
     match measure {
         Some(Measure::Event) => Decimal::ONE,
         Some(Measure::Value(value)) => *value,

@@ -55,6 +55,8 @@ pub struct Stored {
     pub direct: Option<(String, Decimal)>,
     /// The newest correction.
     pub correction: Option<Correction>,
+    /// Whether a backfill took it out of counting.
+    pub is_replaced: bool,
 }
 
 impl Stored {
@@ -86,6 +88,7 @@ impl Stored {
             attributes: row.text(10)?.to_owned(),
             direct,
             correction: correction.transpose()?,
+            is_replaced: row.int_opt(16)?.is_some(),
         })
     }
 
@@ -108,6 +111,11 @@ impl Stored {
         }
     }
 
+    /// Its state as it is shown: `replaced` when a backfill took it out of counting.
+    pub fn state(&self) -> &str {
+        if self.is_replaced { "replaced" } else { &self.state }
+    }
+
     /// As it is answered.
     pub fn view(&self) -> Value {
         let raw = |text: &str| serde_json::from_str::<Box<RawValue>>(text).ok();
@@ -121,7 +129,7 @@ impl Stored {
         json!({
             "sequence": self.sequence, "source": self.source, "id": self.id, "type": self.event_type,
             "customer_id": self.customer, "time": self.at.to_string(), "received_at": self.received_at.to_string(),
-            "reporter": self.reporter, "state": self.state, "data": data,
+            "reporter": self.reporter, "state": self.state(), "data": data,
             "quantity": self.direct.as_ref().map(|(_, quantity)| quantity.to_string()), "correction": correction,
         })
     }

@@ -5,6 +5,7 @@
 //! first, and the caller plans again. Events are their own record: no record of the audit log stands beside them, but
 //! one does beside each correction.
 
+pub mod backfill;
 pub mod check;
 pub mod correct;
 mod counter;
@@ -33,6 +34,8 @@ pub(crate) use series::Known;
 
 /// Days that events are kept, and with them the keys under which they count once.
 pub const RETENTION_DAYS: i64 = 400;
+/// Days after which a backfill that nobody goes on with is given up.
+pub const IDLE_DAYS: i64 = 7;
 /// Days that rejections are kept.
 pub const REJECTION_DAYS: i64 = 7;
 

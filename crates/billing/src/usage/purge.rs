@@ -6,7 +6,7 @@ use store::{Batch, Upkeep, params};
 use crate::directory::Billing;
 use crate::sql;
 
-use super::{REJECTION_DAYS, RETENTION_DAYS};
+use super::{IDLE_DAYS, REJECTION_DAYS, RETENTION_DAYS};
 
 /// Events that are forgotten in one commit.
 const PAGE: i64 = 1_000;
@@ -37,7 +37,12 @@ impl Billing {
         }
         // counters and months are kept by the business clock, which is never behind
         let business = tenant.business(end).as_micros();
+        let reason = format!("nobody went on with it for {IDLE_DAYS} days");
         let batch = Batch::new()
+            .run(&sql::BACKFILLS_FAIL, params![tenant.id, days_ago(IDLE_DAYS), reason, now])
+            .run(&sql::PURGE_PARTS, params![tenant.id])
+            .run(&sql::PURGE_STAGED, params![tenant.id])
+            .run(&sql::PURGE_BACKFILLS, params![tenant.id, end])
             .run(&sql::PURGE_REJECTIONS, params![tenant.id, days_ago(REJECTION_DAYS)])
             .run(&sql::PURGE_QUOTAS, params![tenant.id, business])
             .run(&sql::PURGE_RESERVATIONS, params![tenant.id, business])

@@ -97,7 +97,7 @@ pub(super) struct Between<'b> {
     /// From where on: the time and number of the last that was read.
     from: (i64, i64),
     until: i64,
-    as_of: i64,
+    pub(super) as_of: i64,
     is_over: bool,
 }
 
@@ -131,24 +131,30 @@ enum Sum {
 type Group = Vec<(String, String)>;
 
 impl Billing {
-    /// The events that a meter may look at in a window.
+    /// The events of a customer and type that count in a window.
     pub(super) fn between<'b>(
         &'b self,
         tenant: &'b Tenant,
         customer: Id<id::Customer>,
-        meter: &Meter,
+        event_type: &str,
         window: Window,
     ) -> Between<'b> {
         Between {
             billing: self,
             tenant,
             customer,
-            event_type: meter.event_type.clone(),
+            event_type: event_type.to_owned(),
             from: (window.start.as_micros(), -1),
             until: window.end.as_micros(),
             as_of: i64::MAX,
             is_over: false,
         }
+    }
+
+    /// The number of the newest event of a tenant.
+    pub(super) async fn usage_number(&self, tenant: &Tenant) -> Result<i64, store::Error> {
+        let row = self.ground.store.read(&sql::USAGE_NUMBER, params![tenant.id]).await?;
+        row.map_or(Ok(0), |row| row.int(0))
     }
 
     /// What a customer used of a meter.
@@ -164,11 +170,10 @@ impl Billing {
         if let Some(name) = query.group_by.iter().find(|name| !meter.group_by.contains_key(*name)) {
             return Err(QueryError::NoDimension(name.clone()));
         }
-        let row = self.ground.store.read(&sql::USAGE_NUMBER, params![tenant.id]).await?;
-        let as_of = row.map_or(Ok(0), |row| row.int(0))?;
+        let as_of = self.usage_number(tenant).await?;
         // what is carried over begins with the first event that is kept
         let begin = if meter.carry_over { BusinessTime::from_micros(0) } else { query.over.start };
-        let mut events = self.between(tenant, query.customer, meter, Window { start: begin, ..query.over });
+        let mut events = self.between(tenant, query.customer, &meter.event_type, Window { start: begin, ..query.over });
         events.as_of = as_of;
         let mut sums: BTreeMap<Group, BTreeMap<i64, (Window, Sum)>> = BTreeMap::new();
         let (mut read, mut made, mut window) = (0_usize, 0_usize, None::<Window>);

@@ -55,7 +55,7 @@ pub struct Event {
     pub source: String,
     /// Its id.
     pub id: String,
-    /// `counted`, `late` or `unmatched`.
+    /// `counted`, `late`, `unmatched` or `replaced`.
     pub state: String,
     /// Its data as JSON text.
     pub data: Option<String>,

@@ -1,6 +1,7 @@
 //! The schemas of usage and of the question whether something may be used.
 
 use billing::rejection::Code;
+use billing::usage::backfill::{Mode, State};
 use billing::usage::check::Reason;
 use billing::window::Size;
 use kernel::standing::{Overage, Reset};
@@ -55,8 +56,9 @@ fn events() -> Vec<(&'static str, Value)> {
             (
                 "state",
                 described(
-                    one_of(&["counted", "late", "unmatched"]),
-                    "`late`: it happened before the billing period that was open. `unmatched`: no meter looks at it.",
+                    one_of(&["counted", "late", "unmatched", "replaced"]),
+                    "`late`: it happened before the billing period that was open. `unmatched`: no meter looks at it. \
+                     `replaced`: a backfill took it out of counting.",
                 ),
             ),
             ("data", json!({})),
@@ -137,6 +139,52 @@ fn corrections() -> Vec<(&'static str, Value)> {
                 &[],
             ),
         ),
+    ]
+}
+
+fn backfills() -> Vec<(&'static str, Value)> {
+    let modes: Vec<&str> = Mode::ALL.iter().map(|mode| mode.name()).collect();
+    let states: Vec<&str> = State::ALL.iter().map(|state| state.name()).collect();
+    let window = || -> Fields {
+        vec![
+            ("meter", described(key(), "The key of a meter.")),
+            ("from", described(time(), "The first instant that it covers.")),
+            ("to", described(time(), "The first instant after it.")),
+            (
+                "mode",
+                described(one_of(&modes), "`replace`: what is kept of this time and type of event counts no more."),
+            ),
+        ]
+    };
+    let customer = described(text(), "Id of the customer, or its `external_id`.");
+    let shown = [
+        vec![("id", id("bkf")), ("customer_id", id("cus"))],
+        window(),
+        vec![
+            ("type", described(text(), "The type of its events.")),
+            ("state", one_of(&states)),
+            ("parts", described(integer(0), "Parts that came.")),
+            ("events", described(integer(0), "Events in them, each key once.")),
+            ("accepted", described(integer(0), "Events that count since it was completed.")),
+            ("duplicates", described(integer(0), "Events that counted before.")),
+            ("replaced", described(integer(0), "Events that count no more.")),
+            ("reason", described(or_null(text()), "Why it failed.")),
+            ("created_by", text()),
+            ("created_at", time()),
+            ("updated_at", time()),
+        ],
+    ]
+    .concat();
+    let part = [
+        ("backfill_id", id("bkf")),
+        ("number", integer(1)),
+        ("events", described(integer(0), "Events whose keys were new to the backfill.")),
+    ];
+    let asked = [vec![("customer_id", customer)], window()].concat();
+    vec![
+        ("BackfillCreate", request(&["customer_id", "meter", "from", "to", "mode"], asked)),
+        ("Backfill", answer(&shown, &[])),
+        ("BackfillPart", answer(&part, &[])),
     ]
 }
 
@@ -226,5 +274,5 @@ fn reservations() -> Vec<(&'static str, Value)> {
 
 /// Every schema by name.
 pub(super) fn all() -> Vec<(&'static str, Value)> {
-    [events(), corrections(), reservations()].concat()
+    [events(), corrections(), backfills(), reservations()].concat()
 }
