@@ -75,7 +75,7 @@ impl Access {
         };
         let outcome = self.auth.token(tenant, who, terms.of(), request, limits).await;
         if outcome.result.is_ok()
-            && let Err(error) = self.first_use(tenant, customer).await
+            && let Err(error) = Box::pin(self.first_use(tenant, customer)).await
         {
             return Outcome { limits: outcome.limits, result: Err(error) };
         }
@@ -124,7 +124,7 @@ impl Access {
         let held = terms.as_ref().map(Held::of).unwrap_or_default();
         let answer = self.auth.try_token(who, tenant, identified, held, scope).await?;
         if let Some(customer) = customer {
-            self.first_use(tenant, customer).await?;
+            Box::pin(self.first_use(tenant, customer)).await?;
         }
         Ok(answer)
     }

@@ -74,7 +74,7 @@ impl Access {
     /// Those of a commit.
     pub async fn first_uses(&self, tenant: &Tenant, customers: Vec<Id<id::Customer>>) -> Result<(), AdminError> {
         for customer in customers {
-            self.start_trials(tenant, customer).await?;
+            Box::pin(self.start_trials(tenant, customer)).await?;
         }
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Access {
             }
         };
         if fields.question.mode != Mode::Check {
-            self.start_trials(tenant, customer).await?;
+            Box::pin(self.start_trials(tenant, customer)).await?;
         }
         let lacks_scope = match &fields.scope {
             Some(scope) => !self.covers(tenant, customer, scope).await?,

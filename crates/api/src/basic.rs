@@ -154,8 +154,7 @@ fn form_decoded(half: &str) -> String {
 fn bearer(rest: &[u8]) -> Result<&str, AuthorizationError> {
     let text = std::str::from_utf8(rest).map_err(|_| AuthorizationError::NotAToken)?;
     let body = text.trim_end_matches('=');
-    let good =
-        |b: u8| matches!(b, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    let good = |b: u8| matches!(b, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
     if body.is_empty() || !body.bytes().all(good) {
         return Err(AuthorizationError::NotAToken);
     }

@@ -160,23 +160,22 @@ pub(crate) async fn wrap(State(app): State<App>, mut request: Request, next: Nex
         }
         Some(_) if fenced() => busy(),
         Some(_place) => {
-            // A handler that is dropped here has either not committed or its commit is carried out regardless.
-            let work = AssertUnwindSafe(async {
-                let answer = next.run(request).await;
-                // What it found done must be known to the next request too.
-                let is_open = terms.changes && !answer.status().is_server_error();
-                if is_open && app.auth.store.settle().await.is_err() { lost() } else { answer }
-            });
-            let work = work.catch_unwind();
-            let late = async {
-                read.0.notified().await;
-                tokio::time::sleep(terms.deadline).await;
-            };
+            // A future that is bound to a name before it is polled is held twice in this one, which is made anew for every
+            // request: hence none is. A handler that is dropped here has either not committed or its commit is carried out
+            // regardless.
             let outcome = tokio::select! {
                 // an answer that needs no wait needs no timer either
                 biased;
-                outcome = work => Some(outcome),
-                () = late => None,
+                outcome = AssertUnwindSafe(async {
+                    let answer = next.run(request).await;
+                    // What it found done must be known to the next request too.
+                    let is_open = terms.changes && !answer.status().is_server_error();
+                    if is_open && app.auth.store.settle().await.is_err() { lost() } else { answer }
+                }).catch_unwind() => Some(outcome),
+                () = async {
+                    read.0.notified().await;
+                    tokio::time::sleep(terms.deadline).await;
+                } => None,
             };
             match outcome {
                 // The lease may have ended meanwhile: then another process may know better.

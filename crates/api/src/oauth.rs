@@ -240,7 +240,7 @@ async fn introspected(
     if !wants_signature {
         return Ok(json_answer(StatusCode::OK, &members));
     }
-    let text = app.auth.sign_introspection(&parsed.tenant, caller, &members).await?;
+    let text = Box::pin(app.auth.sign_introspection(&parsed.tenant, caller, &members)).await?;
     let mut answer = json_answer(StatusCode::OK, &text);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(SIGNED_ANSWER));
     Ok(answer)

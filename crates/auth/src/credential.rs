@@ -342,7 +342,7 @@ impl Authenticator {
             return Ok(None);
         }
         let (salt, stored) = chosen.and_then(|c| c.hash.split_first_chunk::<16>()).unwrap_or((&[0; 16], &[]));
-        let computed = self.slow.run(text.to_owned(), *salt, ARGON2_COST).await?;
+        let computed = Box::pin(self.slow.run(text.to_owned(), *salt, ARGON2_COST)).await?;
         let matches = jose::constant_time_eq(&computed, stored) || (mutant::is("C01-any") && !stored.is_empty());
         match chosen {
             Some(credential) if matches => {

@@ -349,7 +349,7 @@ impl Auth {
             return Ok(None);
         }
         let generation = self.tenant_generation.load(Ordering::SeqCst);
-        let Some(tenant) = self.read_tenant(slug).await? else { return Ok(None) };
+        let Some(tenant) = Box::pin(self.read_tenant(slug)).await? else { return Ok(None) };
         let tenant = Arc::new(tenant);
         if let Ok(mut map) = self.tenants.write()
             && self.tenant_generation.load(Ordering::SeqCst) == generation
@@ -414,7 +414,7 @@ impl Auth {
         self.counters.client_misses.fetch_add(1, Ordering::Relaxed);
         let generation = self.client_generation.load(Ordering::SeqCst);
         let key = ClientKey(tenant, Arc::from(client_id));
-        let loaded = self.read_client(tenant, client_id).await?;
+        let loaded = Box::pin(self.read_client(tenant, client_id)).await?;
         match &loaded {
             Some(client) => self.clients.insert(key.clone(), Arc::clone(client)),
             None => self.unknown.insert(key.clone(), now.plus_seconds(UNKNOWN_SECONDS)),
@@ -458,7 +458,7 @@ impl Auth {
             return Ok(catalog);
         }
         let generation = self.catalogs.generation();
-        let catalog = Arc::new(self.read_catalog(tenant).await?);
+        let catalog = Arc::new(Box::pin(self.read_catalog(tenant)).await?);
         self.catalogs.put(tenant.id, Arc::clone(&catalog), generation);
         Ok(catalog)
     }

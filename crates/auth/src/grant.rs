@@ -234,7 +234,7 @@ impl Auth {
                 // One event a minute says enough about a client that keeps asking.
                 if self.limit_events.count(&who.client.id, Rate { limit: 1, window_s: 60, burst: 1 }, now).allowed {
                     let facts = serde_json::json!({"policy": "client", "enforced": enforce});
-                    self.announce_limit(tenant, &who.client, Type::RateLimitExceeded, facts).await?;
+                    Box::pin(self.announce_limit(tenant, &who.client, Type::RateLimitExceeded, facts)).await?;
                 }
                 if enforce {
                     return Err(OauthError::SlowDown { policy: "client", retry_after_seconds: verdict.reset_seconds });
@@ -304,7 +304,7 @@ impl Auth {
         }
         match grant {
             Grant::ClientCredentials => self.client_credentials(tenant, who, terms, request, limits).await,
-            Grant::RefreshToken => self.refresh(tenant, who, terms, request, limits).await,
+            Grant::RefreshToken => Box::pin(self.refresh(tenant, who, terms, request, limits)).await,
         }
     }
 
@@ -353,7 +353,7 @@ impl Auth {
         let mut refresh_token = None;
         if let Some(family) = family {
             let handle = self.with_entropy(new_handle);
-            batch = self.start_family(batch, &issue, family, handle).await?;
+            batch = Box::pin(self.start_family(batch, &issue, family, handle)).await?;
             refresh_token = Some(token_text(tenant, family, &handle, 0));
         }
         let answer = Answer { issued, granted: &granted, refresh_token };
@@ -428,7 +428,7 @@ impl Auth {
             loop {
                 let mut whole = batch.clone();
                 whole.steps.extend(charged.steps);
-                match self.store.commit(whole, Record::Issued(entry.clone())).await {
+                match Box::pin(self.store.commit(whole, Record::Issued(entry.clone()))).await {
                     Err(store::Error::Conflict(guard)) if charge.is_overtaken(guard) && tries < CHARGE_TRIES => {
                         tries = tries.saturating_add(1);
                         charged = charge.plan().await?;
@@ -439,7 +439,7 @@ impl Auth {
         } else if batch.steps.is_empty() {
             self.store.journal(entry).await?;
         } else {
-            self.store.commit(batch, Record::Issued(entry)).await?;
+            Box::pin(self.store.commit(batch, Record::Issued(entry))).await?;
         }
         Ok(TokenAnswer { access_token, expires_in: lifetime_seconds, scope: Arc::clone(&granted.scope), refresh_token })
     }
@@ -528,7 +528,7 @@ impl Auth {
         now: Timestamp,
     ) -> Result<(), OauthError> {
         let Some(quota) = client.settings.token_quota else { return Ok(()) };
-        let taken = self.quotas.take(&self.store, tenant.id, client.id, quota, now).await?;
+        let taken = Box::pin(self.quotas.take(&self.store, tenant.id, client.id, quota, now)).await?;
         if !taken.limits.policy.is_empty() {
             let separator = if limits.policy.is_empty() { "" } else { ", " };
             limits.policy = format!("{}{separator}{}", limits.policy, taken.limits.policy);
@@ -536,7 +536,7 @@ impl Auth {
         }
         for (window, percent) in &taken.passed {
             let facts = serde_json::json!({"policy": window, "percent": percent});
-            self.announce_limit(tenant, client, Type::QuotaThresholdReached, facts).await?;
+            Box::pin(self.announce_limit(tenant, client, Type::QuotaThresholdReached, facts)).await?;
         }
         match taken.refused {
             Some((policy, retry_after_seconds)) => {

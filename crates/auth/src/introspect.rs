@@ -91,7 +91,7 @@ impl Auth {
             return Ok(None);
         }
         if token.starts_with(ACCESS_TOKEN) {
-            return self.verify_opaque(tenant, token).await;
+            return Box::pin(self.verify_opaque(tenant, token)).await;
         }
         let digest = jose::hash::sha256(token.as_bytes());
         let keys = self.keys(tenant).await?;
@@ -151,7 +151,9 @@ impl Auth {
     /// The store's.
     pub async fn look(&self, tenant: &Tenant, caller: &Caller<'_>, token: &str) -> Result<Option<Seen>, OauthError> {
         let (what, client) = if token.starts_with(REFRESH_TOKEN) {
-            let Some((family, client)) = self.look_at_refresh(tenant, caller, token).await? else { return Ok(None) };
+            let Some((family, client)) = Box::pin(self.look_at_refresh(tenant, caller, token)).await? else {
+                return Ok(None);
+            };
             (What::Refresh(Box::new(family)), client)
         } else {
             let Some(verified) = self.verify_access_token(tenant, token).await? else { return Ok(None) };

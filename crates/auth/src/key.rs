@@ -321,7 +321,7 @@ impl Auth {
             return Ok(set);
         }
         let generation = self.keysets.generation();
-        let set = Arc::new(KeySet::load(self, tenant).await?);
+        let set = Arc::new(Box::pin(KeySet::load(self, tenant)).await?);
         self.keysets.put(tenant.id, Arc::clone(&set), generation);
         Ok(set)
     }

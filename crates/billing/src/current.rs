@@ -182,7 +182,7 @@ impl Currents {
             return Ok(Some(current));
         }
         let generation = self.generation.load(Ordering::SeqCst);
-        let Some(current) = read(&ground.store, tenant, customer).await? else { return Ok(None) };
+        let Some(current) = Box::pin(read(&ground.store, tenant, customer)).await? else { return Ok(None) };
         let current = Arc::new(current);
         if self.generation.load(Ordering::SeqCst) == generation {
             self.cache.insert((tenant, customer), Arc::clone(&current));

@@ -157,7 +157,7 @@ impl Definition {
     ///
     /// # Errors
     /// Every problem of its fields.
-    pub fn read(value: &Value, elsewhere: &[&str]) -> Result<Self, Vec<FieldProblem>> {
+    pub fn read(value: &Value, elsewhere: &[&'static str]) -> Result<Self, Vec<FieldProblem>> {
         let mut reader = Reader::new(value)?;
         for name in elsewhere {
             reader.is_given(name);
@@ -291,7 +291,7 @@ impl Definition {
     }
 }
 
-fn text(reader: &mut Reader<'_>, name: &str) -> Option<String> {
+fn text(reader: &mut Reader<'_>, name: &'static str) -> Option<String> {
     let text = reader.string(name).given()?;
     if text.chars().count() > MAX_TEXT || text.chars().any(char::is_control) {
         reader.refuse(name, "bad_value", format!("{name} takes up to {MAX_TEXT} characters, none of control"));
@@ -300,7 +300,7 @@ fn text(reader: &mut Reader<'_>, name: &str) -> Option<String> {
     Some(text)
 }
 
-fn choice<T: Copy>(reader: &mut Reader<'_>, name: &str, choices: &[(&str, T)], default: T) -> T {
+fn choice<T: Copy>(reader: &mut Reader<'_>, name: &'static str, choices: &[(&str, T)], default: T) -> T {
     let Some(text) = reader.string(name).given() else { return default };
     if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
         return *choice;
@@ -310,7 +310,7 @@ fn choice<T: Copy>(reader: &mut Reader<'_>, name: &str, choices: &[(&str, T)], d
     default
 }
 
-fn days(reader: &mut Reader<'_>, name: &str, most: i64, default: i64) -> u16 {
+fn days(reader: &mut Reader<'_>, name: &'static str, most: i64, default: i64) -> u16 {
     let days = reader.integer(name).given().unwrap_or(default);
     if !(0..=most).contains(&days) {
         reader.refuse(name, "out_of_range", format!("{name} takes 0 to {most} days"));
@@ -318,7 +318,7 @@ fn days(reader: &mut Reader<'_>, name: &str, most: i64, default: i64) -> u16 {
     u16::try_from(days).unwrap_or(0)
 }
 
-fn flag(reader: &mut Reader<'_>, name: &str) -> bool {
+fn flag(reader: &mut Reader<'_>, name: &'static str) -> bool {
     reader.boolean(name).given().unwrap_or(false)
 }
 
@@ -360,7 +360,7 @@ fn terms(reader: &mut Reader<'_>, is_free: bool) -> Option<Terms> {
     })
 }
 
-fn names(reader: &mut Reader<'_>, member: &str) -> Vec<String> {
+fn names(reader: &mut Reader<'_>, member: &'static str) -> Vec<String> {
     let names = reader.strings(member).given().unwrap_or_default();
     let is_name = |name: &String| (1..=200).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
     if names.len() > MAX_NAMES || !names.iter().all(is_name) {
@@ -370,7 +370,7 @@ fn names(reader: &mut Reader<'_>, member: &str) -> Vec<String> {
 }
 
 /// The objects of a list, each with its place; anything else is a problem.
-fn objects(reader: &mut Reader<'_>, member: &str, most: usize) -> Vec<(usize, Value)> {
+fn objects(reader: &mut Reader<'_>, member: &'static str, most: usize) -> Vec<(usize, Value)> {
     let Some(items) = reader.list(member).given() else { return Vec::new() };
     if items.len() > most {
         reader.refuse(member, "too_many", format!("{member} takes up to {most}"));

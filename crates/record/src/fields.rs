@@ -3,8 +3,6 @@
 //! Only shape is judged here; which values are good is for the products. A member that nobody asked for is a problem too, so
 //! that a misspelt name is never ignored silently.
 
-use std::collections::HashSet;
-
 use kernel::clock::Timestamp;
 use kernel::error::FieldProblem;
 use kernel::patch::Field;
@@ -17,7 +15,8 @@ const MAX_UNKNOWN: usize = 100;
 pub struct Reader<'a> {
     members: &'a Map<String, Value>,
     base: String,
-    read: HashSet<String>,
+    /// Few enough to be looked through.
+    read: Vec<&'static str>,
     problems: Vec<FieldProblem>,
 }
 
@@ -35,22 +34,22 @@ impl<'a> Reader<'a> {
 
     /// A reader over an object inside the body; `base` is the pointer of that object, for example `/rate_limit`.
     pub fn at(base: &str, members: &'a Map<String, Value>) -> Self {
-        Self { members, base: base.to_owned(), read: HashSet::new(), problems: Vec::new() }
+        Self { members, base: base.to_owned(), read: Vec::new(), problems: Vec::new() }
     }
 
     /// Whether a member is there with any value but null.
-    pub fn is_given(&mut self, name: &str) -> bool {
-        self.read.insert(name.to_owned());
+    pub fn is_given(&mut self, name: &'static str) -> bool {
+        self.read.push(name);
         self.members.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// A text.
-    pub fn string(&mut self, name: &str) -> Field<String> {
+    pub fn string(&mut self, name: &'static str) -> Field<String> {
         self.member(name, "a string", |value| value.as_str().map(str::to_owned))
     }
 
     /// A list of texts.
-    pub fn strings(&mut self, name: &str) -> Field<Vec<String>> {
+    pub fn strings(&mut self, name: &'static str) -> Field<Vec<String>> {
         match self.member(name, "an array of strings", Value::as_array) {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
@@ -59,7 +58,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Scopes: a list of texts, or one text in which they are separated by spaces as in RFC 6749 §3.3.
-    pub fn scopes(&mut self, name: &str) -> Field<Vec<String>> {
+    pub fn scopes(&mut self, name: &'static str) -> Field<Vec<String>> {
         let accepted = |value: &'a Value| (value.is_string() || value.is_array()).then_some(value);
         match self.member(name, "an array of strings or one space-separated string", accepted) {
             Field::Absent => Field::Absent,
@@ -73,17 +72,17 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number of 64 bits.
-    pub fn integer(&mut self, name: &str) -> Field<i64> {
+    pub fn integer(&mut self, name: &'static str) -> Field<i64> {
         self.member(name, "a whole number of 64 bits", Value::as_i64)
     }
 
     /// A truth value.
-    pub fn boolean(&mut self, name: &str) -> Field<bool> {
+    pub fn boolean(&mut self, name: &'static str) -> Field<bool> {
         self.member(name, "true or false", Value::as_bool)
     }
 
     /// An instant in RFC 3339.
-    pub fn time(&mut self, name: &str) -> Field<Timestamp> {
+    pub fn time(&mut self, name: &'static str) -> Field<Timestamp> {
         match self.string(name) {
             Field::Absent => Field::Absent,
             Field::Null => Field::Null,
@@ -99,18 +98,18 @@ impl<'a> Reader<'a> {
     }
 
     /// A list, its items as they are.
-    pub fn list(&mut self, name: &str) -> Field<Vec<Value>> {
+    pub fn list(&mut self, name: &'static str) -> Field<Vec<Value>> {
         self.member(name, "an array", |value| value.as_array().cloned())
     }
 
     /// Whether a member is there, `null` included.
-    pub fn has(&mut self, name: &str) -> bool {
-        self.read.insert(name.to_owned());
+    pub fn has(&mut self, name: &'static str) -> bool {
+        self.read.push(name);
         self.members.contains_key(name)
     }
 
     /// An object, whole.
-    pub fn object(&mut self, name: &str) -> Field<Map<String, Value>> {
+    pub fn object(&mut self, name: &'static str) -> Field<Map<String, Value>> {
         self.member(name, "an object", |value| value.as_object().cloned())
     }
 
@@ -127,7 +126,7 @@ impl<'a> Reader<'a> {
     /// All problems found, with one for each member that was never read.
     pub fn finish(mut self) -> Vec<FieldProblem> {
         let unknown: Vec<String> =
-            self.members.keys().filter(|name| !self.read.contains(*name)).take(MAX_UNKNOWN).cloned().collect();
+            self.members.keys().filter(|name| !self.read.contains(&name.as_str())).take(MAX_UNKNOWN).cloned().collect();
         for name in unknown.into_iter().filter(|_| !kernel::mutant::is("I02-unknown")) {
             self.refuse(&name, "unknown_field", "there is no field of this name here");
         }
@@ -139,8 +138,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one member, and notes a problem when it is neither `null` nor what is wanted.
-    fn member<T>(&mut self, name: &str, wanted: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Field<T> {
-        self.read.insert(name.to_owned());
+    fn member<T>(&mut self, name: &'static str, wanted: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Field<T> {
+        self.read.push(name);
         match self.members.get(name) {
             None => Field::Absent,
             Some(Value::Null) => Field::Null,

@@ -279,7 +279,7 @@ impl Store {
         self.0.shared.counters.reads.add(1);
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.ask(Ask::Rows(asks)).await,
-            Engine::Postgres(engine) => engine.read(asks).await,
+            Engine::Postgres(engine) => Box::pin(engine.read(asks)).await,
         }
     }
 
@@ -302,7 +302,7 @@ impl Store {
         self.count(entry.tenant);
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Journal(entry), false).await.map(|_| ()),
-            Engine::Postgres(engine) => engine.journal(entry).await,
+            Engine::Postgres(engine) => Box::pin(engine.journal(entry)).await,
         }
     }
 
@@ -345,7 +345,7 @@ impl Store {
         let tells = plan.tells();
         let seq = match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(Work::Batch(Box::new(plan)), reserved).await?,
-            Engine::Postgres(engine) => engine.commit(plan, reserved).await?,
+            Engine::Postgres(engine) => Box::pin(engine.commit(plan, reserved)).await?,
         };
         if tells {
             self.0.shared.told.send_modify(|count| *count = count.wrapping_add(1));
@@ -386,7 +386,7 @@ impl Store {
     pub async fn settle(&self) -> Result<(), Error> {
         match &self.0.engine {
             Engine::Sqlite(_) => Ok(()),
-            Engine::Postgres(engine) => engine.settle().await,
+            Engine::Postgres(engine) => Box::pin(engine.settle()).await,
         }
     }
 
@@ -561,7 +561,7 @@ impl Store {
         }
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.ask(Ask::Prepare(list.to_vec())).await.map(|_| ()),
-            Engine::Postgres(engine) => engine.prepare(list).await,
+            Engine::Postgres(engine) => Box::pin(engine.prepare(list)).await,
         }
     }
 
@@ -573,7 +573,7 @@ impl Store {
                 // a join that fails has nothing left to close
                 let _ = blocking(move || engine.close()).await;
             }
-            Engine::Postgres(engine) => engine.close().await,
+            Engine::Postgres(engine) => Box::pin(engine.close()).await,
         }
     }
 

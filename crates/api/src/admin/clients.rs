@@ -58,7 +58,7 @@ fn rate(reader: &mut Reader<'_>, problems: &mut Vec<FieldProblem>) -> Field<Rate
         Field::Absent => return Field::Absent,
     };
     let mut inner = Reader::at("/rate_limit", &members);
-    let number = |inner: &mut Reader<'_>, name: &str, default: i64| match inner.integer(name) {
+    let number = |inner: &mut Reader<'_>, name: &'static str, default: i64| match inner.integer(name) {
         Field::Value(n) => match u32::try_from(n) {
             Ok(n) if n <= 1_000_000_000 => n,
             _ => {
@@ -83,7 +83,7 @@ fn quota(reader: &mut Reader<'_>, problems: &mut Vec<FieldProblem>) -> Field<Tok
         Field::Absent => return Field::Absent,
     };
     let mut inner = Reader::at("/token_quota", &members);
-    let number = |inner: &mut Reader<'_>, name: &str| match inner.integer(name) {
+    let number = |inner: &mut Reader<'_>, name: &'static str| match inner.integer(name) {
         Field::Value(n) => match u32::try_from(n) {
             Ok(n) if n <= 1_000_000_000 => Some(n),
             _ => {

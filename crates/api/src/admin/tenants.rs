@@ -26,7 +26,7 @@ fn read(body: &Value) -> TenantFields {
         Err(problems) => return TenantFields { problems, ..TenantFields::default() },
     };
     let disabled = reader.boolean("disabled").given();
-    let mut text = |name: &str| reader.string(name).given();
+    let mut text = |name: &'static str| reader.string(name).given();
     let (slug, name, kind) = (text("slug"), text("name"), text("kind"));
     TenantFields { problems: reader.finish(), slug, name, kind, disabled }
 }
@@ -117,7 +117,7 @@ pub(super) async fn update_limits(ask: &Ask) -> Result<Reply, Problem> {
         Field::Value(members) => {
             let mut part = Reader::at("/client", &members);
             let current = ask.app.auth.default_rate(&ask.tenant);
-            let mut number = |name: &str, low: i64, high: i64, now: u32| match part.integer(name) {
+            let mut number = |name: &'static str, low: i64, high: i64, now: u32| match part.integer(name) {
                 Field::Absent => now,
                 Field::Value(n) if (low..=high).contains(&n) => u32::try_from(n).unwrap_or(0),
                 _ => {

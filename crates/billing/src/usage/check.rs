@@ -203,7 +203,7 @@ pub(super) fn ttl(reader: &mut Reader<'_>) -> i64 {
 }
 
 /// A decimal number, written as a text so that no digit is lost.
-pub(super) fn quantity(reader: &mut Reader<'_>, name: &str) -> Option<Decimal> {
+pub(super) fn quantity(reader: &mut Reader<'_>, name: &'static str) -> Option<Decimal> {
     let text = reader.string(name).given()?;
     Decimal::parse_value(&text)
         .map_err(|error| reader.refuse(name, "bad_value", format!("{name} is {error}; write it as a text")))
@@ -398,7 +398,7 @@ impl Billing {
                 let direct = Direct { meter: meter.key.clone(), quantity: *quantity };
                 let id = key.map_or_else(|| self.ground.store.new_commit_id().to_string(), str::to_owned);
                 let event = consumption(customer, meter, (format!("bastionary:check/{}", reporter.actor), id), &direct);
-                let plan = self.plan_direct(tenant, reporter, event, &direct).await?;
+                let plan = Box::pin(self.plan_direct(tenant, reporter, event, &direct)).await?;
                 match plan.value {
                     Outcome::Accepted => {
                         counted.used = asked;

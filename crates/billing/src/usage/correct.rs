@@ -52,7 +52,7 @@ impl CorrectionFields {
     /// All problems of all fields.
     pub fn read(body: &Value) -> Result<Self, Vec<FieldProblem>> {
         let mut reader = Reader::new(body)?;
-        let mut text = |name: &str| {
+        let mut text = |name: &'static str| {
             let given = reader.string(name).given();
             if given.as_ref().is_none_or(|text| text.is_empty() || text.chars().count() > 1_024) {
                 reader.refuse(name, "required", format!("{name} takes 1 to 1024 characters"));

@@ -3,6 +3,7 @@
 mod admin;
 mod apis;
 mod audit;
+mod backfill;
 mod backup;
 mod body;
 mod clients;

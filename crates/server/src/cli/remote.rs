@@ -15,6 +15,9 @@ use crate::outbound::{Answer, Flow, Message, Outbound, encoded, form};
 /// Where `serve` and `dev` listen when nothing else is said.
 const HERE: &str = "http://127.0.0.1:8080";
 
+/// Refused events of a request that are named.
+const NAMED: usize = 10;
+
 /// Which server, and who asks.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Remote {
@@ -284,6 +287,10 @@ fn problem(answer: &Answer) -> Failure {
         if error.get("parameter").is_none() {
             why.push(format!("{}: {}", part("pointer"), part("detail")));
         }
+    }
+    for rejected in body.get("rejected").and_then(Value::as_array).into_iter().flatten().take(NAMED) {
+        let part = |name: &str| rejected.get(name).and_then(Value::as_str).unwrap_or_default();
+        why.push(format!("{}: {}: {}", part("id"), part("code"), part("detail")));
     }
     why.retain(|line| !line.is_empty());
     let mut remedy = Vec::new();

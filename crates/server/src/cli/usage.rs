@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use http::{HeaderName, Method};
 use serde_json::{Map, Value, json};
 
+use super::backfill;
 use super::remote::{Remote, read_text};
 use super::shape::{Shape, print};
 use crate::failure::{Exit, Failure};
@@ -93,6 +94,11 @@ enum Verb {
         /// Why
         #[arg(long)]
         reason: String,
+    },
+    /// Bring usage of the past
+    Backfill {
+        #[command(subcommand)]
+        verb: backfill::Verb,
     },
     /// Show how much a customer used of a meter
     #[command(
@@ -228,6 +234,10 @@ fn json_of(text: &str) -> Result<Value, Failure> {
 impl Usage {
     pub(crate) async fn carry_out(self) -> Result<Exit, Failure> {
         let Self { remote, output, verb } = self;
+        let verb = match verb {
+            Verb::Backfill { verb } => return verb.carry_out(&remote, output).await,
+            verb => verb,
+        };
         let list = match &verb {
             Verb::Events { limit } => Some(("/api/usage/events", *limit, &EVENT[..])),
             Verb::Rejections { limit } => Some(("/api/usage/rejections", *limit, &REJECTION[..])),
@@ -317,7 +327,9 @@ fn call(verb: Verb) -> Result<Call, Failure> {
             Call::post("usage:write", &reservation(&id, "/commit"), &given([("quantity", text(quantity))]))
         }
         Verb::Release { id } => Call::of("usage:write", Method::POST, reservation(&id, "/release"), &RESERVATION),
-        Verb::Events { .. } => Call::of("billing:read", Method::GET, "/api/usage/events".to_owned(), &EVENT),
+        Verb::Events { .. } | Verb::Backfill { .. } => {
+            Call::of("billing:read", Method::GET, "/api/usage/events".to_owned(), &EVENT)
+        }
         Verb::Rejections { .. } => {
             Call::of("billing:read", Method::GET, "/api/usage/rejections".to_owned(), &REJECTION)
         }
