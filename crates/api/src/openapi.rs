@@ -197,10 +197,18 @@ fn responses(route: &Route) -> Value {
     refuse(401, !route.public);
     refuse(403, route.scope.is_some());
     // The query of a proof names a leaf or a size, and others a customer, as a path names an object.
-    let names_object =
-        ["getAuditProof", "check", "correctUsage", "reserveUsage", "listUsageEvents", "listUsageRejections", "listBackfills", "createBackfill"]
-            .contains(&route.operation_id)
-            || route.query.contains(&"customer_id");
+    let names_object = [
+        "getAuditProof",
+        "check",
+        "correctUsage",
+        "reserveUsage",
+        "listUsageEvents",
+        "listUsageRejections",
+        "listBackfills",
+        "createBackfill",
+    ]
+    .contains(&route.operation_id)
+        || route.query.contains(&"customer_id");
     refuse(404, in_path || route.default_tenant_only || names_object);
     refuse(409, route.idempotent);
     refuse(412, route.conditional && route.idempotent);

@@ -8,7 +8,7 @@ use record::plan::AdminError;
 use serde_json::{Value, json};
 
 use super::customers::{corrupt, cut, missing, one_more};
-use super::usage::{MOST_TRIES, foreign, form, headers, rejected, refused_together, reporter, unreadable};
+use super::usage::{MOST_TRIES, foreign, form, headers, refused_together, rejected, reporter, unreadable};
 use super::{Ask, Reply, change};
 use crate::problem::{Problem, from_admin};
 
@@ -66,7 +66,8 @@ pub(super) async fn part(ask: &Ask) -> Result<Reply, Problem> {
         let plan = match staged.map_err(|error| from_admin(&error))? {
             Staged::Kept(plan) => plan,
             Staged::Refused(list) => {
-                let id = |index: usize| part.events.get(index).and_then(|event| event.as_ref().ok()).map(|one| &*one.id);
+                let id =
+                    |index: usize| part.events.get(index).and_then(|event| event.as_ref().ok()).map(|one| &*one.id);
                 let list = list.iter().map(|(index, why)| rejected(*index, id(*index).unwrap_or_default(), why));
                 return Err(refused_together(StatusCode::UNPROCESSABLE_ENTITY, &list.collect::<Vec<_>>()));
             }

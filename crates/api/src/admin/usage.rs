@@ -205,7 +205,9 @@ pub(super) async fn ingest(ask: &Ask) -> Result<Reply, Problem> {
 pub(super) async fn foreign(ask: &Ask) -> Result<(), Problem> {
     match reporter(ask).await?.own {
         None => Ok(()),
-        Some(_) => Err(Problem::not_found("a client that acts for a customer finds nothing here; it reads its usage with /api/usage/query")),
+        Some(_) => Err(Problem::not_found(
+            "a client that acts for a customer finds nothing here; it reads its usage with /api/usage/query",
+        )),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Method;
+use kernel::decimal::Decimal;
 use serde_json::{Value, json};
 use testkit::SeededEntropy;
 
@@ -23,6 +24,14 @@ fn past(kind: &str, id: &str, at: &str, data: Value) -> Value {
 
 fn tokens(id: &str, at: &str, n: &str) -> Value {
     past("tokens", id, at, json!({"n": n}))
+}
+
+fn number(text: &str) -> Decimal {
+    Decimal::parse(text).unwrap()
+}
+
+fn hundredths(count: u64) -> Decimal {
+    Decimal::from_units(i128::from(count) * 10_000_000_000)
 }
 
 impl Counter {
@@ -329,19 +338,19 @@ on_both_engines! {
             for hour in counter.shop.get(&path).await["data"].as_array().unwrap() {
                 let start = hour["start"].as_str().unwrap();
                 let sum: u64 = live.values().filter(|(at, _)| minute(*at)[..13] == start[..13]).map(|(_, value)| value).sum();
-                assert_eq!((hour["value"].as_str().unwrap().parse::<f64>().unwrap() * 100.0).round(), f64::from(u32::try_from(sum).unwrap()), "round {round}, {start}");
+                assert_eq!(number(hour["value"].as_str().unwrap()), hundredths(sum), "round {round}, {start}");
             }
             let total: u64 = live.values().map(|(_, value)| value).sum();
             let found = counter.total("tokens", (&minute(0), &minute(180))).await;
-            assert_eq!((found.parse::<f64>().unwrap() * 100.0).round(), f64::from(u32::try_from(total).unwrap()), "round {round}");
+            assert_eq!(number(&found), hundredths(total), "round {round}");
         }
         // a counter says what the query of its window says: nothing else fits into what is left of it
         for hour in ["09", "10", "11"] {
             let over = (format!("2026-06-01T{hour}:00:00Z"), format!("2026-06-01T{hour}:59:59Z"));
-            let used: f64 = counter.total("tokens", (&over.0, &over.1)).await.parse().unwrap();
-            let left = 2.5 - used;
-            let more = |id: &str, n: f64| tokens(&format!("{hour}-{id}"), &over.0, &format!("{n:.2}"));
-            counter.one(&more("much", left + 0.01)).await.expect(409);
+            let used = number(&counter.total("tokens", (&over.0, &over.1)).await);
+            let left = hundredths(250).checked_sub(used).unwrap();
+            let more = |id: &str, n: Decimal| tokens(&format!("{hour}-{id}"), &over.0, &n.to_string());
+            counter.one(&more("much", left.checked_add(hundredths(1)).unwrap())).await.expect(409);
             counter.one(&more("all", left)).await.expect(200);
         }
     }

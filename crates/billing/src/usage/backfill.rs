@@ -105,7 +105,7 @@ impl BackfillFields {
     /// All problems of all fields.
     pub fn read(body: &Value) -> Result<Self, Vec<FieldProblem>> {
         let mut reader = Reader::new(body)?;
-        let mut text = |name: &str| {
+        let mut text = |name: &'static str| {
             let given = reader.string(name).given();
             if given.as_ref().is_none_or(String::is_empty) {
                 reader.refuse(name, "required", format!("{name} must be there"));
@@ -117,7 +117,7 @@ impl BackfillFields {
         if mode.is_none() {
             reader.refuse("mode", "bad_value", "mode takes add or replace");
         }
-        let mut instant = |name: &str| {
+        let mut instant = |name: &'static str| {
             let given = reader.time(name).given();
             if given.is_none() {
                 reader.refuse(name, "required", format!("{name} must be an instant"));
@@ -453,7 +453,10 @@ impl Billing {
             return Ok(Err(rejection));
         }
         if !backfill.over.contains(at) {
-            return invalid(format!("`time` lies outside of the backfill, {} to {}", backfill.over.start, backfill.over.end));
+            return invalid(format!(
+                "`time` lies outside of the backfill, {} to {}",
+                backfill.over.start, backfill.over.end
+            ));
         }
         let mut is_counted = false;
         for metered in self.metering(tenant).await?.of_type(&event.event_type) {

@@ -10,8 +10,7 @@ use super::shape::{Shape, print};
 use crate::failure::{Exit, Failure};
 use crate::outbound::encoded;
 
-const COLUMNS: [&str; 9] =
-    ["id", "customer_id", "meter", "from", "to", "mode", "state", "events", "updated_at"];
+const COLUMNS: [&str; 9] = ["id", "customer_id", "meter", "from", "to", "mode", "state", "events", "updated_at"];
 const UPLOADED: [&str; 3] = ["backfill_id", "parts", "events"];
 /// Most bytes of one part; a request takes 1 MiB.
 const PART_BYTES: usize = 1_048_576;
@@ -106,7 +105,8 @@ async fn upload(session: &Session, id: &str, text: &str) -> Result<Value, Failur
         let body = Some(("application/x-ndjson", part.into_bytes()));
         let path = path(id, &format!("/parts?number={number}"));
         let answer = session.send(Method::POST, &path, body, Vec::new()).await;
-        let answer = answer.map_err(|failure| Failure { what: format!("part {number}: {}", failure.what), ..failure })?;
+        let answer =
+            answer.map_err(|failure| Failure { what: format!("part {number}: {}", failure.what), ..failure })?;
         events = events.saturating_add(answer.unwrap_or_default().get("events").and_then(Value::as_u64).unwrap_or(0));
     }
     Ok(json!({"backfill_id": id, "parts": number, "events": events}))

@@ -1,6 +1,7 @@
 //! The completion of a backfill: its events count, and what it replaces does not, in one commit.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use kernel::clock::BusinessTime;
 use kernel::decimal::Decimal;
@@ -17,13 +18,14 @@ use crate::aggregate::Moment;
 use crate::cloudevent::MAX_LATE_DAYS;
 use crate::current::Current;
 use crate::directory::Billing;
+use crate::meter::Meter;
 use crate::rejection::{Code, Rejection};
 use crate::sample::{Measure, select};
 use crate::sql;
 use crate::window::Window;
 
 use super::super::correct::{MAX_REFOLDED, number};
-use super::super::counter::adds;
+use super::super::counter::{Counter, adds};
 use super::super::list::Stored;
 use super::super::metering::Metering;
 use super::super::series::Fresh;
@@ -52,6 +54,9 @@ struct Move {
     measures: Vec<Option<Measure>>,
     is_new: bool,
 }
+
+/// What moves in one window, and what each counts there.
+type Uses<'m> = Vec<(&'m Move, &'m Measure)>;
 
 /// What is found out about the events of a backfill.
 #[derive(Default)]
@@ -117,9 +122,11 @@ impl Billing {
             ..before.clone()
         };
         let version = current.customer.standing_version;
-        let mut batch = after
-            .end(Batch::new(), tenant)
-            .expect(1, &sql::CUSTOMER_AS_READ, params![tenant.id, before.customer, version]);
+        let mut batch = after.end(Batch::new(), tenant).expect(
+            1,
+            &sql::CUSTOMER_AS_READ,
+            params![tenant.id, before.customer, version],
+        );
         batch = self.recounted(batch, tenant, reporter, (&current, &metering), (&before, &found)).await?;
         batch = found.fresh.write(batch).expect(1, &sql::USAGE_NUMBERS, params![tenant.id, before.events]);
         let place = params![
@@ -136,9 +143,8 @@ impl Billing {
             batch = batch.expect(replaced, &sql::USAGE_REPLACE, [place, params![id]].concat());
         }
         let key = params![tenant.id, id, reporter.at];
-        batch = batch
-            .expect(found.restored, &sql::USAGE_RESTORE, key.clone())
-            .expect(found.filled, &sql::USAGE_FILL, key);
+        batch =
+            batch.expect(found.restored, &sql::USAGE_RESTORE, key.clone()).expect(found.filled, &sql::USAGE_FILL, key);
         batch = after.forget(batch, tenant);
         let object = ("usage_backfill", &*id.to_string());
         let states = (Some(json!({"state": before.state.name()})), Some(after.view()));
@@ -188,7 +194,8 @@ impl Billing {
                         }
                     }
                     Some(_) => {
-                        let detail = format!("an event with the id {event_id} and this source came before, with other content");
+                        let detail =
+                            format!("an event with the id {event_id} and this source came before, with other content");
                         found.bad.push((place, event_id.clone(), Rejection::new(Code::EventConflict, detail)));
                     }
                 }
@@ -269,7 +276,7 @@ impl Billing {
         for (place, metered) in metering.of_type(&backfill.event_type).iter().enumerate() {
             for feature in &metered.features {
                 let Some(granted) = allowance(&standing, feature).copied() else { continue };
-                let mut windows: BTreeMap<i64, (Window, Vec<(&Move, &Measure)>)> = BTreeMap::new();
+                let mut windows: BTreeMap<i64, (Window, Uses<'_>)> = BTreeMap::new();
                 for one in &found.moves {
                     let Some(measure) = one.measures.get(place).and_then(Option::as_ref) else { continue };
                     let window = window(&granted, one.at, &current.payer.zone);
@@ -280,34 +287,14 @@ impl Billing {
                     }
                 }
                 let granted = Allowance { overage: Overage::Allow, ..granted };
-                for (window, moves) in windows.into_values() {
+                for (window, uses) in windows.into_values() {
                     let which = (feature, &metered.meter);
                     let mut counter = self.counter(tenant, backfill.customer, which, (granted, window), now).await?;
-                    let is_done = if adds(&metered.meter) {
-                        let change = moves.iter().try_fold(Decimal::ZERO, |sum, (one, measure)| {
-                            let value = number(Some(measure));
-                            if one.is_new { sum.checked_add(value) } else { sum.checked_sub(value) }
-                        });
-                        change.is_some_and(|change| counter.adjust(change))
-                    } else if moves.iter().all(|(one, _)| one.is_new) {
-                        moves.iter().all(|(one, measure)| {
-                            counter.next(measure, one.at).is_ok_and(|next| counter.take(next).is_ok())
-                        })
-                    } else {
-                        let meter = &metered.meter;
-                        let count = |stored: &Stored| {
-                            if found.replaced.contains(&stored.sequence) { None } else { stored.measure(meter) }
-                        };
-                        let state = self.refold(tenant, backfill.customer, (meter, window), count).await?;
-                        let mut state = state.ok_or_else(too_many)?;
-                        let is_folded = moves.iter().filter(|(one, _)| one.is_new).all(|(one, measure)| {
-                            let moment = Moment { at: one.at, sequence: one.received };
-                            state.fold(window, moment, measure).is_ok()
-                        });
-                        is_folded && counter.replace(state)
-                    };
+                    let place = (backfill.customer, &metered.meter, window);
+                    let is_done = self.counted(tenant, place, &mut counter, (&uses, &found.replaced)).await?;
                     if !is_done {
-                        let detail = format!("what {} comes to with this backfill cannot be counted", metered.meter.key);
+                        let detail =
+                            format!("what {} comes to with this backfill cannot be counted", metered.meter.key);
                         return Err(AdminError::State(detail));
                     }
                     batch = counter.steps(batch, tenant, &self.ground)?;
@@ -315,6 +302,36 @@ impl Billing {
             }
         }
         Ok(batch)
+    }
+
+    /// Takes what moves into the counter of a window; `false` when it cannot be counted.
+    async fn counted(
+        &self,
+        tenant: &Tenant,
+        (customer, meter, window): (Id<id::Customer>, &Arc<Meter>, Window),
+        counter: &mut Counter,
+        (uses, replaced): (&Uses<'_>, &HashSet<i64>),
+    ) -> Result<bool, AdminError> {
+        if adds(meter) {
+            let change = uses.iter().try_fold(Decimal::ZERO, |sum, (one, measure)| {
+                let value = number(Some(measure));
+                if one.is_new { sum.checked_add(value) } else { sum.checked_sub(value) }
+            });
+            return Ok(change.is_some_and(|change| counter.adjust(change)));
+        }
+        if uses.iter().all(|(one, _)| one.is_new) {
+            let mut uses = uses.iter();
+            return Ok(
+                uses.all(|(one, measure)| counter.next(measure, one.at).is_ok_and(|next| counter.take(next).is_ok()))
+            );
+        }
+        let left = |stored: &Stored| if replaced.contains(&stored.sequence) { None } else { stored.measure(meter) };
+        let mut state = self.refold(tenant, customer, (meter, window), left).await?.ok_or_else(too_many)?;
+        let is_folded = uses.iter().filter(|(one, _)| one.is_new).all(|(one, measure)| {
+            let moment = Moment { at: one.at, sequence: one.received };
+            state.fold(window, moment, measure).is_ok()
+        });
+        Ok(is_folded && counter.replace(state))
     }
 }
 
