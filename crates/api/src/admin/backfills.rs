@@ -39,10 +39,15 @@ pub(super) async fn create(ask: &Ask) -> Result<Reply, Problem> {
     })
 }
 
-pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
+/// The backfill that the path names.
+async fn held(ask: &Ask) -> Result<Backfill, Problem> {
     foreign(ask).await?;
     let found = ask.app.billing.backfill(&ask.tenant, backfill_id(ask)?).await;
-    Ok(view(&found.map_err(|error| from_admin(&error))?))
+    found.map_err(|error| from_admin(&error))
+}
+
+pub(super) async fn get(ask: &Ask) -> Result<Reply, Problem> {
+    Ok(view(&held(ask).await?))
 }
 
 /// The number of the part that the query names.
@@ -54,8 +59,7 @@ fn number(ask: &Ask) -> Result<i64, Problem> {
 }
 
 pub(super) async fn part(ask: &Ask) -> Result<Reply, Problem> {
-    foreign(ask).await?;
-    let (id, number) = (backfill_id(ask)?, number(ask)?);
+    let (id, number) = (held(ask).await?.id, number(ask)?);
     let events = cloudevent::read(form(ask)?, headers(&ask.headers), &ask.raw).map_err(unreadable)?;
     let customers = ask.app.access.subjects(&ask.tenant, &events).await.map_err(corrupt)?;
     let reporter = reporter(ask).await?;

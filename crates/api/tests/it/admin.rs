@@ -270,7 +270,7 @@ on_both_engines! {
         let with = objects(&world).await;
         let mut changes: Vec<&Route> = ROUTES.iter().filter(|r| r.audit.is_some()).collect();
         // A family must still live when it is ended; what others still need goes last.
-        let order = ["deleteTokenFamily", "", "deleteScope", "deleteApi", "deleteSecret", "deleteClient", "deleteWebhook", "deleteFeature", "deleteCustomer"];
+        let order = ["deleteTokenFamily", "", "archiveMeter", "deleteScope", "deleteApi", "deleteSecret", "deleteClient", "deleteWebhook", "deleteFeature", "deleteCustomer"];
         changes.sort_by_key(|r| order.iter().position(|name| *name == r.operation_id).unwrap_or(1));
         for route in changes {
             let mut before = actions(&world).await;
