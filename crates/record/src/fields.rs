@@ -290,6 +290,7 @@ mod tests {
             let body = serde_json::from_str(&text).unwrap_or_else(|_| json!({ name: text }));
             if let Ok(mut reader) = Reader::new(&body) {
                 for member in body.as_object().unwrap().keys() {
+                    let member: &'static str = Box::leak(member.clone().into_boxed_str());
                     let _ = (reader.string(member), reader.scopes(member), reader.strings(member));
                     let _ = (reader.integer(member), reader.boolean(member), reader.time(member), reader.object(member));
                 }
