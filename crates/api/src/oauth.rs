@@ -182,7 +182,7 @@ pub async fn token(State(app): State<App>, request: Request) -> Response {
                 text.push('"');
             }
             text.push('}');
-            let mut response = json_answer(StatusCode::OK, &text);
+            let mut response = json_answer(StatusCode::OK, text);
             limit_headers(&mut response, &outcome.limits);
             response
         }
@@ -234,14 +234,22 @@ async fn introspected(
     let token = token.ok_or(OauthError::InvalidRequest("token is missing".into()))?;
     let members = app.access.introspect(&parsed.tenant, caller, token).await?;
     let wants_signature = parsed.headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).any(|list| {
-        let name = |range: &str| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(SIGNED_ANSWER);
-        list.split(',').any(name)
+        list.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(SIGNED_ANSWER));
+            // RFC 9110 §12.4.2: a weight of 0 means "not acceptable"
+            let is_refused = |part: &str| {
+                let weight = part.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+                weight.is_some_and(|(_, weight)| weight.trim().bytes().all(|byte| matches!(byte, b'0' | b'.')))
+            };
+            is_named && !parts.any(is_refused)
+        })
     });
     if !wants_signature {
-        return Ok(json_answer(StatusCode::OK, &members));
+        return Ok(json_answer(StatusCode::OK, members));
     }
     let text = Box::pin(app.auth.sign_introspection(&parsed.tenant, caller, &members)).await?;
-    let mut answer = json_answer(StatusCode::OK, &text);
+    let mut answer = json_answer(StatusCode::OK, text);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(SIGNED_ANSWER));
     Ok(answer)
 }

@@ -79,12 +79,12 @@ pub fn transport(status: StatusCode, description: &str, pages: &ErrorPages) -> R
 /// An error answer with any code of the closed set.
 pub fn body(status: StatusCode, code: &str, description: &str, pages: &ErrorPages) -> Response {
     let uri = format!("{}/errors/{code}", pages.0);
-    json_answer(status, &json!({"error": code, "error_description": description, "error_uri": uri}).to_string())
+    json_answer(status, json!({"error": code, "error_description": description, "error_uri": uri}).to_string())
 }
 
 /// A JSON answer that must not be stored (RFC 6749 §5.1).
-pub fn json_answer(status: StatusCode, text: &str) -> Response {
-    let mut answer = Response::new(Body::from(text.to_owned()));
+pub fn json_answer(status: StatusCode, text: String) -> Response {
+    let mut answer = Response::new(Body::from(text));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -48,6 +48,10 @@ pub enum Condition {
     FdExhausted,
     /// Requests were refused because too many are being carried out.
     Shedding,
+    /// Events wait too long before they become messages to the endpoints that ask for them.
+    OutboxBacklog,
+    /// An endpoint was paused because nothing arrived for days.
+    WebhookPaused,
     /// A job has failed many times in a row.
     JobParked,
     /// The served certificate ends soon.
@@ -56,7 +60,7 @@ pub enum Condition {
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Draining,
         Self::NoActiveKey,
         Self::JournalStalled,
@@ -67,6 +71,8 @@ impl Condition {
         Self::AuditCheckpointLate,
         Self::FdExhausted,
         Self::Shedding,
+        Self::OutboxBacklog,
+        Self::WebhookPaused,
         Self::JobParked,
         Self::CertificateExpiring,
     ];
@@ -84,6 +90,8 @@ impl Condition {
             Self::AuditCheckpointLate => "audit_checkpoint_late",
             Self::FdExhausted => "fd_exhausted",
             Self::Shedding => "shedding",
+            Self::OutboxBacklog => "outbox_backlog",
+            Self::WebhookPaused => "webhook_paused",
             Self::JobParked => "job_parked",
             Self::CertificateExpiring => "certificate_expiring",
         }

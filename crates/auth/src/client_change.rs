@@ -613,9 +613,13 @@ impl Auth {
         let catalog = self.read_catalog(tenant).await?;
         let mut problems = std::mem::take(&mut fields.problems);
         let mut client = Client::clone(&current);
-        if !matches!(fields.client_id, Field::Absent) || fields.client_secret.is_some() {
+        let is_given = [
+            ("client_id", !matches!(fields.client_id, Field::Absent)),
+            ("client_secret", fields.client_secret.is_some()),
+        ];
+        for (name, _) in is_given.into_iter().filter(|(_, is_given)| *is_given) {
             let detail = "client_id and client_secret cannot be changed; add a secret at …/secrets";
-            problems.push(FieldProblem::new("client_id", "read_only", detail));
+            problems.push(FieldProblem::new(name, "read_only", detail));
         }
         std::mem::take(&mut fields.expiry).apply_optional(&mut client.expires_at);
         customer(&mut problems, &fields.customer_id, &mut client.customer);

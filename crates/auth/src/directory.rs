@@ -214,7 +214,7 @@ pub struct Auth {
     tenants: RwLock<HashMap<String, Arc<Tenant>>>,
     tenant_generation: AtomicU64,
     clients: Cache<ClientKey, Arc<Client>>,
-    client_generation: AtomicU64,
+    pub(crate) client_generation: AtomicU64,
     unknown: Cache<ClientKey, Timestamp>,
 }
 

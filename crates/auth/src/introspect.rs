@@ -1,7 +1,8 @@
 //! What a presented token is worth: introspection (RFC 7662) and the admin API's own bearer check (RFC 9068 §4).
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
@@ -33,7 +34,7 @@ pub const INACTIVE: &str = "{\"active\":false}";
 pub const MAX_TOKEN_BYTES: usize = 16_384;
 
 /// A token whose signature (or row) is good; whether it is still alive is asked at every use.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Verified {
     /// Its claims.
     pub claims: Presented,
@@ -42,6 +43,8 @@ pub struct Verified {
     /// The introspection answer while it is alive, written once: what is asked most often is not built anew.
     answer: Box<str>,
     kid: Option<String>,
+    /// Its client when it was last looked for, while no client has changed since.
+    owner: Mutex<Option<(u64, Arc<Client>)>>,
 }
 
 impl Verified {
@@ -138,10 +141,26 @@ impl Auth {
         if !fresh(token, now) || tenant.disabled_at.is_some() {
             return Ok(None);
         }
-        let Some(client) = self.client(tenant.id, &token.claims.client_id).await? else { return Ok(None) };
+        let Some(client) = self.owner(tenant, token).await? else { return Ok(None) };
         let allowed = self.denials.allows(tenant.id, &client, &token.jti) || mutant::is("S-18-unrevoked");
         let good = (client.status(now) == Status::Active || mutant::is("C04-alive")) && allowed;
         Ok(good.then_some(client))
+    }
+
+    /// The client of a token; one that was found before is found again without a look into the cache of clients.
+    async fn owner(&self, tenant: &Tenant, token: &Verified) -> Result<Option<Arc<Client>>, store::Error> {
+        // taken before the client is looked for: with what changes meanwhile it is too low
+        let generation = self.client_generation.load(Ordering::SeqCst);
+        let known = token.owner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((since, client)) = known
+            && since == generation
+        {
+            return Ok(Some(client));
+        }
+        let client = self.client(tenant.id, &token.claims.client_id).await?;
+        let known = client.clone().map(|client| (generation, client));
+        *token.owner.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(client)
     }
 
     /// Finds a token that a caller may see and that is alive, as far as the standing of its client's customer does not
@@ -287,15 +306,24 @@ struct RefreshAnswer {
 }
 
 impl RefreshAnswer {
-    fn members(&self, client: &Client, scope: &str) -> Value {
+    fn members(&self, client: &Client) -> Value {
         let family = &self.family;
         let audience: Vec<&str> = family.audience.split(' ').collect();
         json!({
             "active": true, "iss": &*self.issuer, "client_id": &*client.client_id, "sub": &*client.client_id,
-            "scope": scope, "aud": if let [one] = audience.as_slice() { json!(one) } else { json!(audience) },
+            "aud": if let [one] = audience.as_slice() { json!(one) } else { json!(audience) },
             "exp": family.idle_deadline.min(family.absolute_deadline).as_seconds(),
             "iat": family.created_at.as_seconds(), "token_type": "refresh_token", "tenant": &*self.tenant,
         })
+    }
+}
+
+/// Says which scopes are left; nothing when none is (RFC 6749 §3.3: a scope has at least one name).
+fn set_scope(members: &mut Map<String, Value>, scope: &str) {
+    if scope.is_empty() {
+        members.remove("scope");
+    } else {
+        members.insert("scope".to_owned(), Value::from(scope));
     }
 }
 
@@ -318,8 +346,9 @@ impl Seen {
             What::Refresh(answer) => {
                 let kept = |scope: &&str| gate.leaves(scope, || requires(scope));
                 let left: Vec<&str> = answer.family.scope.split(' ').filter(kept).collect();
-                let mut members = answer.members(&self.client, &left.join(" "));
+                let mut members = answer.members(&self.client);
                 if let Value::Object(members) = &mut members {
+                    set_scope(members, &left.join(" "));
                     gate.renew(members);
                 }
                 return Ok(members.to_string());
@@ -334,7 +363,7 @@ impl Seen {
             serde_json::from_str(&token.answer).map_err(|error| OauthError::Internal(Some(Box::new(error))))?;
         if !is_whole {
             let left: Vec<&str> = token.claims.scope.split(' ').filter(kept).collect();
-            members.insert("scope".to_owned(), Value::from(left.join(" ")));
+            set_scope(&mut members, &left.join(" "));
         }
         gate.renew(&mut members);
         Ok(Value::Object(members).to_string())
@@ -392,7 +421,7 @@ fn read_claims(tenant: &Tenant, payload: &[u8], kid: Option<String>) -> Option<A
     // The claims set is an object, as its parsing has shown: its members go on where the answer begins.
     let members = std::str::from_utf8(payload).ok()?.trim().strip_prefix('{')?;
     let answer = format!("{{\"active\":true,\"token_type\":\"Bearer\",{members}").into_boxed_str();
-    Some(Arc::new(Verified { claims, jti, answer, kid }))
+    Some(Arc::new(Verified { claims, jti, answer, kid, owner: Mutex::default() }))
 }
 
 fn fresh(token: &Verified, now: Timestamp) -> bool {

@@ -82,8 +82,12 @@ impl Claims<'_> {
             }
         }
         // Writing to a String cannot fail.
-        let _ = write!(json, ",\"exp\":{exp},\"iat\":{iat},\"nbf\":{iat},\"jti\":\"{}\",\"scope\":", self.jti);
-        push_string(&mut json, self.scope);
+        let _ = write!(json, ",\"exp\":{exp},\"iat\":{iat},\"nbf\":{iat},\"jti\":\"{}\"", self.jti);
+        // RFC 6749 §3.3: a scope has at least one name
+        if !self.scope.is_empty() {
+            json.push_str(",\"scope\":");
+            push_string(&mut json, self.scope);
+        }
         json.push_str(",\"tenant\":");
         push_string(&mut json, &self.tenant.slug);
         self.gate.push_claims(&mut json, &self.client.settings.claims);

@@ -707,6 +707,25 @@ pub(super) const PAGES: &[ErrorPage] = &[
                shows it.",
     },
     ErrorPage {
+        code: "outbox_backlog",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "Events wait to be sent to webhooks",
+        what: "Events are recorded and can be read as always, but for more than a minute none of the oldest has become a message to the endpoints that ask for it.",
+        why: "More events are written than the node turns into messages, or the store refuses the writes of the sender.",
+        fix: "Look for errors of `webhooks` in the log and for free space. `bastionary_outbox_oldest_seconds` under `/metrics` shows how far behind the messages are.",
+    },
+    ErrorPage {
+        code: "webhook_paused",
+        surface: Surface::Degraded,
+        status: Some(200),
+        title: "A webhook was paused because nothing arrived",
+        what: "Messages to that endpoint wait. Other endpoints, and everything else, are not affected.",
+        why: "The receiver accepted no message for five days.",
+        fix: "The page Webhooks of the console, or `bastionary webhooks list`, names the endpoint. Repair the receiver and resume it, \
+               or pause or delete it yourself.",
+    },
+    ErrorPage {
         code: "job_parked",
         surface: Surface::Degraded,
         status: Some(200),

@@ -107,7 +107,7 @@ pub enum Verdict<'a> {
 }
 
 /// Addresses that are not public, in the order of their registries (RFC 6890 and its successors).
-const CLOSED: [Cidr; 27] = [
+const CLOSED: [Cidr; 29] = [
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
     v4(100, 64, 0, 0, 10),
@@ -130,12 +130,15 @@ const CLOSED: [Cidr; 27] = [
     v6([0x64, 0xff9b, 1, 0, 0, 0], 48),
     // discard-only
     v6([0x100, 0, 0, 0, 0, 0], 64),
-    // Teredo
-    v6([0x2001, 0, 0, 0, 0, 0], 32),
+    // protocol assignments, with Teredo and ORCHID
+    v6([0x2001, 0, 0, 0, 0, 0], 23),
     // documentation
     v6([0x2001, 0xdb8, 0, 0, 0, 0], 32),
     // 6to4
     v6([0x2002, 0, 0, 0, 0, 0], 16),
+    // documentation (RFC 9637) and segment routing (RFC 9602)
+    v6([0x3fff, 0, 0, 0, 0, 0], 20),
+    v6([0x5f00, 0, 0, 0, 0, 0], 16),
     // unique local
     v6([0xfc00, 0, 0, 0, 0, 0], 7),
     // link-local

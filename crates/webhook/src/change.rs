@@ -215,8 +215,9 @@ pub async fn create(
     if !problems.is_empty() {
         return Err(AdminError::Invalid(problems));
     }
+    let most = if kernel::mutant::is("W03-endpoints") { i64::MAX } else { MAX_ENDPOINTS };
     let held = crate::endpoint::list(&auth.store, tenant.id, None, MAX_ENDPOINTS).await?;
-    if i64::try_from(held.len()).unwrap_or(i64::MAX) >= MAX_ENDPOINTS {
+    if i64::try_from(held.len()).unwrap_or(i64::MAX) >= most {
         return Err(full());
     }
     endpoint.keys = seal_keys(auth, tenant.id, endpoint.id, &keys).await?;
@@ -234,7 +235,7 @@ pub async fn create(
             endpoint.keys.as_slice(),
             endpoint.public_key.as_str(),
             now,
-            MAX_ENDPOINTS,
+            most,
         ],
     );
     let object = endpoint.id.to_string();
@@ -460,7 +461,9 @@ pub async fn roll(
         return Err(AdminError::Invalid(problems));
     }
     let now = auth.clock.now();
-    if let Some(old) = current.overlap(now) {
+    if let Some(old) = current.overlap(now)
+        && !kernel::mutant::is("W03-overlap")
+    {
         let until = old.until;
         return Err(AdminError::State(format!(
             "the keys were rolled before, and the older ones sign until {until}; roll them again after that"

@@ -121,6 +121,9 @@ store::statements! {
     /// The oldest event for which a delivery has yet to be made.
     OLDEST_UNMADE across_tenants("a figure of the process") = "SELECT v.at FROM webhook_endpoint e JOIN event v \
         ON v.tenant_id = e.tenant_id AND v.position = e.fanned_to + 1 WHERE e.state = 'enabled' ORDER BY v.at LIMIT 1";
+    /// An endpoint that was paused because nothing arrived.
+    FAILING_PAUSED across_tenants("a figure of the process") = "SELECT id FROM webhook_endpoint WHERE state = 'paused' \
+        AND reason = 'failing' LIMIT 1";
     /// Endpoints with open deliveries, and since when the oldest of them waits.
     OPEN_ENDPOINTS across_tenants("a figure of the process") = "SELECT tenant_id, id, waits_since FROM (SELECT e.tenant_id, \
         e.id, (SELECT d.created_at FROM webhook_delivery d WHERE d.tenant_id = e.tenant_id AND d.endpoint_id = e.id \

@@ -380,8 +380,9 @@ on_both_engines! {
         }
         assert_eq!(changed["scopes"], json!(["read", "write"]));
         world.admin(Method::PATCH, "/api/clients/p", json!({"scopes": "read"})).await.expect(200);
-        for body in [json!({"client_id": "q"}), json!({"client_secret": "x".repeat(40)}), json!({"unknown": 1})] {
-            world.admin(Method::PATCH, "/api/clients/p", body).await.expect(422);
+        for (name, value) in [("client_id", json!("q")), ("client_secret", json!("x".repeat(40))), ("unknown", json!(1))] {
+            let refused = world.admin(Method::PATCH, "/api/clients/p", json!({name: value})).await.expect(422);
+            assert_eq!(pointers(&refused), [format!("/{name}")]);
         }
         let read = get(&world, "/api/clients/p").await;
         assert_eq!((&read["scopes"], &read["default_scopes"]), (&json!(["read"]), &json!(["read"])));

@@ -209,5 +209,27 @@ on_both_engines! {
         let bearer = format!("Bearer {}", world.admin);
         let answer = world.form(INTROSPECT, &[("authorization", &bearer), ("accept", accept)], &format!("token={token}")).await;
         assert_eq!(claims(&answer.expect(200).text).1["aud"], "ops");
+        for (weight, kind) in [("0", "application/json"), ("0.000", "application/json"), ("0.1", accept)] {
+            let weighed = format!("application/json, {accept}; q={weight}");
+            let headers = [("authorization", header.as_str()), ("accept", weighed.as_str())];
+            let answer = world.form(INTROSPECT, &headers, &format!("token={token}")).await.expect(200);
+            assert_eq!(answer.header("content-type"), kind, "{weighed}");
+        }
+    }
+
+    async fn a_token_without_scopes_says_nothing_of_scopes(world: World) {
+        let secret = world.client("bare", json!({"scopes": []})).await;
+        let answer = world.token("bare", &secret, "").await.expect(200).json();
+        assert_eq!(answer.get("scope"), None);
+        let token = answer["access_token"].as_str().unwrap().to_owned();
+        assert_eq!(claims(&token).1.get("scope"), None);
+        let seen = world.introspect("bare", &secret, &token).await;
+        assert_eq!((&seen["active"], seen.get("scope")), (&json!(true), None), "{seen}");
+        // one whose last scope was taken away says the same
+        let secret = world.client("poor", json!({"scopes": ["read"]})).await;
+        let token = access(&world, "poor", &secret, "").await;
+        world.admin(Method::PATCH, "/api/clients/poor", json!({"scopes": []})).await.expect(200);
+        let seen = world.introspect("poor", &secret, &token).await;
+        assert_eq!((&seen["active"], seen.get("scope")), (&json!(true), None), "{seen}");
     }
 }

@@ -393,14 +393,15 @@ on_both_engines! {
             assert_eq!(world.told("acme", refresh, gone.as_ref()).await, inactive);
         }
         for (standing, scope) in [
-            (&all, "base more reports"),
-            (&active(), "base more"),
-            (&restricted(&["more", "reports"]), "more"),
-            (&restricted(&[]), ""),
+            (&all, Some("base more reports")),
+            (&active(), Some("base more")),
+            (&restricted(&["more", "reports"]), Some("more")),
+            (&restricted(&[]), None),
         ] {
             for token in [access, refresh] {
                 let told = world.told("acme", token, Some(standing)).await;
-                assert_eq!((&told["active"], &told["scope"]), (&json!(true), &json!(scope)), "{standing:?}");
+                let found = told.get("scope").and_then(|scope| scope.as_str());
+                assert_eq!((&told["active"], found), (&json!(true), scope), "{standing:?}");
                 assert_eq!(told.get("sub_status"), None);
             }
         }

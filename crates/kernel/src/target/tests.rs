@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every closed range by its first and last address, written out apart from the table of the code.
-const RANGES: [(&str, &str); 28] = [
+const RANGES: [(&str, &str); 30] = [
     ("0.0.0.0", "0.255.255.255"),
     ("10.0.0.0", "10.255.255.255"),
     ("100.64.0.0", "100.127.255.255"),
@@ -27,9 +27,11 @@ const RANGES: [(&str, &str); 28] = [
     ("64:ff9b::", "64:ff9b::ffff:ffff"),
     ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff"),
     ("100::", "100::ffff:ffff:ffff:ffff"),
-    ("2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ("2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ("5f00::", "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),

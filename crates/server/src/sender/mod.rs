@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::App;
+use api::readiness::Condition;
 use kernel::clock::Timestamp;
 use kernel::id::{self, Id};
 use kernel::tenant::TenantId;
@@ -45,6 +46,8 @@ const AT_ONCE: usize = 16;
 const EVENTS_PER_ROUND: u32 = 200;
 /// How often the figures are taken.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
+/// Seconds after which an event should have become a message.
+const BEHIND_SECONDS: i64 = 60;
 /// Endpoints whose backlog is a figure of its own: those that have waited longest.
 const LABELS: i64 = 100;
 /// What an end of the process leaves attempts in flight.
@@ -325,6 +328,11 @@ impl Sender {
                 let counted = counted.map_or(Ok(0), |row| row.int(0))?;
                 backlogs.push((endpoint.to_string(), u64::try_from(counted).unwrap_or(0)));
             }
+            let readiness = &self.app.readiness;
+            let is_behind = unmade.is_some_and(|since| now.seconds_since(since) > BEHIND_SECONDS);
+            readiness.report(Condition::OutboxBacklog, "webhooks", is_behind, now);
+            let has_paused = store.read(&sql::FAILING_PAUSED, params![]).await?.is_some();
+            readiness.report(Condition::WebhookPaused, "webhooks", has_paused, now);
             let age = oldest.map_or(0, |oldest| now.seconds_since(oldest));
             Ok::<_, store::Error>((u64::try_from(age).unwrap_or(0), backlogs))
         };

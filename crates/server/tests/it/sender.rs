@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use api::App;
+use api::readiness::Condition;
 use auth::client_change::ClientFields;
 use auth::setup::TenantFields;
 use auth::{Auth, Settings};
@@ -163,6 +164,17 @@ impl World {
         self.sender.finish().await;
         self.auth.store.close().await;
     }
+}
+
+/// Waits until `/readyz` names a condition, or names it no more; figures are taken every ten seconds.
+async fn until_condition(world: &World, condition: Condition, holds: bool) {
+    for _ in 0..400 {
+        if world.app.readiness.holding(world.clock.now()).iter().any(|(held, _)| *held == condition) == holds {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{condition:?} is not {holds} after 20 s");
 }
 
 fn sender(app: &App, policy: Policy, names: Arc<Names>) -> Arc<Sender> {
@@ -468,6 +480,7 @@ on_both_engines! {
         let paused = world.read(&endpoint).await;
         assert_eq!((paused.state, paused.reason), (State::Paused, Some(Reason::Failing)));
         assert_eq!(world.told("webhook.paused", &endpoint).await.len(), 1);
+        until_condition(&world, Condition::WebhookPaused, true).await;
         world.cause().await;
         let found = world.until(&endpoint, "a delivery that waits", |found| found.len() == 2).await;
         assert!(found.iter().all(|delivery| delivery.state == DeliveryState::Pending && delivery.next_at.is_none()));
@@ -482,6 +495,7 @@ on_both_engines! {
         assert!(heard[3..].iter().all(|message| message.json()["type"] == "client.created"));
         let all = |found: &[Delivery]| found.iter().all(|delivery| delivery.state == DeliveryState::Delivered);
         world.until(&endpoint, "the end", |found| found.len() == 3 && all(found)).await;
+        until_condition(&world, Condition::WebhookPaused, false).await;
         world.stop().await;
     }
 

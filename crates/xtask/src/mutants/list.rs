@@ -59,7 +59,7 @@ impl Package {
 }
 
 /// The rows of attacks that concern what exists, with what each tries.
-pub(super) const ATTACKS: [(&str, &str); 38] = [
+pub(super) const ATTACKS: [(&str, &str); 39] = [
     ("J01", "a token with the algorithm `none`, or one of a wrong kind"),
     ("J02", "a MAC keyed with our public key"),
     ("J03", "five parts around an inner token"),
@@ -90,6 +90,7 @@ pub(super) const ATTACKS: [(&str, &str); 38] = [
     ("X03", "what another site sends in the name of somebody who is signed in"),
     ("W01", "requests of ours to addresses that are not public"),
     ("W02", "redirects of requests of ours"),
+    ("W03", "endpoints, keys and repetitions of webhooks without bound"),
     ("D01", "bodies without end or bottom"),
     ("D02", "slow and silent peers"),
     ("S01", "secrets in logs, metrics and stored bytes"),
@@ -435,6 +436,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     server("W01-everything", "an entry of /0 opens everything", "outbound::an_entry_that_opens_everything_is_refused"),
     server("W02-followed", "a redirect is followed", "outbound::a_redirect_is_an_answer_and_is_not_followed"),
+    api(
+        "W03-endpoints",
+        "a tenant has endpoints without number",
+        "webhooks::a_tenant_has_fifty_endpoints_at_most::embedded",
+    ),
+    api(
+        "W03-overlap",
+        "keys are rolled while the last overlap goes on",
+        "webhooks::a_message_is_signed_with_the_secret_that_was_shown_and_with_both_in_an_overlap::embedded",
+    ),
+    api(
+        "W03-range",
+        "a range of any length is sent again",
+        "webhooks::a_range_of_more_than_ten_thousand_is_not_sent_again::embedded",
+    ),
     // Usage
     api(
         "U01-limit",
