@@ -83,7 +83,7 @@ impl Billing {
     ///
     /// # Errors
     /// [`AdminError::NotFound`], [`AdminError::Illegal`] for a backfill that has ended in another way, [`AdminError::State`]
-    /// when its meter looks at another type by now or more than [`MAX_REFOLDED`] events had to be counted anew, the store's.
+    /// when its meter looks at another type by now or too many events had to be counted anew, the store's.
     pub async fn plan_completion(
         &self,
         who: &Principal,
