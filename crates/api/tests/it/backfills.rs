@@ -297,6 +297,37 @@ on_both_engines! {
         counter.end(&fresh, "complete").await.expect(200);
     }
 
+    async fn what_is_reported_and_corrected_meanwhile_is_counted_exactly(world: World) {
+        use futures_util::future::{join3, join_all};
+        let counter = Counter::open(world, json!({"overage": "allow"})).await;
+        let one = |id: &str| past("call", id, "2026-06-01T12:00:00Z", json!({}));
+        for round in 0..4 {
+            let kept: Vec<String> = (0..8).map(|n| format!("{round}-kept-{n}")).collect();
+            counter.batch(&kept.iter().map(|id| one(id)).collect::<Vec<_>>()).await;
+            let mut jobs = Vec::new();
+            for n in 0..3 {
+                let job = counter.job("calls", HOUR, "replace").await;
+                counter.part(&job, 1, &[one(&format!("{round}-brought-{n}")), one(&kept[n])]).await.expect(200);
+                jobs.push(job);
+            }
+            let events: Vec<Value> = (0..8).map(|n| one(&format!("{round}-late-{n}"))).collect();
+            let correct = async |id: &str| {
+                let body = json!({"source": "test", "id": id, "value": "3", "reason": "Thrice"});
+                let answer = counter.shop.post("/api/usage/corrections", body).await;
+                assert!(answer.status == 200 || answer.status == 409, "{}", answer.text);
+            };
+            let (done, ..) = join3(
+                join_all(jobs.iter().map(|job| counter.end(job, "complete"))),
+                join_all(events.iter().map(|event| counter.one(event))),
+                join_all(kept.iter().map(|id| correct(id))),
+            ).await;
+            for answer in done {
+                answer.expect(200);
+            }
+            assert_eq!(counter.left("calls").await[0], counter.total("calls", HOUR).await, "round {round}");
+        }
+    }
+
     async fn replacing_is_the_same_as_counting_afresh(world: World) {
         let counter = Counter::open(world, json!({"overage": "allow"})).await;
         let mut dice = SeededEntropy::new(31);
