@@ -291,6 +291,7 @@ impl Auth {
         self.client_generation.fetch_add(1, Ordering::SeqCst);
         self.clients.clear();
         self.unknown.clear();
+        self.client_generation.fetch_add(1, Ordering::SeqCst);
         self.verified.clear();
         self.families_seen.clear();
         self.catalogs.forget_all();
@@ -318,10 +319,13 @@ impl Auth {
     fn apply(&self, change: &Change) {
         match change.kind {
             ChangeKind::Client => {
+                // before, so that a row that was read earlier is not kept here; after, so that what was still found here in
+                // between is not kept with a token
                 self.client_generation.fetch_add(1, Ordering::SeqCst);
                 let query = ClientQuery(change.tenant, &change.key);
                 self.clients.remove(&query);
                 self.unknown.remove(&query);
+                self.client_generation.fetch_add(1, Ordering::SeqCst);
             }
             ChangeKind::Apis => self.catalogs.forget(change.tenant),
             ChangeKind::Keys => self.keysets.forget(change.tenant),
