@@ -40,7 +40,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("counted", "Counted", "ok"),
     ("late", "Late", "warn"),
     ("unmatched", "No meter", "warn"),
-    ("replaced", "Replaced", "neutral"),
+    ("replaced", "Replaced", ""),
     ("staged", "Next", "violet"),
     ("invited", "Invited", "violet"),
     ("retiring", "Retiring", "warn"),

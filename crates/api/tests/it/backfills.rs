@@ -305,9 +305,9 @@ on_both_engines! {
             let kept: Vec<String> = (0..8).map(|n| format!("{round}-kept-{n}")).collect();
             counter.batch(&kept.iter().map(|id| one(id)).collect::<Vec<_>>()).await;
             let mut jobs = Vec::new();
-            for n in 0..3 {
+            for (n, same) in kept.iter().enumerate().take(3) {
                 let job = counter.job("calls", HOUR, "replace").await;
-                counter.part(&job, 1, &[one(&format!("{round}-brought-{n}")), one(&kept[n])]).await.expect(200);
+                counter.part(&job, 1, &[one(&format!("{round}-brought-{n}")), one(same)]).await.expect(200);
                 jobs.push(job);
             }
             let events: Vec<Value> = (0..8).map(|n| one(&format!("{round}-late-{n}"))).collect();
