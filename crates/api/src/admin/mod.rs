@@ -368,6 +368,7 @@ fn read_query(text: Option<&str>, route: &Route) -> Result<HashMap<String, Strin
     Ok(query)
 }
 
+/// Each operation is boxed by itself: the future of a request has no room for the largest of them.
 async fn operate(ask: &Ask) -> Result<Reply, Problem> {
     let result = match ask.route.operation_id {
         "listClients" => Box::pin(clients::list(ask)).await,

@@ -234,22 +234,16 @@ fn json_of(text: &str) -> Result<Value, Failure> {
 impl Usage {
     pub(crate) async fn carry_out(self) -> Result<Exit, Failure> {
         let Self { remote, output, verb } = self;
-        let verb = match verb {
-            Verb::Backfill { verb } => return verb.carry_out(&remote, output).await,
-            verb => verb,
-        };
-        let list = match &verb {
-            Verb::Events { limit } => Some(("/api/usage/events", *limit, &EVENT[..])),
-            Verb::Rejections { limit } => Some(("/api/usage/rejections", *limit, &REJECTION[..])),
-            _ => None,
-        };
-        if let Some((path, limit, columns)) = list {
-            let session = remote.session("billing:read").await?;
-            print(&session.list(path, &[], limit).await?, output, columns);
-            return Ok(Exit::Done);
-        }
         let is_check = matches!(verb, Verb::Check { .. });
-        let call = call(verb)?;
+        let call = match way(verb)? {
+            Way::Call(call) => call,
+            Way::List(path, limit, columns) => {
+                let session = remote.session("billing:read").await?;
+                print(&session.list(path, &[], limit).await?, output, columns);
+                return Ok(Exit::Done);
+            }
+            Way::Backfill(verb) => return verb.carry_out(&remote, output).await,
+        };
         let session = remote.session(call.scope).await?;
         let answer = session.send(call.method, &call.path, call.body, call.fields).await?.unwrap_or_default();
         print(&answer, output, call.columns);
@@ -259,10 +253,23 @@ impl Usage {
     }
 }
 
-/// The request that a verb stands for.
-fn call(verb: Verb) -> Result<Call, Failure> {
+/// How a verb is carried out.
+enum Way {
+    /// By one request.
+    Call(Call),
+    /// By as many as the list at a path needs, for at most so many of its items.
+    List(&'static str, Option<u32>, &'static [&'static str]),
+    /// As a backfill does it.
+    Backfill(backfill::Verb),
+}
+
+/// What a verb stands for.
+fn way(verb: Verb) -> Result<Way, Failure> {
     let text = |text: Option<String>| text.map(Value::from);
-    Ok(match verb {
+    Ok(Way::Call(match verb {
+        Verb::Events { limit } => return Ok(Way::List("/api/usage/events", limit, &EVENT)),
+        Verb::Rejections { limit } => return Ok(Way::List("/api/usage/rejections", limit, &REJECTION)),
+        Verb::Backfill { verb } => return Ok(Way::Backfill(verb)),
         Verb::Report { file: Some(file), atomic, .. } => {
             let path = format!("/api/usage/events{}", if atomic { "?atomic=true" } else { "" });
             let body = Some(("application/x-ndjson", read_text(&file, "events")?.into_bytes()));
@@ -327,11 +334,5 @@ fn call(verb: Verb) -> Result<Call, Failure> {
             Call::post("usage:write", &reservation(&id, "/commit"), &given([("quantity", text(quantity))]))
         }
         Verb::Release { id } => Call::of("usage:write", Method::POST, reservation(&id, "/release"), &RESERVATION),
-        Verb::Events { .. } | Verb::Backfill { .. } => {
-            Call::of("billing:read", Method::GET, "/api/usage/events".to_owned(), &EVENT)
-        }
-        Verb::Rejections { .. } => {
-            Call::of("billing:read", Method::GET, "/api/usage/rejections".to_owned(), &REJECTION)
-        }
-    })
+    }))
 }
